@@ -1,0 +1,205 @@
+/* dreamo.h - customised image generation in C: the whole public interface.
+ *
+ * A model is opened once and shared; a request makes pictures from a prompt and
+ * up to nine reference pictures.  The same library trains the model.
+ *
+ * Conventions
+ *  - Every function that can fail for outside reasons returns a dreamo_status
+ *    and fills the caller's dreamo_error (which may be NULL).
+ *  - Options structs begin with `size`: set it by the *_init function, so that a
+ *    program built against an older header keeps working.
+ *  - The library never prints, exits or aborts.  Strings are UTF-8.
+ *  - Pictures are 8-bit RGB, row by row from the top, without padding.
+ */
+#ifndef DREAMO_H
+#define DREAMO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define DREAMO_API __attribute__((visibility("default")))
+#else
+#define DREAMO_API
+#endif
+
+/* ---- outcomes -------------------------------------------------------------------------------- */
+
+/* What a call came to.  One table (src/base/error.c) maps each to an exit code, a
+ * machine-readable code and an HTTP status. */
+typedef enum dreamo_status {
+    DREAMO_OK = 0,
+    DREAMO_DIFFERS,   /* the command worked; the answer is "no" */
+    DREAMO_ARG,       /* unknown option or field, not a number, out of range */
+    DREAMO_FORMAT,    /* a file or upload breaks its format's rules */
+    DREAMO_NOT_FOUND, /* no such file, model, job */
+    DREAMO_MEMORY,    /* would not fit, or an allocation failed */
+    DREAMO_LIMIT,     /* over a stated limit (pixels, bytes, references, steps) */
+    DREAMO_IO,        /* read or write failed, disk full */
+    DREAMO_DEVICE,    /* no such device or driver, device lost */
+    DREAMO_NUMERIC,   /* NaN or infinity appeared */
+    DREAMO_CONTENT,   /* a valid picture, unusable for the task */
+    DREAMO_MISMATCH,  /* checkpoint, LoRA or dataset does not belong to this model */
+    DREAMO_BUSY,      /* queue full, lock held */
+    DREAMO_AUTH,      /* key, origin or host refused */
+    DREAMO_NET,       /* cannot bind, peer gone */
+    DREAMO_VERSION,   /* file or client from another generation */
+    DREAMO_BUG,       /* an invariant broke; report it */
+    DREAMO_CANCELLED  /* a callback, or the user, asked to stop */
+} dreamo_status;
+
+/* Filled once, at the place that detects the failure.  `message` names the thing
+ * and what was found; `hint` says what to do, and may be empty. */
+typedef struct dreamo_error {
+    dreamo_status status;
+    char message[480];
+    char hint[240];
+} dreamo_error;
+
+DREAMO_API int         dreamo_exit_code(dreamo_status status);   /* process exit code */
+DREAMO_API const char *dreamo_status_code(dreamo_status status); /* "bad_argument"; static storage */
+DREAMO_API int         dreamo_http_status(dreamo_status status); /* 400, 422, ... */
+DREAMO_API const char *dreamo_version(void);                     /* "0.1.0"; static storage */
+
+/* ---- progress -------------------------------------------------------------------------------- */
+
+typedef enum dreamo_event_kind {
+    DREAMO_EVENT_OPEN,    /* weights mapped: text = one line about the model */
+    DREAMO_EVENT_REF,     /* a reference is prepared: text = what the model sees */
+    DREAMO_EVENT_PLAN,    /* text = the plan in words */
+    DREAMO_EVENT_STEP,    /* step `done` of `total` */
+    DREAMO_EVENT_WARNING, /* text = one line */
+    DREAMO_EVENT_NOTE     /* text = one line */
+} dreamo_event_kind;
+
+typedef struct dreamo_event {
+    dreamo_event_kind kind;
+    int64_t done, total;   /* steps */
+    double seconds_left;   /* < 0: not known yet */
+    double seconds_a_step; /* smoothed */
+    const char *text;      /* valid during the call; may be NULL */
+} dreamo_event;
+
+/* Called from the thread that made the call.  Return false to stop: the call
+ * then ends with DREAMO_CANCELLED and leaves nothing half-written. */
+typedef bool (*dreamo_progress)(void *user, const dreamo_event *event);
+
+/* ---- model ----------------------------------------------------------------------------------- */
+
+typedef struct dreamo_model dreamo_model;
+
+typedef enum dreamo_numerics {
+    DREAMO_NUMERICS_AUTO,    /* official for bf16 FLUX-size checkpoints' noise and schedule, exact for the default model */
+    DREAMO_NUMERICS_OFFICIAL,/* copy the official pipeline's bf16 rounding places (noise, timestep, guidance, dt, latents) */
+    DREAMO_NUMERICS_EXACT    /* plain fp32 */
+} dreamo_numerics;
+
+typedef struct dreamo_lora {
+    const char *path;
+    float scale;
+} dreamo_lora;
+
+typedef struct dreamo_model_options {
+    size_t size;
+    const char *dir;           /* model folder in the diffusers layout; NULL = the shipped default model */
+    const char *dit, *t5, *clip, *vae; /* parts from other files; NULL = from dir */
+    const dreamo_lora *loras;  /* applied in order */
+    int nloras;
+    bool no_default_lora;      /* do not load the folder's own dreamo/ adapter */
+    dreamo_numerics numerics;
+    int threads;               /* 0 = one for each core */
+    const char *backend;       /* "cpu" (default), "ref" */
+    dreamo_progress progress;
+    void *user;
+} dreamo_model_options;
+
+DREAMO_API void          dreamo_model_options_init(dreamo_model_options *o);
+DREAMO_API dreamo_status dreamo_open(const dreamo_model_options *o, dreamo_model **model, dreamo_error *err);
+DREAMO_API void          dreamo_close(dreamo_model *model); /* NULL is allowed */
+
+/* Path of the shipped default model as dreamo_open would find it ($DREAMO_MODEL, beside the
+ * program, the installed data folder).  Static storage; NULL when there is none. */
+DREAMO_API const char *dreamo_default_model(void);
+
+/* ---- pictures -------------------------------------------------------------------------------- */
+
+typedef struct dreamo_image {
+    int width, height;
+    uint8_t *rgb;      /* [height, width, 3], owned; free with dreamo_image_free */
+    char *metadata;    /* JSON: prompt, seed, steps, hashes; owned; may be NULL */
+} dreamo_image;
+
+/* Read a PNG, JPEG or WebP file (by content, not name).  Alpha is composited on white. */
+DREAMO_API dreamo_status dreamo_image_read(const char *path, dreamo_image *out, dreamo_error *err);
+/* Write PNG (metadata goes into a text chunk) or JPEG by `format` ("png", "jpeg"), atomically.
+ * With `clobber` false an existing file is refused. */
+DREAMO_API dreamo_status dreamo_image_write(const dreamo_image *im, const char *path, const char *format, bool clobber, dreamo_error *err);
+DREAMO_API void          dreamo_image_free(dreamo_image *im);
+
+typedef enum dreamo_task { DREAMO_IP, DREAMO_ID, DREAMO_STYLE } dreamo_task;
+
+typedef struct dreamo_reference {
+    dreamo_task task;
+    const char *path;       /* a picture file; NULL when rgb is given */
+    const dreamo_image *image;
+    int slot;               /* 1..9: which index embedding; 0 = its place in the list */
+    int res;                /* area-resize to about res*res pixels; 0 = the model's default; -1 = keep the size (floored to the token grid) */
+    bool no_cut;            /* cut=off: use the picture as it is */
+} dreamo_reference;
+
+typedef struct dreamo_request {
+    size_t size;
+    const char *prompt, *negative;      /* negative NULL = none given */
+    const dreamo_reference *refs;
+    int nrefs;
+    int width, height;                  /* 0 = the model's default */
+    int steps;                          /* 0 = the model's default */
+    double guidance;                    /* < 0 = the model's default */
+    double first_guidance;              /* <= 0 = same as guidance */
+    double true_cfg;                    /* 1 = off */
+    int cfg_start, cfg_end;             /* true CFG in steps start <= i < end */
+    double negative_guidance;           /* < 0 = 3.5 */
+    uint64_t seed;
+    bool ref_noise;                     /* sample the reference's posterior with ref_seed; false = its mean */
+    uint64_t ref_seed;
+    const char *noise;                  /* "bf16", "fp32", "fp32-rounded"; NULL = by numerics */
+    const char *dump;                   /* folder for every stage as safetensors; NULL = none */
+    dreamo_progress progress;
+    void *user;
+} dreamo_request;
+
+DREAMO_API void          dreamo_request_init(dreamo_request *r);
+/* Make one picture.  `out` is filled on success and owned by the caller. */
+DREAMO_API dreamo_status dreamo_generate(dreamo_model *model, const dreamo_request *r, dreamo_image *out, dreamo_error *err);
+
+/* What a request would cost, found by a dry run without weights (DESIGN: the dry backend). */
+typedef struct dreamo_plan {
+    int width, height, steps, tokens;
+    int64_t ops;
+    double flops;            /* whole request */
+    uint64_t weight_bytes;   /* mapped */
+    uint64_t work_bytes;     /* peak of arenas and scratch */
+    double seconds;          /* from the rate measured on this machine; < 0 unknown */
+} dreamo_plan;
+DREAMO_API dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err);
+
+/* ---- looking into things --------------------------------------------------------------------- */
+
+typedef struct dreamo_tokens {
+    int nt5, nclip;          /* with end (and start) token, without padding */
+    int32_t *t5, *clip;      /* owned */
+    char **t5_piece, **clip_piece; /* owned, one string an id */
+    char *t5_cut, *clip_cut; /* the part of the text that did not fit; NULL when all did */
+} dreamo_tokens;
+DREAMO_API dreamo_status dreamo_tokenize(const char *model_dir, const char *text, dreamo_tokens *out, dreamo_error *err);
+DREAMO_API void          dreamo_tokens_free(dreamo_tokens *t);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

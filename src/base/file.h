@@ -1,0 +1,37 @@
+/* file.h - the one place that opens files. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+
+/* A regular file, mapped read-only (private).  Directories, FIFOs, devices are refused without hanging. */
+typedef struct filemap { const unsigned char *data; size_t nbytes; int fd; } filemap;
+dreamo_status file_map(const char *path, filemap *out, dreamo_error *err);
+void          file_unmap(filemap *m); /* a zeroed map is allowed */
+/* DREAMO_IO "changed while in use" when the file under the map is not the size it was. */
+dreamo_status file_map_check(const filemap *m, const char *path, dreamo_error *err);
+
+/* The whole file with a NUL added after it; refused over `max` bytes.  Free with mem_free. */
+dreamo_status file_read(const char *path, size_t max, char **data, size_t *nbytes, dreamo_error *err);
+
+/* Write a file so that it stays written (robustness C6): temporary in the same folder, write, fsync,
+ * rename, fsync the folder.  Until file_commit the final name is untouched; file_abort removes the temporary. */
+typedef struct filewriter { int fd; bool clobber; char *path, *temp; uint64_t nbytes; dreamo_status status; } filewriter;
+dreamo_status file_create(filewriter *w, const char *path, bool clobber, dreamo_error *err);
+dreamo_status file_write(filewriter *w, const void *data, size_t nbytes, dreamo_error *err);
+dreamo_status file_commit(filewriter *w, dreamo_error *err); /* on failure it has aborted */
+void          file_abort(filewriter *w);                     /* harmless after commit */
+dreamo_status file_replace(const char *path, const void *data, size_t nbytes, dreamo_error *err); /* all in one */
+
+bool  file_exists(const char *path);
+bool  folder_exists(const char *path);
+dreamo_status folder_make(const char *path, dreamo_error *err);   /* existing is fine; parents are not made */
+dreamo_status folder_remove(const char *path, dreamo_error *err); /* recursively; renamed to .trash first */
+char *path_join(const char *folder, const char *name);            /* mem_free; NULL: no memory */
+/* Names in a folder, sorted by bytes, without . and ..; free with folder_list_free. */
+dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_error *err);
+void          folder_list_free(char **names, int count);
+double seconds_now(void); /* monotonic clock */
+#endif

@@ -1,0 +1,23 @@
+/* mem.h - the one place for malloc, so that a test can make the nth allocation fail. */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+#include <stdbool.h>
+#include <stddef.h>
+
+void *mem_alloc(size_t nbytes);              /* NULL on failure; 0 bytes gives a unique pointer */
+void *mem_calloc(size_t count, size_t each); /* zeroed, multiplication checked */
+void *mem_realloc(void *p, size_t nbytes);
+void *mem_aligned(size_t nbytes);            /* 64-byte aligned; freed by mem_free like the others */
+void  mem_free(void *p);
+char *mem_strdup(const char *s);
+char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2))); /* NULL on failure */
+
+/* Checked arithmetic on sizes that come from files: false on overflow, *out untouched. */
+bool mul_nbytes(size_t a, size_t b, size_t *out);
+bool add_nbytes(size_t a, size_t b, size_t *out);
+
+/* Tests only: the nth allocation from now fails (1 = the next); 0 switches it off.  mem_live
+ * counts blocks not yet freed. */
+void   mem_fail_at(long nth);
+size_t mem_live(void);
+#endif

@@ -1,0 +1,20 @@
+/* image_file.h - pictures in and out of files: PNG, JPEG and WebP by content, through libpng, libjpeg-turbo, libwebp.
+ *
+ * Header first, then limits (40 Mpx, side 16,384, file 64 MB), then memory, then decoding (robustness C4). */
+#ifndef FORMAT_IMAGE_FILE_H
+#define FORMAT_IMAGE_FILE_H
+#include "base/error.h"
+
+typedef struct bitmap { int width, height, channels; /* 3 = RGB, 4 = RGBA straight alpha */ unsigned char *data; } bitmap;
+
+dreamo_status bitmap_new(bitmap *b, int width, int height, int channels, dreamo_error *err);
+void          bitmap_free(bitmap *b);
+/* Keeps alpha when the file has it.  `note` (may be NULL) gets a line about what was ignored, e.g. an ICC profile. */
+dreamo_status image_read(const char *path, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err);
+dreamo_status image_decode(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err);
+/* PNG with optional text chunks (key, UTF-8 value), atomically. */
+dreamo_status image_write_png(const char *path, const bitmap *b, const char *const (*text)[2], int ntext, bool clobber, dreamo_error *err);
+dreamo_status image_write_jpeg(const char *path, const bitmap *b, int quality, bool clobber, dreamo_error *err);
+/* PNG text chunk by key, decompression bounded at 1 MB; *value NULL when there is none.  mem_free. */
+dreamo_status image_read_text(const char *path, const char *key, char **value, dreamo_error *err);
+#endif

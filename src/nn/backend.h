@@ -1,0 +1,121 @@
+/* backend.h - the table every backend fills: all kernels, and the only access to a tensor's bytes.
+ *
+ * Rules for kernels
+ *  - Shapes are checked by the op wrappers (nn/ops.c); kernels trust them.
+ *  - Tensors may be views: honour `ld` on every operand, including gradients.
+ *  - Forward kernels overwrite y.  Backward kernels ADD to every gradient (parameters: accumulation over
+ *    micro-batches; activations: a tensor may be used twice); an absent gradient has p == NULL and is skipped.
+ *  - y never overlaps an input unless stated.
+ *  - Kernels cannot fail, except by memory: then they set dev->failed and return.
+ *  - Same device, same thread count, same input: same bytes.
+ * One op = a forward and a backward kernel side by side; backend/ref is the executable specification (double accumulation,
+ * plain loops), every other backend is tested against it. */
+#ifndef NN_BACKEND_H
+#define NN_BACKEND_H
+#include <stdint.h>
+#include "base/threads.h"
+#include "nn/tensor.h"
+
+typedef struct device device;
+
+typedef struct backend {
+    const char *name;   /* "ref", "cpu", "dry" */
+    bool dry;           /* computes nothing: tensors have no memory behind them */
+    device *(*open)(int threads); /* NULL: no memory */
+    void (*close)(device *);
+
+    /* memory: host <-> tensor, and the two things the tape does to gradients */
+    void (*write)(device *, tensor y, const float *src);   /* src packed [rows, cols] */
+    void (*read)(device *, float *dst, tensor x);
+    void (*zero)(device *, tensor y);
+    void (*copy)(device *, tensor y, tensor x);            /* y = x */
+    void (*add_to)(device *, tensor y, tensor x);          /* y += x */
+
+    /* y [T,out] = x [T,in] W^T + bias (+ adapters).  low [T, sum of ranks] receives x A^T per adapter for the way back (p NULL: no adapters). */
+    void (*linear)(device *, tensor y, tensor x, const weight *w, tensor low);
+    void (*linear_backward)(device *, tensor dx, tensor dy, tensor x, const weight *w, tensor low);
+
+    /* y[row(id)] = table row ids[i]; id -1 gives zeros. */
+    void (*embed)(device *, tensor y, const int32_t *ids, const weight *w);
+    void (*embed_backward)(device *, tensor dy, const int32_t *ids, const weight *w);
+
+    /* y = LN(x)(1 + scale) + shift, LN without affine, biased variance (spec 1.9). */
+    void (*adaln)(device *, tensor y, tensor x, modulation m, layout l, float eps);
+    void (*adaln_backward)(device *, tensor dx, modulation dm, tensor dy, tensor x, modulation m, layout l, float eps);
+
+    /* y = x + gate * d, gate [samples, channels]. */
+    void (*gateadd)(device *, tensor y, tensor x, tensor gate, tensor d, layout l);
+    void (*gateadd_backward)(device *, tensor dx, tensor dgate, tensor dd, tensor dy, tensor gate, tensor d, layout l);
+
+    /* Per head: RMSNorm with gain, then rotary on adjacent pairs (spec 1.6, 1.7). heads = cols / gain.n; pe.cos NULL: no rotary. */
+    void (*qknorm)(device *, tensor y, tensor x, vec gain, rope pe, float eps);
+    void (*qknorm_backward)(device *, tensor dx, tensor dy, tensor x, vec gain, rope pe, float eps);
+
+    /* Softmax attention within each sample of the layout, all heads, no L x L matrix in memory.  lse [rows, heads] receives
+     * log-sum-exp of the scaled (and biased) scores, p NULL when no gradient is wanted. */
+    void (*attention)(device *, tensor y, tensor q, tensor k, tensor v, layout l, attention_opts o, tensor lse);
+    void (*attention_backward)(device *, tensor dq, tensor dk, tensor dv, tensor dy, tensor y, tensor q, tensor k, tensor v,
+                               layout l, attention_opts o, tensor lse);
+
+    /* Mean over a reference's tokens and over heads of q.k_image / sqrt(head_dim): y row i = map of route i, first nimg columns (training 1.2). */
+    void (*routemap)(device *, tensor y, tensor q, tensor k, const route *r, int heads);
+    void (*routemap_backward)(device *, tensor dq, tensor dk, tensor dy, tensor q, tensor k, const route *r, int heads);
+
+    /* element-wise */
+    void (*gelu)(device *, tensor y, tensor x);            /* tanh form */
+    void (*gelu_backward)(device *, tensor dx, tensor dy, tensor x);
+    void (*quickgelu)(device *, tensor y, tensor x);       /* u sigmoid(1.702 u) */
+    void (*quickgelu_backward)(device *, tensor dx, tensor dy, tensor x);
+    void (*silu)(device *, tensor y, tensor x);
+    void (*silu_backward)(device *, tensor dx, tensor dy, tensor x);
+    void (*add)(device *, tensor y, tensor a, tensor b);   /* backward is add_to */
+    void (*mul)(device *, tensor y, tensor a, tensor b);
+    void (*mul_backward)(device *, tensor da, tensor db, tensor dy, tensor a, tensor b);
+    void (*scale)(device *, tensor y, tensor x, float s);  /* y = s x */
+    void (*scale_backward)(device *, tensor dx, tensor dy, float s);
+
+    /* norms over channels of a row */
+    void (*layernorm)(device *, tensor y, tensor x, vec gain, vec bias, float eps);
+    void (*layernorm_backward)(device *, tensor dx, tensor dy, tensor x, vec gain, vec bias, float eps);
+    void (*rmsnorm)(device *, tensor y, tensor x, vec gain, float eps);
+    void (*rmsnorm_backward)(device *, tensor dx, tensor dy, tensor x, vec gain, float eps);
+
+    /* GroupNorm over (pixels of one picture) x (channels of a group), then SiLU when asked.  stats [n, 2*groups] = mean, 1/std for the way back. */
+    void (*groupnorm)(device *, tensor y, tensor x, grid g, int groups, vec gain, vec bias, float eps, bool silu, tensor stats);
+    void (*groupnorm_backward)(device *, tensor dx, tensor dy, tensor x, grid g, int groups, vec gain, vec bias, float eps, bool silu, tensor stats);
+
+    /* Cross-correlation, w->kh x w->kw; input grid g; `pad` zeros on every side, or with stride 2 on the right and bottom only (spec 4.4).
+     * Output height = h / stride. */
+    void (*conv2d)(device *, tensor y, tensor x, grid g, const weight *w, int stride);
+    void (*conv2d_backward)(device *, tensor dx, tensor dy, tensor x, grid g, const weight *w, int stride);
+    void (*upsample2x)(device *, tensor y, tensor x, grid g);   /* nearest; g is the input's */
+    void (*upsample2x_backward)(device *, tensor dx, tensor dy, grid g);
+
+    /* Space to depth and back: spec 1.12, channel k = 4c + 2dy + dx.  pack: x [n*h*w, c] -> y [n*(h/2)*(w/2), 4c]; g is the unpacked grid. */
+    void (*pack2x2)(device *, tensor y, tensor x, grid g);
+    void (*unpack2x2)(device *, tensor y, tensor x, grid g);
+    void (*pack2x2_backward)(device *, tensor dx, tensor dy, grid g);
+    void (*unpack2x2_backward)(device *, tensor dx, tensor dy, grid g);
+
+    /* y [rows, c] = mean + exp(logvar/2) eps; x = [mean | logvar] of 2c columns, logvar clamped to [-30, 20] (spec 2.4). */
+    void (*gaussian)(device *, tensor y, tensor x, tensor eps);
+    void (*gaussian_backward)(device *, tensor dx, tensor dy, tensor x, tensor eps);
+    /* y [1,1] = 0.5 mean(mean^2 + var - 1 - logvar). */
+    void (*kl)(device *, tensor y, tensor x);
+    void (*kl_backward)(device *, tensor dx, tensor dy, tensor x);
+
+    /* y [1,1] = mean over elements of weight_row (a - b)^2; row_weight [rows] or NULL = 1.  b gets no gradient. */
+    void (*mse)(device *, tensor y, tensor a, tensor b, const float *row_weight);
+    void (*mse_backward)(device *, tensor da, tensor dy, tensor a, tensor b, const float *row_weight);
+} backend;
+
+struct device {
+    const backend *be;
+    pool *threads;      /* NULL for one thread */
+    bool failed;        /* a kernel could not get memory */
+    void *state;        /* the backend's own */
+};
+
+extern const backend backend_ref, backend_cpu, backend_dry;
+const backend *backend_find(const char *name); /* NULL: no such backend */
+#endif

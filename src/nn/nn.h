@@ -1,0 +1,92 @@
+/* nn.h - the op context and the ops that models are written in.
+ *
+ * A model is ordinary C that calls ops.  The context decides what they do: compute on a backend, or only count
+ * (dry); record themselves for `nn_backward` (taping); recompute blocks on the way back (checkpoints).  After the first
+ * failure every op returns an empty tensor at once, so model code has no `if` for errors: the caller looks at
+ * nn_status() once per step.
+ *
+ * Memory: two arenas.  `work` holds activations and is marked and released around each block; `keep` holds what outlives
+ * a block (checkpointed outputs, gradients of outer tensors).  Addresses repeat every step.  Five lifetimes: static (code,
+ * tables), model (weights), job (a request), step (nn_reset), block. */
+#ifndef NN_NN_H
+#define NN_NN_H
+#include "base/arena.h"
+#include "base/error.h"
+#include "nn/backend.h"
+
+typedef struct nn nn;
+
+typedef struct nn_options {
+    device *dev;
+    size_t work_nbytes, keep_nbytes; /* arena sizes; ignored when dry */
+    bool taping;                     /* record for nn_backward */
+    bool checkpoint;                 /* blocks keep only their inputs */
+} nn_options;
+
+nn           *nn_new(const nn_options *o, dreamo_error *err); /* NULL on failure */
+void          nn_free(nn *cx);
+void          nn_reset(nn *cx);              /* forget tape, tensors, gradients and error: next step */
+dreamo_status nn_status(nn *cx, dreamo_error *err);           /* the sticky error */
+void          nn_fail(nn *cx, dreamo_status s, const char *format, ...) __attribute__((format(printf, 3, 4)));
+bool          nn_ok(const nn *cx);
+device       *nn_device(const nn *cx);
+void          nn_set_taping(nn *cx, bool on);
+bool          nn_taping(const nn *cx);
+
+/* What was done since nn_reset: for dry plans and for the bench. */
+typedef struct nn_counts { int64_t ops; double flops, bytes; size_t work_peak, keep_peak; } nn_counts;
+nn_counts nn_count(const nn *cx);
+
+/* ---- tensors ---- */
+tensor tensor_new(nn *cx, int rows, int cols);                       /* step (or block) lifetime, not zeroed */
+tensor tensor_from(nn *cx, int rows, int cols, const float *packed); /* copied in; NULL = zeros */
+tensor tensor_leaf(nn *cx, tensor x);                                /* x, with a gradient to be read later */
+void   tensor_read(nn *cx, tensor x, float *packed);
+tensor tensor_grad(nn *cx, tensor x);                                /* after nn_backward; p NULL = none arrived */
+static inline tensor tensor_rows(tensor x, int row0, int rows)       /* views */
+{
+    if (x.p) x.p += (size_t)row0 * x.ld;
+    x.rows = rows;
+    return x;
+}
+static inline tensor tensor_cols(tensor x, int col0, int cols)
+{
+    if (x.p) x.p += col0;
+    x.cols = cols;
+    return x;
+}
+
+/* ---- blocks and the way back ---- */
+/* Run one block: fn replaces io[0..n-1] by its outputs (same shapes).  Scratch is released after it; with checkpoints on,
+ * taping keeps only its inputs and fn runs again during nn_backward.  `weights` and `env` must stay valid until then. */
+typedef void (*nn_block_fn)(nn *cx, const void *weights, tensor *io, int n, const void *env);
+void nn_block(nn *cx, nn_block_fn fn, const void *weights, tensor *io, int n, const void *env);
+void nn_backward(nn *cx, tensor loss);       /* loss [1,1]; adds to all parameters' gradients */
+
+/* ---- ops: shapes and sources stand at the kernels, nn/backend.h ---- */
+tensor op_linear(nn *cx, tensor x, const weight *w);                        /* [T,in] -> [T,out] */
+tensor op_embed(nn *cx, const int32_t *ids, int n, const weight *w);        /* -> [n,in]; ids must outlive the step */
+tensor op_adaln(nn *cx, tensor x, modulation m, layout l);                  /* eps 1e-6 */
+tensor op_gateadd(nn *cx, tensor x, tensor gate, tensor d, layout l);
+tensor op_qknorm(nn *cx, tensor x, vec gain, rope pe);                      /* eps 1e-6 */
+tensor op_attention(nn *cx, tensor q, tensor k, tensor v, layout l, attention_opts o);
+tensor op_routemap(nn *cx, tensor q, tensor k, const route *r, int nroutes, int heads); /* -> [nroutes, max nimg] */
+tensor op_gelu(nn *cx, tensor x);
+tensor op_quickgelu(nn *cx, tensor x);
+tensor op_silu(nn *cx, tensor x);
+tensor op_add(nn *cx, tensor a, tensor b);
+tensor op_mul(nn *cx, tensor a, tensor b);
+tensor op_scale(nn *cx, tensor x, float s);
+tensor op_layernorm(nn *cx, tensor x, vec gain, vec bias, float eps);
+tensor op_rmsnorm(nn *cx, tensor x, vec gain, float eps);
+tensor op_groupnorm(nn *cx, tensor x, grid g, int groups, vec gain, vec bias, float eps, bool silu);
+tensor op_conv2d(nn *cx, tensor x, grid g, const weight *w, int stride);    /* "same" 3x3 or 1x1; stride 2: right/bottom pad */
+tensor op_upsample2x(nn *cx, tensor x, grid g);
+tensor op_pack2x2(nn *cx, tensor x, grid g);
+tensor op_unpack2x2(nn *cx, tensor x, grid g);
+tensor op_gaussian(nn *cx, tensor x, tensor eps);
+tensor op_kl(nn *cx, tensor x);
+tensor op_mse(nn *cx, tensor a, tensor b, const float *row_weight);
+tensor op_catrows(nn *cx, tensor a, tensor b);                              /* [a; b] */
+tensor op_catcols(nn *cx, tensor a, tensor b);                              /* [a b] */
+#endif

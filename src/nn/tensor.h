@@ -1,0 +1,82 @@
+/* tensor.h - the few nouns of the networks: tensor, vec, weight, layout, grid.
+ *
+ * A tensor is a matrix by value: fp32, row-major, rows [tokens or pixels] x cols [channels].  `ld` is the distance
+ * between rows, so a cut of rows or columns is a view: no copy, no op, and its gradient is the same view of
+ * the parent's gradient. */
+#ifndef NN_TENSOR_H
+#define NN_TENSOR_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/dtype.h"
+
+typedef struct tensor {
+    float *p;            /* belongs to the backend: read and written through tensor_read / tensor_write */
+    int rows, cols, ld;
+    int slot;            /* names the gradient; 0 = none is wanted */
+} tensor;
+
+/* A trainable or frozen vector: norm gains and shifts. */
+typedef struct vec {
+    int n;
+    const float *p;      /* [n] fp32; NULL = absent */
+    float *grad;         /* [n] accumulator, NULL = frozen */
+} vec;
+
+/* A stored matrix [rows, in] of one file tensor.  Several of them, one below the other, make a weight. */
+typedef struct weight_part {
+    int rows;
+    dtype type;          /* DT_F32, DT_BF16, DT_F16 */
+    const void *data;    /* [rows, in]; convolutions [rows, in, kh, kw] as in the file */
+    const float *bias;   /* [rows] fp32 or NULL */
+    float *grad;         /* fp32, shaped like data; NULL = frozen */
+    float *grad_bias;    /* [rows]; NULL = frozen */
+} weight_part;
+
+/* LoRA: rows [row0, row0 + rows) of the weight get scale * B A.  Frozen or trainable. */
+typedef struct adapter {
+    int row0, rows, rank;
+    float scale;
+    const float *A, *B;  /* [rank, in], [rows, rank] fp32 */
+    float *grad_A, *grad_B;
+    struct adapter *next;
+} adapter;
+
+/* What `linear`, `conv2d` and `embed` multiply with.  Only they look inside: storage types, fused or split
+ * tensors (q, k, v and mlp of a FLUX block), adapters.  Model code passes the pointer along. */
+#define WEIGHT_PARTS 4
+typedef struct weight {
+    const char *name;    /* for messages */
+    int in, out;         /* out = sum of the parts' rows */
+    int kh, kw;          /* 1, 1 unless a convolution (then `in` counts channels) */
+    int nparts;
+    weight_part part[WEIGHT_PARTS];
+    adapter *adapters;   /* list, applied in order */
+} weight;
+
+/* Packed batches: which rows belong to which sample.  No padding; samples may differ in length.  A sample's rows may lie in several
+ * spans (text rows in one place, image rows in another): attention joins them in the order listed.
+ * Spans are listed sample by sample and cover every row once. */
+typedef struct span { int start, rows, sample; } span;
+typedef struct layout { int samples, nspans; const span *spans; } layout;
+
+/* Pictures are channels-last matrices [n*h*w, channels] with this beside them. */
+typedef struct grid { int n, h, w; } grid;
+
+/* adaLN modulation: each is [samples, channels], row s for the rows of sample s. */
+typedef struct modulation { tensor shift, scale, gate; } modulation;
+
+/* Rotary tables, row r for row r of q and k: [rows, head_dim/2] each, pairs of adjacent channels (spec 1.6). */
+typedef struct rope { const float *cos, *sin; int dim; /* head_dim/2, = distance between rows */ } rope;
+
+typedef struct attention_opts {
+    int heads;
+    float scale;           /* on q.k; 0 means 1/sqrt(head_dim) */
+    bool causal;           /* CLIP: key position <= query position within the sample */
+    const weight *relbias; /* T5 (spec 6.3): [buckets, heads], one row a bucket; NULL = none */
+    int max_distance;      /* T5: 128 */
+} attention_opts;
+
+/* Which rows the routing map compares (training spec 1.2): one reference of one sample. */
+typedef struct route { int ref0, nref, img0, nimg; } route; /* row ranges in q and k */
+#endif
