@@ -1,0 +1,55 @@
+# The front door: each target is one command a person types.  The build itself is CMake's.
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+JOBS   ?= $(shell nproc)
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+TOOLS    := cmake ninja-build gcc pkg-config
+LIBS     := libpng-dev libjpeg62-turbo-dev libwebp-dev libjansson-dev libutf8proc-dev
+TESTLIBS := libcmocka-dev sentencepiece python3-numpy zlib1g-dev
+
+help:
+	@echo "make demo     install what is missing, build, make pictures with the shipped model"
+	@echo "make test     install what is missing, build with warnings as errors, run all tests"
+	@echo "make build    build $(BUILD)/dreamo"
+	@echo "make deps     install the packages that are missing (apt)"
+	@echo "make bench    measure this machine"
+	@echo "make install  PREFIX=$(PREFIX)"
+
+# $(call missing,packages): those that dpkg does not have installed
+missing = $(shell for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
+define apt
+	@missing="$(call missing,$(1))"; if [ -n "$$missing" ]; then echo "installing $$missing"; \
+	  ($(SUDO) apt-get install -y -qq --no-install-recommends $$missing || \
+	   ($(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing)) >/dev/null; fi
+endef
+
+deps:
+	$(call apt,$(TOOLS) $(LIBS))
+
+testdeps:
+	$(call apt,$(TOOLS) $(LIBS) $(TESTLIBS))
+
+build: deps
+	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DDREAMO_TESTS=OFF -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: build
+	@sh examples/demo.sh $(BUILD)/dreamo
+
+test: testdeps
+	@cmake -S . -B $(BUILD)-test -G Ninja -DCMAKE_BUILD_TYPE=Release -DDREAMO_WERROR=ON $(CMAKE_ARGS) >/dev/null
+	@cmake --build $(BUILD)-test -j $(JOBS)
+	@ctest --test-dir $(BUILD)-test --output-on-failure -j $(JOBS)
+
+bench: build
+	@$(BUILD)/dreamo bench kernels
+
+install: build
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-test
+
+.PHONY: help deps testdeps build demo test bench install clean

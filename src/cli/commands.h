@@ -1,0 +1,9 @@
+/* commands.h - one file a command: its option table and its run function, which returns the exit code. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+#include "cli/options.h"
+
+extern const option generate_options[], tokenize_options[];
+int run_generate(const parsed *p);
+int run_tokenize(const parsed *p);
+#endif

@@ -1,0 +1,399 @@
+/* generate.c - dreamo generate PROMPT -r TASK=FILE ... -o out.png */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "cli/commands.h"
+#include "cli/screen.h"
+
+const option generate_options[] = {
+    { "ref", 'r', VALUE_TEXT, true, 0, 0, "TASK=FILE", "a reference: ip (thing), id (face) or style; then ,slot=K ,res=N|keep ,cut=off" },
+    { "negative", 0, VALUE_TEXT, false, 0, 0, "TEXT", "what not to show (with --true-cfg)" },
+    { "size", 's', VALUE_TEXT, false, 0, 0, "WxH", "picture size; the model's own by default" },
+    { "count", 'n', VALUE_INTEGER, false, 1, 1000, "N", "pictures, one seed after the other" },
+    { "seed", 0, VALUE_TEXT, false, 0, 0, "SEED", "a number, random (default), a list 1,2,5 or a range 1..8" },
+    { "steps", 0, VALUE_INTEGER, false, 1, 1e9, "N", "denoising steps" },
+    { "guidance", 0, VALUE_NUMBER, false, 0, 100, "G", "distilled guidance" },
+    { "first-guidance", 0, VALUE_NUMBER, false, 0, 100, "G", "guidance of the first step; 0 = the same" },
+    { "true-cfg", 0, VALUE_NUMBER, false, 1, 100, "S", "classifier-free guidance scale; 1 = off" },
+    { "cfg-steps", 0, VALUE_TEXT, false, 0, 0, "A..B", "steps with true CFG, end excluded" },
+    { "negative-guidance", 0, VALUE_NUMBER, false, 0, 100, "G", "guidance of the negative pass (3.5)" },
+    { "model", 'm', VALUE_TEXT, false, 0, 0, "DIR", "model folder; $DREAMO_MODEL or the shipped model by default" },
+    { "dit", 0, VALUE_TEXT, false, 0, 0, "FILE", "transformer from another file" },
+    { "t5", 0, VALUE_TEXT, false, 0, 0, "FILE", "T5 encoder from another file" },
+    { "clip", 0, VALUE_TEXT, false, 0, 0, "FILE", "CLIP encoder from another file" },
+    { "vae", 0, VALUE_TEXT, false, 0, 0, "FILE", "autoencoder from another file" },
+    { "lora", 0, VALUE_TEXT, true, 0, 0, "FILE[@SCALE]", "apply a LoRA; repeat for a stack" },
+    { "no-adapter", 0, VALUE_NONE, false, 0, 0, NULL, "without the model folder's own DreamO adapter" },
+    { "numerics", 0, VALUE_TEXT, false, 0, 0, "KIND", "official (the reference's bf16 roundings) or exact (fp32)" },
+    { "ref-noise", 0, VALUE_TEXT, false, 0, 0, "SEED|mean", "sample the references' latents, or take their mean (default)" },
+    { "noise", 0, VALUE_TEXT, false, 0, 0, "KERNEL", "bf16, fp32 or fp32-rounded" },
+    { "dump", 0, VALUE_TEXT, false, 0, 0, "DIR", "write every stage as safetensors" },
+    { "backend", 0, VALUE_TEXT, false, 0, 0, "NAME", "cpu (default) or ref (slow, the specification)" },
+    { "threads", 0, VALUE_INTEGER, false, 1, 1024, "N", "one a core by default" },
+    { "plan", 0, VALUE_NONE, false, 0, 0, NULL, "print what it would cost and stop" },
+    { "output", 'o', VALUE_TEXT, false, 0, 0, "PATTERN", "file name with {seed} {n} {date} {prompt}; dreamo-{seed}.png by default" },
+    { "format", 0, VALUE_TEXT, false, 0, 0, "png|jpeg", "by the output's name by default" },
+    { "no-clobber", 0, VALUE_NONE, false, 0, 0, NULL, "refuse to replace a file" },
+    { "no-metadata", 0, VALUE_NONE, false, 0, 0, NULL, "write no prompt, seed and hashes into the picture" },
+    { 0 }
+};
+
+#define MAX_SEEDS 1000
+#define MAX_REFS 16 /* more than any model takes: the library names the limit */
+#define MAX_LORAS 32
+
+typedef struct job {
+    dreamo_model_options model;
+    dreamo_request request;
+    dreamo_lora loras[MAX_LORAS];
+    dreamo_reference refs[MAX_REFS];
+    char text[4096];          /* file names cut out of "TASK=FILE,..." and "FILE@SCALE" */
+    size_t used;
+    uint64_t seeds[MAX_SEEDS];
+    int nseeds;
+    const char *pattern, *format;
+} job;
+
+/* A copy of s[0..n) in the job's own memory. */
+static const char *keep(job *j, const char *s, size_t n)
+{
+    if (n + 1 > sizeof j->text - j->used) return NULL;
+    char *copy = memcpy(j->text + j->used, s, n);
+    copy[n] = '\0';
+    j->used += n + 1;
+    return copy;
+}
+
+/* ---- -r TASK=FILE[,slot=K][,res=N|keep][,cut=off] ---- */
+
+static dreamo_status ref_setting(const char *whole, const char *key, const char *value, dreamo_reference *r, dreamo_error *err)
+{
+    int64_t n = 0;
+    if (strcmp(key, "slot") == 0) {
+        if (!text_integer(value, &n) || n < 1 || n > 9) return complain(err, DREAMO_ARG, NULL, "--ref %s: slot=%s is outside 1 to 9", whole, value);
+        r->slot = (int)n;
+    } else if (strcmp(key, "res") == 0) {
+        if (strcmp(value, "keep") == 0) n = -1;
+        else if (!text_integer(value, &n) || n < 16 || n > 4096)
+            return complain(err, DREAMO_ARG, NULL, "--ref %s: res=%s is neither keep nor 16 to 4096", whole, value);
+        r->res = (int)n;
+    } else if (strcmp(key, "cut") == 0) {
+        if (strcmp(value, "off") && strcmp(value, "on")) return complain(err, DREAMO_ARG, NULL, "--ref %s: cut=%s is neither on nor off", whole, value);
+        r->no_cut = strcmp(value, "off") == 0;
+    } else {
+        return complain(err, DREAMO_ARG, "slot, res and cut are known", "--ref %s: %s: no such setting", whole, key);
+    }
+    return DREAMO_OK;
+}
+
+/* Where the settings begin: the last run of ",word=..." pieces, so that a comma in a file name stays part of it. */
+static size_t settings_at(const char *s)
+{
+    size_t end = strlen(s);
+    for (;;) {
+        size_t at = end;
+        while (at > 0 && s[at - 1] != ',') at--;
+        if (at == 0) return end;
+        size_t word = strspn(s + at, "abcdefghijklmnopqrstuvwxyz");
+        if (word == 0 || s[at + word] != '=' || strcspn(s + at, "/") < end - at) return end;
+        end = at - 1;
+    }
+}
+
+static dreamo_status parse_ref(job *j, const char *whole, dreamo_reference *r, dreamo_error *err)
+{
+    static const struct { const char *name; dreamo_task task; } tasks[] = { { "ip", DREAMO_IP }, { "id", DREAMO_ID }, { "style", DREAMO_STYLE } };
+    size_t name = strcspn(whole, "="), i;
+    for (i = 0; i < 3; i++)
+        if (strlen(tasks[i].name) == name && memcmp(whole, tasks[i].name, name) == 0) break;
+    if (i == 3 || whole[name] != '=')
+        return complain(err, DREAMO_ARG, "for example -r ip=toy.png", "--ref \"%s\": must begin with ip=, id= or style=", whole);
+    const char *file = whole + name + 1;
+    size_t end = settings_at(file);
+    r->task = tasks[i].task;
+    r->path = keep(j, file, end);
+    if (!r->path) return complain(err, DREAMO_LIMIT, NULL, "--ref %s: file names are too long", whole);
+    if (!*r->path) return complain(err, DREAMO_ARG, NULL, "--ref %s: the file is missing", whole);
+    for (const char *at = file + end; *at;) {
+        size_t length = strcspn(++at, ","), word = strcspn(at, "=");
+        const char *key = keep(j, at, word), *value = keep(j, at + word + 1, length - word - 1);
+        if (!key || !value) return complain(err, DREAMO_LIMIT, NULL, "--ref %s: too long", whole);
+        dreamo_status s = ref_setting(whole, key, value, r, err);
+        if (s) return s;
+        at += length;
+    }
+    return DREAMO_OK;
+}
+
+/* ---- --lora FILE@SCALE, --seed, --size, --cfg-steps ---- */
+
+static dreamo_status parse_lora(job *j, const char *whole, dreamo_lora *l, dreamo_error *err)
+{
+    const char *at = strrchr(whole, '@');
+    double scale = 1;
+    if (at && !text_number(at + 1, &scale)) return complain(err, DREAMO_ARG, NULL, "--lora %s: \"%s\" is not a number", whole, at + 1);
+    if (fabs(scale) > 1000) return complain(err, DREAMO_ARG, NULL, "--lora %s: the scale is outside -1000 to 1000", whole);
+    l->path = keep(j, whole, at ? (size_t)(at - whole) : strlen(whole));
+    l->scale = (float)scale;
+    if (!l->path) return complain(err, DREAMO_LIMIT, NULL, "--lora %s: file names are too long", whole);
+    return DREAMO_OK;
+}
+
+static dreamo_status bad_seed(const char *s, dreamo_error *err)
+{
+    return complain(err, DREAMO_ARG, "a whole number of 0 or more, random, a list 1,2,5 or a range 1..8", "--seed: \"%s\" is not a seed", s);
+}
+
+static dreamo_status parse_seeds(job *j, const char *s, int count, dreamo_error *err)
+{
+    char piece[32];
+    const char *dots = strstr(s, "..");
+    int64_t a = 0, b = 0;
+    if (strcmp(s, "random") == 0) {
+        for (int i = 0; i < count; i++) {
+            if (getrandom(&j->seeds[i], 8, 0) != 8) return complain(err, DREAMO_IO, NULL, "--seed: the system gave no random number");
+            j->seeds[i] >>= 1;
+        }
+        j->nseeds = count;
+        return DREAMO_OK;
+    }
+    if (dots) {
+        if (dots - s > 20) return bad_seed(s, err);
+        snprintf(piece, sizeof piece, "%.*s", (int)(dots - s), s);
+        if (!text_integer(piece, &a) || !text_integer(dots + 2, &b) || a < 0 || b < a) return bad_seed(s, err);
+        if (b - a >= MAX_SEEDS) return complain(err, DREAMO_LIMIT, NULL, "--seed: %s is more than %d seeds", s, MAX_SEEDS);
+        for (int64_t v = a; v <= b; v++) j->seeds[j->nseeds++] = (uint64_t)v;
+    } else {
+        for (const char *at = s;; at++) {
+            size_t length = strcspn(at, ",");
+            if (length > 20) return bad_seed(s, err);
+            snprintf(piece, sizeof piece, "%.*s", (int)length, at);
+            if (!text_integer(piece, &a) || a < 0) return bad_seed(s, err);
+            if (j->nseeds == MAX_SEEDS) return complain(err, DREAMO_LIMIT, NULL, "--seed: more than %d seeds", MAX_SEEDS);
+            j->seeds[j->nseeds++] = (uint64_t)a;
+            at += length;
+            if (!*at) break;
+        }
+    }
+    if (count > 1 && j->nseeds > 1 && count != j->nseeds)
+        return complain(err, DREAMO_ARG, "leave out --count", "--count %d: %d seeds are given", count, j->nseeds);
+    while (j->nseeds < count) {
+        j->seeds[j->nseeds] = j->seeds[0] + (uint64_t)j->nseeds;
+        j->nseeds++;
+    }
+    return DREAMO_OK;
+}
+
+/* "AxB" or "A..B": two whole numbers of at most nine digits. */
+static bool parse_pair(const char *s, const char *between, int *a, int *b)
+{
+    const char *at = strstr(s, between);
+    char first[12];
+    int64_t x, y;
+    if (!at || at - s > 9 || strlen(at + strlen(between)) > 9) return false;
+    snprintf(first, sizeof first, "%.*s", (int)(at - s), s);
+    if (!text_integer(first, &x) || !text_integer(at + strlen(between), &y)) return false;
+    *a = (int)x;
+    *b = (int)y;
+    return true;
+}
+
+static dreamo_status parse_exactness(const parsed *p, job *j, dreamo_error *err)
+{
+    const char *s = option_text(p, "numerics", NULL);
+    if (s && strcmp(s, "official") == 0) j->model.numerics = DREAMO_NUMERICS_OFFICIAL;
+    else if (s && strcmp(s, "exact") == 0) j->model.numerics = DREAMO_NUMERICS_EXACT;
+    else if (s) return complain(err, DREAMO_ARG, NULL, "--numerics: \"%s\" is neither official nor exact", s);
+    s = option_text(p, "ref-noise", "mean");
+    if (strcmp(s, "mean") != 0) {
+        int64_t seed;
+        if (!text_integer(s, &seed) || seed < 0) return complain(err, DREAMO_ARG, NULL, "--ref-noise: \"%s\" is neither mean nor a seed", s);
+        j->request.ref_noise = true;
+        j->request.ref_seed = (uint64_t)seed;
+    }
+    return DREAMO_OK;
+}
+
+static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
+{
+    dreamo_model_options *m = &j->model;
+    dreamo_request *r = &j->request;
+    dreamo_status s = DREAMO_OK;
+    const char *text;
+    dreamo_model_options_init(m);
+    dreamo_request_init(r);
+    r->prompt = p->nargs ? p->args[0] : "";
+    if (!p->nargs) return complain(err, DREAMO_ARG, "dreamo generate \"a red toy on a beach\" -r ip=toy.png", "generate: the prompt is missing");
+    m->dir = option_text(p, "model", NULL);
+    m->dit = option_text(p, "dit", NULL);
+    m->t5 = option_text(p, "t5", NULL);
+    m->clip = option_text(p, "clip", NULL);
+    m->vae = option_text(p, "vae", NULL);
+    m->backend = option_text(p, "backend", NULL);
+    m->threads = (int)option_integer(p, "threads", 0);
+    m->no_default_lora = option_flag(p, "no-adapter");
+    m->loras = j->loras;
+    m->progress = r->progress = screen_event;
+    for (; !s && (text = option_nth(p, "lora", m->nloras)); m->nloras++) {
+        if (m->nloras == MAX_LORAS) return complain(err, DREAMO_LIMIT, NULL, "more than %d LoRAs", MAX_LORAS);
+        s = parse_lora(j, text, &j->loras[m->nloras], err);
+    }
+    r->refs = j->refs;
+    for (; !s && (text = option_nth(p, "ref", r->nrefs)); r->nrefs++) {
+        if (r->nrefs == MAX_REFS) return complain(err, DREAMO_LIMIT, NULL, "more than 9 references");
+        s = parse_ref(j, text, &j->refs[r->nrefs], err);
+    }
+    if (!s && (text = option_text(p, "size", NULL)) && (!parse_pair(text, "x", &r->width, &r->height) || r->width < 1 || r->height < 1))
+        s = complain(err, DREAMO_ARG, "for example 1024x768", "--size: \"%s\" is not WIDTHxHEIGHT", text);
+    if (!s && (text = option_text(p, "cfg-steps", NULL)) && (!parse_pair(text, "..", &r->cfg_start, &r->cfg_end) || r->cfg_start < 0 || r->cfg_end < r->cfg_start))
+        s = complain(err, DREAMO_ARG, "for example 0..4", "--cfg-steps: \"%s\" is not FIRST..END", text);
+    if (!s) s = parse_exactness(p, j, err);
+    if (!s) s = parse_seeds(j, option_text(p, "seed", "random"), (int)option_integer(p, "count", 1), err);
+    r->negative = option_text(p, "negative", NULL);
+    r->steps = (int)option_integer(p, "steps", 0);
+    r->guidance = option_number(p, "guidance", r->guidance);
+    r->first_guidance = option_number(p, "first-guidance", r->first_guidance);
+    r->true_cfg = option_number(p, "true-cfg", r->true_cfg);
+    r->negative_guidance = option_number(p, "negative-guidance", r->negative_guidance);
+    r->noise = option_text(p, "noise", NULL);
+    r->dump = option_text(p, "dump", NULL);
+    if (!s && r->dump && j->nseeds > 1) s = complain(err, DREAMO_ARG, "use one seed", "--dump: %d pictures would overwrite each other", j->nseeds);
+    return s;
+}
+
+/* ---- the output's name ---- */
+
+typedef struct name { char text[1024]; size_t used; } name;
+
+static void put(name *out, const char *s, size_t n)
+{
+    if (n > sizeof out->text - 1 - out->used) n = sizeof out->text - 1 - out->used;
+    memcpy(out->text + out->used, s, n);
+    out->text[out->used += n] = '\0';
+}
+
+/* The prompt as part of a file name: letters, digits and dashes, at most 48 bytes. */
+static void put_prompt(name *out, const char *prompt)
+{
+    char words[49];
+    size_t n = 0;
+    for (; *prompt && n < 48; prompt++) {
+        bool plain = (*prompt >= 'a' && *prompt <= 'z') || (*prompt >= 'A' && *prompt <= 'Z') || (*prompt >= '0' && *prompt <= '9');
+        if (plain) words[n++] = *prompt;
+        else if (n && words[n - 1] != '-') words[n++] = '-';
+    }
+    put(out, words, n);
+}
+
+static dreamo_status output_name(const job *j, int i, name *out, dreamo_error *err)
+{
+    char number[32];
+    time_t now = time(NULL);
+    out->used = 0;
+    for (const char *s = j->pattern; *s;) {
+        size_t plain = strcspn(s, "{"), brace = strcspn(s + plain, "}");
+        put(out, s, plain);
+        s += plain;
+        if (!*s) break;
+        if (strncmp(s, "{seed}", 6) == 0) put(out, number, (size_t)snprintf(number, sizeof number, "%llu", (unsigned long long)j->seeds[i]));
+        else if (strncmp(s, "{n}", 3) == 0) put(out, number, (size_t)snprintf(number, sizeof number, "%d", i + 1));
+        else if (strncmp(s, "{date}", 6) == 0) put(out, number, strftime(number, sizeof number, "%Y-%m-%d", localtime(&now)));
+        else if (strncmp(s, "{prompt}", 8) == 0) put_prompt(out, j->request.prompt);
+        else return complain(err, DREAMO_ARG, "{seed} {n} {date} {prompt} are known", "--output %s: %.*s: no such field", j->pattern, (int)brace + 1, s);
+        s += brace + 1;
+    }
+    if (out->used >= sizeof out->text - 1) return complain(err, DREAMO_ARG, NULL, "--output: the name is longer than %zu bytes", sizeof out->text - 2);
+    return DREAMO_OK;
+}
+
+/* Before any work: the folder is there and can be written, the names differ, the format is known. */
+static dreamo_status check_output(const parsed *p, job *j, dreamo_error *err)
+{
+    static char numbered[1024];
+    struct stat st;
+    name out;
+    char folder[1024];
+    j->pattern = option_text(p, "output", "dreamo-{seed}.png");
+    const char *dot = strrchr(j->pattern, '.');
+    if (dot && strchr(dot, '/')) dot = NULL;
+    j->format = option_text(p, "format", NULL);
+    if (!j->format) j->format = dot && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0) ? "jpeg" : "png";
+    if (strcmp(j->format, "png") && strcmp(j->format, "jpeg")) return complain(err, DREAMO_ARG, NULL, "--format: \"%s\" is neither png nor jpeg", j->format);
+    if (j->nseeds > 1 && !strstr(j->pattern, "{seed}") && !strstr(j->pattern, "{n}")) {
+        size_t stem = dot ? (size_t)(dot - j->pattern) : strlen(j->pattern);
+        snprintf(numbered, sizeof numbered, "%.*s-{n}%s", (int)stem, j->pattern, dot ? dot : "");
+        j->pattern = numbered;
+    }
+    for (int i = 0; i < j->nseeds; i++) {
+        dreamo_status s = output_name(j, i, &out, err);
+        if (s) return s;
+        if (stat(out.text, &st) == 0) {
+            if (S_ISDIR(st.st_mode)) return complain(err, DREAMO_ARG, "add a file name", "--output %s: is a folder", out.text);
+            if (option_flag(p, "no-clobber")) return complain(err, DREAMO_IO, "leave out --no-clobber to replace it", "%s: exists already", out.text);
+        }
+    }
+    const char *slash = strrchr(out.text, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash == out.text ? 1 : slash ? (int)(slash - out.text) : 1, slash ? out.text : ".");
+    if (stat(folder, &st) != 0) return complain(err, DREAMO_NOT_FOUND, "create it first", "--output %s: the folder %s does not exist", out.text, folder);
+    if (!S_ISDIR(st.st_mode)) return complain(err, DREAMO_NOT_FOUND, NULL, "--output %s: %s is not a folder", out.text, folder);
+    if (access(folder, W_OK) != 0) return complain(err, DREAMO_IO, NULL, "--output %s: the folder %s cannot be written", out.text, folder);
+    return DREAMO_OK;
+}
+
+/* ---- run ---- */
+
+static void print_plan(const dreamo_plan *plan)
+{
+    double mb = 1.0 / (1 << 20);
+    if (screen_json()) {
+        printf("{\"event\":\"plan\",\"width\":%d,\"height\":%d,\"steps\":%d,\"tokens\":%d,\"ops\":%lld,\"flops\":%.6g,\"weight_bytes\":%llu,\"work_bytes\":%llu,\"seconds\":%.4g}\n",
+               plan->width, plan->height, plan->steps, plan->tokens, (long long)plan->ops, plan->flops,
+               (unsigned long long)plan->weight_bytes, (unsigned long long)plan->work_bytes, plan->seconds);
+        return;
+    }
+    char about[40] = "";
+    if (plan->seconds >= 0) snprintf(about, sizeof about, "about %.2g s, ", plan->seconds);
+    screen_line("plan", "%dx%d, %d steps, %d tokens: %s%.3g GFLOP in %lld ops, weights %.1f MB, work %.1f MB", plan->width, plan->height, plan->steps,
+                plan->tokens, about, plan->flops * 1e-9, (long long)plan->ops, (double)plan->weight_bytes * mb, (double)plan->work_bytes * mb);
+}
+
+static dreamo_status make_one(const parsed *p, job *j, dreamo_model *model, int i, dreamo_error *err)
+{
+    dreamo_image image = { 0 };
+    name out;
+    j->request.seed = j->seeds[i];
+    dreamo_status s = dreamo_generate(model, &j->request, &image, err);
+    if (!s) s = output_name(j, i, &out, err);
+    if (!s) {
+        char *metadata = image.metadata;
+        if (option_flag(p, "no-metadata")) image.metadata = NULL;
+        s = dreamo_image_write(&image, out.text, j->format, !option_flag(p, "no-clobber"), err);
+        image.metadata = metadata;
+    }
+    dreamo_image_free(&image);
+    if (s) return s;
+    screen_line("seed", "%llu", (unsigned long long)j->seeds[i]);
+    screen_result(out.text);
+    return DREAMO_OK;
+}
+
+int run_generate(const parsed *p)
+{
+    static job j; /* large, used once */
+    dreamo_error err = { 0 };
+    dreamo_model *model = NULL;
+    dreamo_plan plan;
+    bool only_plan = option_flag(p, "plan");
+    dreamo_status s = parse_job(p, &j, &err);
+    if (!s && !only_plan) s = check_output(p, &j, &err);
+    screen_catch_signals();
+    if (!s) s = dreamo_open(&j.model, &model, &err);
+    if (!s && (s = dreamo_plan_request(model, &j.request, &plan, &err)) == DREAMO_OK) print_plan(&plan);
+    for (int i = 0; !s && !only_plan && i < j.nseeds; i++) s = make_one(p, &j, model, i, &err);
+    dreamo_close(model);
+    return s ? report(p, &err) : 0;
+}

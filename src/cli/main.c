@@ -1,0 +1,76 @@
+/* main.c - dreamo COMMAND: find the command, read its options, run it. */
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+#include "cli/commands.h"
+#include "cli/screen.h"
+
+const option global_options[] = {
+    { "quiet", 'q', VALUE_NONE, false, 0, 0, NULL, "results and errors only" },
+    { "json", 0, VALUE_NONE, false, 0, 0, NULL, "events and results as JSON, one a line, on stdout" },
+    { "color", 0, VALUE_TEXT, false, 0, 0, "WHEN", "auto (default), always or never; NO_COLOR is obeyed" },
+    { "help", 'h', VALUE_NONE, false, 0, 0, NULL, "this text" },
+    { 0 }
+};
+
+static int run_help(const parsed *p)
+{
+    dreamo_error err = { 0 };
+    if (p->nargs == 0) {
+        commands_help(stdout);
+        return 0;
+    }
+    const command *c = command_find(p->args[0]);
+    if (!c) {
+        command_unknown(p->args[0], &err);
+        return report(p, &err);
+    }
+    options_help(stdout, c);
+    return 0;
+}
+
+static const option no_options[] = { { 0 } };
+
+const command commands[] = {
+    { "generate", "PROMPT", "make pictures from a prompt and reference pictures", 0, 1, generate_options, run_generate },
+    { "tokenize", "TEXT", "show what the model reads of a prompt, and what is cut", 0, 1, tokenize_options, run_tokenize },
+    { "help", "COMMAND", "this text, or a command's options", 0, 1, no_options, run_help },
+    { 0 }
+};
+
+int main(int argc, char **argv)
+{
+    dreamo_error err = { 0 };
+    parsed p = { 0 };
+    setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_DFL); /* `dreamo ... | head -1` ends quietly */
+    if (argc < 2) {
+        commands_help(stderr);
+        return dreamo_exit_code(DREAMO_ARG);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("dreamo %s\n", dreamo_version());
+        return 0;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        commands_help(stdout);
+        return 0;
+    }
+    const command *c = command_find(argv[1]);
+    if (!c) {
+        command_unknown(argv[1], &err);
+        return report(&p, &err);
+    }
+    if (options_parse(c, argc - 2, argv + 2, &p, &err)) return report(&p, &err);
+    if (option_flag(&p, "help")) {
+        options_help(stdout, c);
+        return 0;
+    }
+    if (screen_open(&p, &err)) return report(&p, &err);
+    int code = c->run(&p);
+    if (fflush(stdout) || ferror(stdout)) {
+        complain(&err, DREAMO_IO, NULL, "standard output: could not be written");
+        return report(&p, &err);
+    }
+    return code;
+}

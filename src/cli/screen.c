@@ -1,0 +1,169 @@
+/* screen.c - what a person sees: a label and a thing a line, and one moving bar. */
+#include "cli/screen.h"
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool quiet, json, terminal, color, unicode, bar_open;
+volatile bool screen_stop;
+static volatile sig_atomic_t caught;
+
+dreamo_status screen_open(const parsed *p, dreamo_error *err)
+{
+    static const char *const variables[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+    const char *when = option_text(p, "color", "auto"), *lang = NULL;
+    quiet = option_flag(p, "quiet");
+    json = option_flag(p, "json");
+    terminal = isatty(2) && !json;
+    if (strcmp(when, "always") == 0) color = true;
+    else if (strcmp(when, "never") == 0) color = false;
+    else if (strcmp(when, "auto") == 0) color = terminal && !getenv("NO_COLOR");
+    else return complain(err, DREAMO_ARG, NULL, "--color: \"%s\" is none of auto, always, never", when);
+    for (int i = 0; i < 3 && (!lang || !*lang); i++) lang = getenv(variables[i]);
+    unicode = lang && (strstr(lang, "UTF-8") || strstr(lang, "utf8"));
+    return DREAMO_OK;
+}
+
+bool screen_json(void) { return json; }
+
+void json_print_string(FILE *to, const char *s)
+{
+    putc('"', to);
+    for (const unsigned char *c = (const unsigned char *)s; *c; c++) {
+        if (*c == '"' || *c == '\\') fprintf(to, "\\%c", *c);
+        else if (*c < 0x20) fprintf(to, "\\u%04x", *c);
+        else putc(*c, to);
+    }
+    putc('"', to);
+}
+
+static void json_event(const char *event, const char *field, const char *text)
+{
+    printf("{\"event\":\"%s\",\"%s\":", event, field);
+    json_print_string(stdout, text);
+    printf("}\n");
+    fflush(stdout);
+}
+
+void screen_clear(void)
+{
+    if (bar_open) fputs("\r\033[K", stderr);
+    bar_open = false;
+}
+
+/* One line of talk: `plain` is printf's format with the label first. */
+static void say(const char *label, const char *style, const char *plain, const char *text)
+{
+    if (json) {
+        json_event(label, "text", text);
+        return;
+    }
+    screen_clear();
+    if (color) fprintf(stderr, "\033[%sm", style);
+    fprintf(stderr, plain, label);
+    if (color) fputs("\033[0m", stderr);
+    fprintf(stderr, " %s\n", text);
+}
+
+void screen_line(const char *label, const char *format, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    if (!quiet || json) say(label, "2", "%-6s", text);
+}
+
+void screen_warn(const char *format, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    say("warning", "33", "%s:", text);
+}
+
+static void words_left(double seconds, char *out, size_t nbytes)
+{
+    if (seconds < 0) snprintf(out, nbytes, "...");
+    else if (seconds < 60) snprintf(out, nbytes, "%.1f s left", seconds);
+    else if (seconds < 3600) snprintf(out, nbytes, "%d min %02d s left", (int)seconds / 60, (int)seconds % 60);
+    else snprintf(out, nbytes, "%d h %02d min left", (int)seconds / 3600, (int)seconds / 60 % 60);
+}
+
+static void draw_step(const dreamo_event *e)
+{
+    char left[48], bar[24 * 3 + 1] = "";
+    long long done = e->done, total = e->total;
+    words_left(e->seconds_left, left, sizeof left);
+    if (!terminal) {
+        fprintf(stderr, "step   %lld/%lld  %.3g s/step  %s\n", done, total, e->seconds_a_step, left);
+        return;
+    }
+    int filled = total > 0 ? (int)(24 * done / total) : 0;
+    for (int i = 0; i < 24; i++) strcat(bar, i < filled ? (unicode ? "█" : "#") : (unicode ? "░" : "."));
+    fprintf(stderr, "\r\033[Kstep   %lld/%lld  %s  %.3g s/step  %s", done, total, bar, e->seconds_a_step, left);
+    bar_open = done != total;
+    if (!bar_open) putc('\n', stderr);
+}
+
+bool screen_event(void *user, const dreamo_event *e)
+{
+    static const char *const label[] = { "model", "refs", "plan", "step", "warning", "note" };
+    (void)user;
+    if (e->kind == DREAMO_EVENT_WARNING) {
+        screen_warn("%s", e->text);
+    } else if (e->kind != DREAMO_EVENT_STEP) {
+        screen_line(label[e->kind], "%s", e->text ? e->text : "");
+    } else if (json) {
+        printf("{\"event\":\"step\",\"done\":%lld,\"total\":%lld,\"seconds_a_step\":%.4g,\"seconds_left\":%.4g}\n",
+               (long long)e->done, (long long)e->total, e->seconds_a_step, e->seconds_left);
+        fflush(stdout);
+    } else if (!quiet) {
+        draw_step(e);
+    }
+    return !screen_stop;
+}
+
+void screen_result(const char *path)
+{
+    screen_clear();
+    if (json) json_event("done", "path", path);
+    else printf("%s\n", path);
+    fflush(stdout);
+}
+
+int report(const parsed *p, const dreamo_error *err)
+{
+    screen_clear();
+    if (p->command && option_flag(p, "json")) {
+        printf("{\"event\":\"error\",\"code\":\"%s\",\"message\":", dreamo_status_code(err->status));
+        json_print_string(stdout, err->message);
+        printf(",\"hint\":");
+        json_print_string(stdout, err->hint);
+        printf("}\n");
+        fflush(stdout);
+    }
+    fprintf(stderr, "dreamo: %s%s%s\n", err->message, *err->hint ? "; " : "", err->hint);
+    if (err->status == DREAMO_CANCELLED && caught) return 128 + caught;
+    return dreamo_exit_code(err->status);
+}
+
+static void on_signal(int number)
+{
+    if (caught) _exit(128 + number);
+    caught = number;
+    screen_stop = true;
+}
+
+void screen_catch_signals(void)
+{
+    struct sigaction act = { .sa_handler = on_signal };
+    sigemptyset(&act.sa_mask);
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+}
