@@ -1,0 +1,38 @@
+#!/bin/sh
+# Who may include whom: base <- format; base <- nn <- model <- pipe <- train, data, eval; backends see nn; cli sees dreamo.h only.
+# Prints every include that breaks the rule; exit 1 if there is one.
+cd "$(dirname "$0")/.." || exit 2
+may() { # layer: the folders whose headers it may include, beside its own
+    case $1 in
+        base) echo "" ;;
+        format) echo "base" ;;
+        image) echo "base format" ;;
+        text) echo "base format" ;;
+        nn) echo "base" ;;
+        backend) echo "base nn" ;;
+        model) echo "base nn" ;;
+        pipe) echo "base format image text nn model backend" ;;
+        data) echo "base format image text nn model pipe" ;;
+        eval) echo "base format image nn model pipe data backend" ;;
+        train) echo "base format image text nn model pipe data eval backend" ;;
+        cli) echo "" ;;
+        *) echo "unknown" ;;
+    esac
+}
+bad=0
+for file in $(find src -name '*.[ch]' -o -name '*.inc' | sort); do
+    layer=$(echo "$file" | cut -d/ -f2)
+    allowed=" $layer $(may "$layer") "
+    for header in $(sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$file"); do
+        case $header in
+            dreamo.h) continue ;;
+            */*) from=${header%%/*} ;;
+            *) echo "$file: includes \"$header\" without its folder"; bad=1; continue ;;
+        esac
+        case $allowed in
+            *" $from "*) ;;
+            *) echo "$file: layer $layer may not include $header"; bad=1 ;;
+        esac
+    done
+done
+exit $bad
