@@ -1,0 +1,60 @@
+/* dtype.c - names, sizes and values of stored numbers. */
+#include "base/dtype.h"
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#include "base/half.h"
+
+static const struct { const char *name; size_t nbytes; } types[DT_COUNT] = {
+    [DT_F32] = { "F32", 4 }, [DT_BF16] = { "BF16", 2 }, [DT_F16] = { "F16", 2 }, [DT_F64] = { "F64", 8 },
+    [DT_I64] = { "I64", 8 }, [DT_I32] = { "I32", 4 }, [DT_I16] = { "I16", 2 }, [DT_I8] = { "I8", 1 },
+    [DT_U64] = { "U64", 8 }, [DT_U32] = { "U32", 4 }, [DT_U16] = { "U16", 2 }, [DT_U8] = { "U8", 1 },
+    [DT_BOOL] = { "BOOL", 1 }, [DT_F8_E4M3] = { "F8_E4M3", 1 }, [DT_F8_E5M2] = { "F8_E5M2", 1 },
+};
+
+const char *dtype_name(dtype t) { return types[t].name; }
+size_t      dtype_nbytes(dtype t) { return types[t].nbytes; }
+
+int dtype_from_name(const char *s)
+{
+    for (int t = 0; t < DT_COUNT; t++)
+        if (strcmp(types[t].name, s) == 0) return t;
+    return -1;
+}
+
+/* 1 sign, 4 exponent (bias 7), 3 fraction bits; no infinity, 0x7F is NaN. */
+static float f8_e4m3_to_f32(uint8_t b)
+{
+    int exponent = (b >> 3) & 15, fraction = b & 7;
+    float v = (b & 0x7F) == 0x7F ? NAN : exponent ? ldexpf(1 + (float)fraction / 8, exponent - 7) : ldexpf((float)fraction, -9);
+    return b & 0x80 ? -v : v;
+}
+
+void dtype_to_f32(dtype t, const void *src, size_t n, float *dst)
+{
+#define CONVERT(type, expression)                                       \
+    for (size_t i = 0; i < n; i++) {                                    \
+        type v;                                                         \
+        memcpy(&v, (const char *)src + i * sizeof v, sizeof v);         \
+        dst[i] = expression;                                            \
+    }                                                                   \
+    break
+    switch (t) {
+    case DT_F32: memcpy(dst, src, n * sizeof *dst); break;
+    case DT_BF16: CONVERT(uint16_t, bf16_to_f32(v));
+    case DT_F16: CONVERT(uint16_t, f16_to_f32(v));
+    case DT_F64: CONVERT(double, (float)v);
+    case DT_I64: CONVERT(int64_t, (float)v);
+    case DT_I32: CONVERT(int32_t, (float)v);
+    case DT_I16: CONVERT(int16_t, (float)v);
+    case DT_I8: CONVERT(int8_t, (float)v);
+    case DT_U64: CONVERT(uint64_t, (float)v);
+    case DT_U32: CONVERT(uint32_t, (float)v);
+    case DT_U16: CONVERT(uint16_t, (float)v);
+    case DT_U8: case DT_BOOL: CONVERT(uint8_t, (float)v);
+    case DT_F8_E4M3: CONVERT(uint8_t, f8_e4m3_to_f32(v));
+    case DT_F8_E5M2: CONVERT(uint8_t, f16_to_f32((uint16_t)(v << 8))); /* the upper half of a binary16 */
+    case DT_COUNT: break;
+    }
+#undef CONVERT
+}

@@ -1,0 +1,291 @@
+/* file.c - files in and out: refusing what is not a file, and writing so that it stays written. */
+#include "base/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/mem.h"
+
+double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---- reading ---- */
+
+/* Open for reading, without hanging on a FIFO; only regular files pass. */
+static dreamo_status open_regular(const char *path, int *fd, size_t *nbytes, dreamo_error *err)
+{
+    struct stat st;
+    int f = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (f < 0) return fail_errno(err, path, "cannot be opened");
+    if (fstat(f, &st) != 0) {
+        dreamo_status s = fail_errno(err, path, "cannot be examined");
+        close(f);
+        return s;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        close(f);
+        return fail(err, DREAMO_FORMAT, "%s: is %s, not a file", path, S_ISDIR(st.st_mode) ? "a folder" : S_ISFIFO(st.st_mode) ? "a pipe" : "a device");
+    }
+    *fd = f;
+    *nbytes = (size_t)st.st_size;
+    return DREAMO_OK;
+}
+
+dreamo_status file_map(const char *path, filemap *out, dreamo_error *err)
+{
+    int fd;
+    size_t nbytes;
+    *out = (filemap){ .fd = -1 };
+    dreamo_status s = open_regular(path, &fd, &nbytes, err);
+    if (s) return s;
+    void *p = NULL;
+    if (nbytes > 0 && (p = mmap(NULL, nbytes, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED) {
+        s = fail_errno(err, path, "cannot be mapped");
+        close(fd);
+        return s;
+    }
+    *out = (filemap){ .data = p, .nbytes = nbytes, .fd = fd };
+    return DREAMO_OK;
+}
+
+void file_unmap(filemap *m)
+{
+    if (m->data) munmap((void *)(uintptr_t)m->data, m->nbytes);
+    if ((m->data || m->nbytes == 0) && m->fd > 0) close(m->fd);
+    *m = (filemap){ .fd = -1 };
+}
+
+dreamo_status file_map_check(const filemap *m, const char *path, dreamo_error *err)
+{
+    struct stat st;
+    if (fstat(m->fd, &st) != 0) return fail_errno(err, path, "cannot be examined");
+    if ((size_t)st.st_size != m->nbytes) return fail(err, DREAMO_IO, "%s: changed while in use (%lld bytes, was %zu)", path, (long long)st.st_size, m->nbytes);
+    return DREAMO_OK;
+}
+
+dreamo_status file_read(const char *path, size_t max, char **data, size_t *nbytes, dreamo_error *err)
+{
+    int fd;
+    size_t size, have = 0;
+    *data = NULL;
+    dreamo_status s = open_regular(path, &fd, &size, err);
+    if (s) return s;
+    if (size > max) s = fail(err, DREAMO_LIMIT, "%s: %zu bytes, at most %zu are allowed", path, size, max);
+    char *p = s ? NULL : mem_alloc(size + 1);
+    if (!s && !p) s = fail(err, DREAMO_MEMORY, "%s: no memory for %zu bytes", path, size);
+    while (!s && have < size) {
+        ssize_t n = read(fd, p + have, size - have);
+        if (n > 0) have += (size_t)n;
+        else if (n == 0) s = fail(err, DREAMO_IO, "%s: changed while being read", path);
+        else if (errno != EINTR) s = fail_errno(err, path, "cannot be read");
+    }
+    close(fd);
+    if (s) {
+        mem_free(p);
+        return s;
+    }
+    p[size] = '\0';
+    *data = p;
+    *nbytes = size;
+    return DREAMO_OK;
+}
+
+/* ---- writing (robustness C6) ---- */
+
+static void forget(filewriter *w)
+{
+    mem_free(w->path);
+    mem_free(w->temp);
+    *w = (filewriter){ .fd = -1 };
+}
+
+dreamo_status file_create(filewriter *w, const char *path, bool clobber, dreamo_error *err)
+{
+    *w = (filewriter){ .fd = -1, .clobber = clobber, .path = mem_strdup(path), .temp = mem_printf("%s.tmp.%ld", path, (long)getpid()) };
+    if (!w->path || !w->temp) {
+        forget(w);
+        return fail(err, DREAMO_MEMORY, "%s: no memory", path);
+    }
+    w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (w->fd < 0 && errno == EEXIST && unlink(w->temp) == 0) /* left by a process of the same number that was killed */
+        w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (w->fd < 0) {
+        dreamo_status s = fail_errno(err, path, "cannot be created");
+        forget(w);
+        return s;
+    }
+    return DREAMO_OK;
+}
+
+dreamo_status file_write(filewriter *w, const void *data, size_t nbytes, dreamo_error *err)
+{
+    const char *p = data;
+    if (w->status) return w->status;
+    while (nbytes) {
+        ssize_t n = write(w->fd, p, nbytes);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return w->status = fail_errno(err, w->path, "cannot be written");
+        p += n;
+        nbytes -= (size_t)n;
+        w->nbytes += (uint64_t)n;
+    }
+    return DREAMO_OK;
+}
+
+void file_abort(filewriter *w)
+{
+    if (w->fd >= 0) close(w->fd);
+    if (w->temp) unlink(w->temp);
+    forget(w);
+}
+
+/* A rename is on the disk only when its folder is. */
+static void sync_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = !slash ? mem_strdup(".") : slash == path ? mem_strdup("/") : mem_printf("%.*s", (int)(slash - path), path);
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    mem_free(folder);
+}
+
+dreamo_status file_commit(filewriter *w, dreamo_error *err)
+{
+    dreamo_status s = w->status;
+    if (!s && fsync(w->fd) != 0 && errno != EINVAL && errno != EROFS) s = fail_errno(err, w->path, "cannot be written to the disk");
+    int closed = close(w->fd);
+    w->fd = -1;
+    if (!s && closed != 0) s = fail_errno(err, w->path, "cannot be closed");
+    if (!s && w->clobber && rename(w->temp, w->path) != 0) s = fail_errno(err, w->path, "cannot be replaced");
+    if (!s && !w->clobber && link(w->temp, w->path) != 0) /* refuses an existing name, unlike rename */
+        s = errno == EEXIST ? fail(err, DREAMO_IO, "%s: exists already", w->path) : fail_errno(err, w->path, "cannot be created");
+    if (!s) sync_folder_of(w->path);
+    if (s || !w->clobber) {
+        file_abort(w);
+        return s;
+    }
+    forget(w);
+    return DREAMO_OK;
+}
+
+dreamo_status file_replace(const char *path, const void *data, size_t nbytes, dreamo_error *err)
+{
+    filewriter w;
+    dreamo_status s = file_create(&w, path, true, err);
+    if (s) return s;
+    if ((s = file_write(&w, data, nbytes, err)) == DREAMO_OK) return file_commit(&w, err);
+    file_abort(&w);
+    return s;
+}
+
+/* ---- folders ---- */
+
+bool file_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+bool folder_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+dreamo_status folder_make(const char *path, dreamo_error *err)
+{
+    if (mkdir(path, 0777) == 0 || (errno == EEXIST && folder_exists(path))) return DREAMO_OK;
+    return fail_errno(err, path, "folder cannot be created");
+}
+
+char *path_join(const char *folder, const char *name)
+{
+    size_t n = strlen(folder);
+    return mem_printf("%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
+}
+
+static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+void folder_list_free(char **names, int count)
+{
+    for (int i = 0; i < count; i++) mem_free(names[i]);
+    mem_free(names);
+}
+
+dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_error *err)
+{
+    char **list = NULL;
+    int n = 0, room = 0;
+    struct dirent *entry;
+    dreamo_status s = DREAMO_OK;
+    DIR *dir = opendir(path);
+    *names = NULL;
+    *count = 0;
+    if (!dir) return fail_errno(err, path, "folder cannot be read");
+    while (!s && (entry = readdir(dir)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        if (n == room) {
+            char **more = mem_realloc(list, (size_t)(room = room ? 2 * room : 32) * sizeof *list);
+            if (!more) {
+                s = fail(err, DREAMO_MEMORY, "%s: no memory for its list of names", path);
+                break;
+            }
+            list = more;
+        }
+        list[n] = mem_strdup(entry->d_name);
+        if (!list[n]) s = fail(err, DREAMO_MEMORY, "%s: no memory for its list of names", path);
+        else n++;
+    }
+    closedir(dir);
+    if (s) {
+        folder_list_free(list, n);
+        return s;
+    }
+    if (n) qsort(list, (size_t)n, sizeof *list, by_bytes);
+    *names = list;
+    *count = n;
+    return DREAMO_OK;
+}
+
+static dreamo_status remove_tree(const char *path, dreamo_error *err)
+{
+    struct stat st;
+    char **names = NULL;
+    int n = 0;
+    if (lstat(path, &st) != 0) return fail_errno(err, path, "cannot be examined");
+    if (!S_ISDIR(st.st_mode)) return unlink(path) == 0 ? DREAMO_OK : fail_errno(err, path, "cannot be removed");
+    dreamo_status s = folder_list(path, &names, &n, err);
+    for (int i = 0; i < n && !s; i++) {
+        char *inside = path_join(path, names[i]);
+        s = inside ? remove_tree(inside, err) : fail(err, DREAMO_MEMORY, "%s: no memory", path);
+        mem_free(inside);
+    }
+    folder_list_free(names, n);
+    if (!s && rmdir(path) != 0) s = fail_errno(err, path, "folder cannot be removed");
+    return s;
+}
+
+dreamo_status folder_remove(const char *path, dreamo_error *err)
+{
+    char *trash = mem_printf("%s.trash", path);
+    if (!trash) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
+    dreamo_status s = DREAMO_OK;
+    if (file_exists(trash)) s = remove_tree(trash, err);
+    if (!s && rename(path, trash) != 0) s = fail_errno(err, path, "cannot be renamed for removal");
+    if (!s) s = remove_tree(trash, err);
+    mem_free(trash);
+    return s;
+}
