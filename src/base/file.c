@@ -43,8 +43,8 @@ static dreamo_status open_regular(const char *path, int *fd, size_t *nbytes, dre
 
 dreamo_status file_map(const char *path, filemap *out, dreamo_error *err)
 {
-    int fd;
-    size_t nbytes;
+    int fd = -1;
+    size_t nbytes = 0;
     *out = (filemap){ .fd = -1 };
     dreamo_status s = open_regular(path, &fd, &nbytes, err);
     if (s) return s;
@@ -75,8 +75,8 @@ dreamo_status file_map_check(const filemap *m, const char *path, dreamo_error *e
 
 dreamo_status file_read(const char *path, size_t max, char **data, size_t *nbytes, dreamo_error *err)
 {
-    int fd;
-    size_t size, have = 0;
+    int fd = -1;
+    size_t size = 0, have = 0;
     *data = NULL;
     dreamo_status s = open_regular(path, &fd, &size, err);
     if (s) return s;
