@@ -65,4 +65,4 @@ static const struct outcome *outcome_of(dreamo_status status)
 int         dreamo_exit_code(dreamo_status status) { return outcome_of(status)->exit; }
 const char *dreamo_status_code(dreamo_status status) { return outcome_of(status)->code; }
 int         dreamo_http_status(dreamo_status status) { return outcome_of(status)->http; }
-const char *dreamo_version(void) { return DREAMO_VERSION; }
+const char *dreamo_version(void) { return DREAMO_VERSION_TEXT; }
