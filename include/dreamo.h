@@ -196,8 +196,15 @@ typedef struct dreamo_tokens {
     char **t5_piece, **clip_piece; /* owned, one string an id */
     char *t5_cut, *clip_cut; /* the part of the text that did not fit; NULL when all did */
 } dreamo_tokens;
+/* Both tokenizers of a model folder, to be used for many texts and from many threads.  A text is given with its length, so
+ * that it may hold NUL characters; it must be UTF-8 (DREAMO_ARG) and at most 1 MiB (DREAMO_LIMIT). */
+typedef struct dreamo_tokenizer dreamo_tokenizer;
+DREAMO_API dreamo_status dreamo_tokenizer_open(const char *model_dir, dreamo_tokenizer **out, dreamo_error *err);
+DREAMO_API dreamo_status dreamo_tokenizer_run(const dreamo_tokenizer *t, const char *text, size_t nbytes, dreamo_tokens *out, dreamo_error *err);
+DREAMO_API void          dreamo_tokenizer_close(dreamo_tokenizer *t); /* NULL is allowed */
+/* The same for one text, NUL-terminated. */
 DREAMO_API dreamo_status dreamo_tokenize(const char *model_dir, const char *text, dreamo_tokens *out, dreamo_error *err);
-DREAMO_API void          dreamo_tokens_free(dreamo_tokens *t);
+DREAMO_API void          dreamo_tokens_free(dreamo_tokens *t); /* NULL is allowed */
 
 #ifdef __cplusplus
 }

@@ -34,10 +34,10 @@ static void print_pieces(const char *name, const int32_t *ids, char **pieces, in
 }
 
 /* One text; its result on stdout. */
-static dreamo_status tokenize(const char *model, const char *text, dreamo_error *err)
+static dreamo_status tokenize(const dreamo_tokenizer *tokenizer, const char *text, size_t nbytes, dreamo_error *err)
 {
     dreamo_tokens t = { 0 };
-    dreamo_status s = dreamo_tokenize(model, text, &t, err);
+    dreamo_status s = dreamo_tokenizer_run(tokenizer, text, nbytes, &t, err);
     if (s) return s;
     if (screen_json()) {
         print_json(&t);
@@ -50,7 +50,7 @@ static dreamo_status tokenize(const char *model, const char *text, dreamo_error 
 }
 
 /* Standard input: with --json a JSON string a line, else a text a line. */
-static dreamo_status tokenize_lines(const char *model, dreamo_error *err)
+static dreamo_status tokenize_lines(const dreamo_tokenizer *tokenizer, dreamo_error *err)
 {
     char *line = NULL;
     size_t room = 0;
@@ -59,12 +59,12 @@ static dreamo_status tokenize_lines(const char *model, dreamo_error *err)
     for (long number = 1; !s && (n = getline(&line, &room, stdin)) >= 0; number++) {
         if (n && line[n - 1] == '\n') line[--n] = '\0';
         if (!screen_json()) {
-            s = tokenize(model, line, err);
+            s = tokenize(tokenizer, line, (size_t)n, err);
             continue;
         }
-        json_t *text = json_loads(line, JSON_DECODE_ANY, NULL);
+        json_t *text = json_loads(line, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
         if (!json_is_string(text)) s = complain(err, DREAMO_ARG, NULL, "standard input: line %ld is not a JSON string", number);
-        else s = tokenize(model, json_string_value(text), err);
+        else s = tokenize(tokenizer, json_string_value(text), json_string_length(text), err);
         json_decref(text);
     }
     free(line);
@@ -75,11 +75,13 @@ int run_tokenize(const parsed *p)
 {
     dreamo_error err = { 0 };
     const char *model = option_text(p, "model", NULL);
+    dreamo_tokenizer *tokenizer = NULL;
     dreamo_status s;
     if (!model) model = dreamo_default_model();
     if (!model) s = complain(&err, DREAMO_NOT_FOUND, "give one with -m DIR", "no model: the shipped one was not found");
     else if (p->nargs == 0) s = complain(&err, DREAMO_ARG, "- reads lines from standard input", "tokenize: TEXT is missing");
-    else if (strcmp(p->args[0], "-") == 0) s = tokenize_lines(model, &err);
-    else s = tokenize(model, p->args[0], &err);
+    else s = dreamo_tokenizer_open(model, &tokenizer, &err);
+    if (!s) s = strcmp(p->args[0], "-") == 0 ? tokenize_lines(tokenizer, &err) : tokenize(tokenizer, p->args[0], strlen(p->args[0]), &err);
+    dreamo_tokenizer_close(tokenizer);
     return s ? report(p, &err) : 0;
 }
