@@ -1,0 +1,127 @@
+/* linear.c - y = x W^T + b with stored types, fused parts and adapters; and rows of a table. */
+#include "backend/ref/ref.h"
+#include <stddef.h>
+#include "base/half.h"
+
+static const weight_part *part_of(const weight *w, int *row)
+{
+    const weight_part *p = w->part;
+    while (*row >= p->rows) *row -= p++->rows;
+    return p;
+}
+
+double ref_weight(const weight *w, int row, int k)
+{
+    const weight_part *p = part_of(w, &row);
+    size_t i = (size_t)row * (size_t)(w->in * w->kh * w->kw) + (size_t)k;
+    if (p->type == DT_F32) return ((const float *)p->data)[i];
+    uint16_t h = ((const uint16_t *)p->data)[i];
+    return p->type == DT_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
+}
+
+double ref_bias(const weight *w, int row)
+{
+    const weight_part *p = part_of(w, &row);
+    return p->bias ? p->bias[row] : 0;
+}
+
+float *ref_weight_grad(const weight *w, int row, int k)
+{
+    const weight_part *p = part_of(w, &row);
+    return p->grad ? p->grad + (size_t)row * (size_t)(w->in * w->kh * w->kw) + k : NULL;
+}
+
+float *ref_bias_grad(const weight *w, int row)
+{
+    const weight_part *p = part_of(w, &row);
+    return p->grad_bias ? p->grad_bias + row : NULL;
+}
+
+void ref_linear(device *dev, tensor y, tensor x, const weight *w, tensor low)
+{
+    int column = 0;
+    (void)dev;
+    for (int t = 0; t < y.rows; t++)
+        for (int o = 0; o < w->out; o++) {
+            double s = ref_bias(w, o);
+            for (int k = 0; k < w->in; k++) s += *at(x, t, k) * ref_weight(w, o, k);
+            *at(y, t, o) = (float)s;
+        }
+    for (const adapter *a = w->adapters; a; column += a->rank, a = a->next)
+        for (int t = 0; t < y.rows; t++) {
+            for (int r = 0; r < a->rank; r++) {
+                double s = 0;
+                for (int k = 0; k < w->in; k++) s += (double)*at(x, t, k) * a->A[r * w->in + k];
+                *at(low, t, column + r) = (float)s;
+            }
+            for (int o = 0; o < a->rows; o++) {
+                double s = 0;
+                for (int r = 0; r < a->rank; r++) s += (double)*at(low, t, column + r) * a->B[o * a->rank + r];
+                *at(y, t, a->row0 + o) += (float)(a->scale * s);
+            }
+        }
+}
+
+/* dlow = scale dy B; dx += dlow A; dA += dlow^T x; dB += scale dy^T low. */
+static void adapter_backward(tensor dx, tensor dy, tensor x, const adapter *a, tensor low, int in)
+{
+    for (int t = 0; t < x.rows; t++)
+        for (int r = 0; r < a->rank; r++) {
+            double dlow = 0;
+            for (int o = 0; o < a->rows; o++) {
+                double g = a->scale * *at(dy, t, a->row0 + o);
+                dlow += g * a->B[o * a->rank + r];
+                if (a->grad_B) a->grad_B[o * a->rank + r] += (float)(g * *at(low, t, r));
+            }
+            for (int k = 0; k < in; k++) {
+                if (dx.p) *at(dx, t, k) += (float)(dlow * a->A[r * in + k]);
+                if (a->grad_A) a->grad_A[r * in + k] += (float)(dlow * *at(x, t, k));
+            }
+        }
+}
+
+void ref_linear_backward(device *dev, tensor dx, tensor dy, tensor x, const weight *w, tensor low)
+{
+    int column = 0;
+    (void)dev;
+    for (int t = 0; dx.p && t < x.rows; t++)
+        for (int k = 0; k < w->in; k++) {
+            double s = 0;
+            for (int o = 0; o < w->out; o++) s += *at(dy, t, o) * ref_weight(w, o, k);
+            *at(dx, t, k) += (float)s;
+        }
+    for (int o = 0; o < w->out; o++) {
+        for (int k = 0; k < w->in; k++) {
+            float *g = ref_weight_grad(w, o, k);
+            double s = 0;
+            for (int t = 0; g && t < x.rows; t++) s += (double)*at(dy, t, o) * *at(x, t, k);
+            if (g) *g += (float)s;
+        }
+        float *g = ref_bias_grad(w, o);
+        double s = 0;
+        for (int t = 0; g && t < x.rows; t++) s += *at(dy, t, o);
+        if (g) *g += (float)s;
+    }
+    for (const adapter *a = w->adapters; a; column += a->rank, a = a->next) {
+        tensor mine = low;
+        mine.p += column;
+        adapter_backward(dx, dy, x, a, mine, w->in);
+    }
+}
+
+void ref_embed(device *dev, tensor y, const int32_t *ids, const weight *w)
+{
+    (void)dev;
+    for (int i = 0; i < y.rows; i++)
+        for (int k = 0; k < w->in; k++) *at(y, i, k) = ids[i] < 0 ? 0 : (float)ref_weight(w, ids[i], k);
+}
+
+void ref_embed_backward(device *dev, tensor dy, const int32_t *ids, const weight *w)
+{
+    (void)dev;
+    for (int i = 0; i < dy.rows; i++)
+        for (int k = 0; ids[i] >= 0 && k < w->in; k++) {
+            float *g = ref_weight_grad(w, ids[i], k);
+            if (g) *g += *at(dy, i, k);
+        }
+}

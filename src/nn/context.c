@@ -1,0 +1,140 @@
+/* context.c - the op context: arenas, sticky error, counting, tensors. */
+#include "nn/context.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+
+nn *nn_new(const nn_options *o, dreamo_error *err)
+{
+    nn *cx = mem_calloc(1, sizeof *cx);
+    if (!cx) {
+        fail(err, DREAMO_MEMORY, "no memory for the op context");
+        return NULL;
+    }
+    *cx = (nn){ .dev = o->dev, .be = o->dev->be, .taping = o->taping, .checkpoint = o->checkpoint };
+    if (cx->be->dry) {
+        arena_measure(&cx->work);
+        arena_measure(&cx->keep);
+    } else if (!arena_init(&cx->work, o->work_nbytes) || !arena_init(&cx->keep, o->keep_nbytes)) {
+        nn_free(cx);
+        fail(err, DREAMO_MEMORY, "no memory for %zu bytes of tensors", o->work_nbytes + o->keep_nbytes);
+        return NULL;
+    }
+    return cx;
+}
+
+void nn_free(nn *cx)
+{
+    if (!cx) return;
+    arena_free(&cx->work);
+    arena_free(&cx->keep);
+    mem_free(cx->tape);
+    mem_free(cx->slots);
+    mem_free(cx);
+}
+
+void nn_reset(nn *cx)
+{
+    arena_release(&cx->work, 0);
+    arena_release(&cx->keep, 0);
+    cx->work.peak = cx->keep.peak = 0;
+    cx->work.full = cx->keep.full = false;
+    cx->nrecords = cx->nslots = cx->first_inner = 0;
+    cx->in_block = false;
+    memset(cx->block_out, 0, sizeof cx->block_out);
+    cx->counts = (nn_counts){ 0 };
+    cx->error = (dreamo_error){ 0 };
+}
+
+/* ---- the sticky error ---- */
+
+bool    nn_ok(const nn *cx) { return cx->error.status == DREAMO_OK; }
+device *nn_device(const nn *cx) { return cx->dev; }
+void    nn_set_taping(nn *cx, bool on) { cx->taping = on; }
+bool    nn_taping(const nn *cx) { return cx->taping; }
+
+dreamo_status nn_status(nn *cx, dreamo_error *err)
+{
+    if (nn_ok(cx)) return DREAMO_OK;
+    fail(err, cx->error.status, "%s", cx->error.message);
+    return cx->error.status;
+}
+
+static void set_error(nn *cx, dreamo_status s, const char *format, va_list ap)
+{
+    if (!nn_ok(cx)) return;
+    vsnprintf(cx->error.message, sizeof cx->error.message, format, ap);
+    cx->error.status = s;
+}
+
+void nn_fail(nn *cx, dreamo_status s, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    set_error(cx, s, format, ap);
+    va_end(ap);
+}
+
+bool nn_require(nn *cx, bool ok, const char *format, ...)
+{
+    if (!ok) {
+        va_list ap;
+        va_start(ap, format);
+        set_error(cx, DREAMO_BUG, format, ap);
+        va_end(ap);
+    }
+    return nn_ok(cx);
+}
+
+/* ---- counting ---- */
+
+void nn_done(nn *cx, double flops, double values)
+{
+    cx->counts.ops++;
+    cx->counts.flops += flops;
+    cx->counts.bytes += 4 * values;
+    if (cx->dev->failed) {
+        cx->dev->failed = false;
+        nn_fail(cx, DREAMO_MEMORY, "no memory for the %s backend's scratch", cx->be->name);
+    }
+}
+
+nn_counts nn_count(const nn *cx)
+{
+    nn_counts c = cx->counts;
+    c.work_peak = cx->work.peak;
+    c.keep_peak = cx->keep.peak;
+    return c;
+}
+
+/* ---- tensors ---- */
+
+static tensor take(nn *cx, arena *from, int rows, int cols)
+{
+    if (!nn_ok(cx)) return (tensor){ 0 };
+    if (!nn_require(cx, rows >= 0 && cols >= 0, "a tensor of %d x %d", rows, cols)) return (tensor){ 0 };
+    float *p = arena_get(from, (size_t)rows * (size_t)cols * sizeof(float));
+    if (!p) {
+        nn_fail(cx, DREAMO_MEMORY, "the arena of %zu bytes is full (a tensor of %d x %d does not fit)", from->cap, rows, cols);
+        return (tensor){ 0 };
+    }
+    return (tensor){ .p = p, .rows = rows, .cols = cols, .ld = cols };
+}
+
+tensor tensor_new(nn *cx, int rows, int cols) { return take(cx, &cx->work, rows, cols); }
+tensor keep_new(nn *cx, int rows, int cols) { return take(cx, &cx->keep, rows, cols); }
+
+tensor tensor_from(nn *cx, int rows, int cols, const float *packed)
+{
+    tensor x = tensor_new(cx, rows, cols);
+    if (!nn_ok(cx)) return x;
+    if (packed) cx->be->write(cx->dev, x, packed);
+    else cx->be->zero(cx->dev, x);
+    return x;
+}
+
+void tensor_read(nn *cx, tensor x, float *packed)
+{
+    if (nn_ok(cx) && x.p) cx->be->read(cx->dev, packed, x);
+}
