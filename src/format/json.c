@@ -1,0 +1,87 @@
+/* json.c - strict JSON over jansson. */
+#include "format/json.h"
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+
+static void use_our_allocator(void) { json_set_alloc_funcs(mem_alloc, mem_free); }
+
+dreamo_status json_parse(const char *text, size_t nbytes, const char *what, json_t **out, dreamo_error *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    json_error_t why;
+    pthread_once(&once, use_our_allocator);
+    *out = json_loadb(text, nbytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
+    if (*out) return DREAMO_OK;
+    if (json_error_code(&why) == json_error_out_of_memory) return fail(err, DREAMO_MEMORY, "%s: no memory to read its JSON", what);
+    return fail(err, DREAMO_FORMAT, "%s: not valid JSON: line %d, column %d: %s", what, why.line, why.column, why.text);
+}
+
+dreamo_status json_read(const char *path, size_t max_nbytes, json_t **out, dreamo_error *err)
+{
+    char *text;
+    size_t nbytes;
+    *out = NULL;
+    dreamo_status s = file_read(path, max_nbytes, &text, &nbytes, err);
+    if (s) return s;
+    s = json_parse(text, nbytes, path, out, err);
+    mem_free(text);
+    return s;
+}
+
+static dreamo_status missing(const char *what, const char *field, dreamo_error *err)
+{
+    return fail(err, DREAMO_FORMAT, "%s: field \"%s\" is missing", what, field);
+}
+
+dreamo_status json_get_int(const json_t *o, const char *what, const char *field, int64_t lo, int64_t hi, int64_t otherwise, int64_t *out, dreamo_error *err)
+{
+    const json_t *v = json_object_get(o, field);
+    if (!v || json_is_null(v)) {
+        if (otherwise < lo || otherwise > hi) return missing(what, field, err);
+        *out = otherwise;
+        return DREAMO_OK;
+    }
+    if (!json_is_integer(v)) return fail(err, DREAMO_FORMAT, "%s: field \"%s\" is not a whole number", what, field);
+    *out = json_integer_value(v);
+    if (*out < lo || *out > hi)
+        return fail(err, DREAMO_FORMAT, "%s: field \"%s\" is %lld, allowed are %lld to %lld", what, field, (long long)*out, (long long)lo, (long long)hi);
+    return DREAMO_OK;
+}
+
+dreamo_status json_get_number(const json_t *o, const char *what, const char *field, double lo, double hi, double otherwise, double *out, dreamo_error *err)
+{
+    const json_t *v = json_object_get(o, field);
+    if (!v || json_is_null(v)) {
+        if (!(otherwise >= lo && otherwise <= hi)) return missing(what, field, err);
+        *out = otherwise;
+        return DREAMO_OK;
+    }
+    if (!json_is_number(v)) return fail(err, DREAMO_FORMAT, "%s: field \"%s\" is not a number", what, field);
+    *out = json_number_value(v);
+    if (!(*out >= lo && *out <= hi)) return fail(err, DREAMO_FORMAT, "%s: field \"%s\" is %g, allowed are %g to %g", what, field, *out, lo, hi);
+    return DREAMO_OK;
+}
+
+dreamo_status json_get_bool(const json_t *o, const char *what, const char *field, bool otherwise, bool *out, dreamo_error *err)
+{
+    const json_t *v = json_object_get(o, field);
+    *out = otherwise;
+    if (!v || json_is_null(v)) return DREAMO_OK;
+    if (!json_is_boolean(v)) return fail(err, DREAMO_FORMAT, "%s: field \"%s\" is neither true nor false", what, field);
+    *out = json_is_true(v);
+    return DREAMO_OK;
+}
+
+dreamo_status json_get_string(const json_t *o, const char *what, const char *field, const char *otherwise, const char **out, dreamo_error *err)
+{
+    const json_t *v = json_object_get(o, field);
+    *out = otherwise;
+    if (!v || json_is_null(v)) return otherwise ? DREAMO_OK : missing(what, field, err);
+    if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v))
+        return fail(err, DREAMO_FORMAT, "%s: field \"%s\" is not a plain string", what, field);
+    *out = json_string_value(v);
+    return DREAMO_OK;
+}

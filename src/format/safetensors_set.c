@@ -1,0 +1,159 @@
+/* safetensors_set.c - shards behind an index, and writing. */
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+#include "format/json.h"
+#include "format/safetensors.h"
+
+#define MAX_SHARDS 1000
+#define MAX_INDEX 64000000
+
+/* ---- sets ---- */
+
+void st_set_close(st_set *s)
+{
+    for (int i = 0; i < s->nfiles; i++) st_close(&s->files[i]);
+    mem_free(s->files);
+    mem_free(s->name);
+    *s = (st_set){ 0 };
+}
+
+st_tensor *st_set_find(const st_set *s, const char *name)
+{
+    st_tensor *t = NULL;
+    for (int i = 0; i < s->nfiles && !t; i++) t = st_find(&s->files[i], name);
+    return t;
+}
+
+static dreamo_status set_add(st_set *s, const char *path, dreamo_error *err)
+{
+    st_file *more = mem_realloc(s->files, (size_t)(s->nfiles + 1) * sizeof *more);
+    if (!more) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
+    s->files = more;
+    dreamo_status status = st_open(path, &s->files[s->nfiles], err);
+    if (!status) s->nfiles++;
+    return status;
+}
+
+static int shard_of(const st_set *s, const char *path)
+{
+    for (int i = 0; i < s->nfiles; i++)
+        if (strcmp(s->files[i].path, path) == 0) return i;
+    return -1;
+}
+
+/* A shard's name must be a plain name in the same folder: never a path. */
+static dreamo_status add_shard(st_set *s, const char *index, const char *tensor, const json_t *value, dreamo_error *err)
+{
+    const char *shard = json_string_value(value), *slash = strrchr(index, '/');
+    if (!shard || !*shard || strchr(shard, '/') || shard[0] == '.' || strlen(shard) != json_string_length(value))
+        return fail(err, DREAMO_FORMAT, "%s: tensor \"%.200s\": shard \"%.100s\" is not a plain file name", index, tensor, shard ? shard : "");
+    char *path = slash ? mem_printf("%.*s/%s", (int)(slash - index), index, shard) : mem_strdup(shard);
+    if (!path) return fail(err, DREAMO_MEMORY, "%s: no memory", index);
+    dreamo_status status = DREAMO_OK;
+    int at = shard_of(s, path);
+    if (at < 0) {
+        if (s->nfiles == MAX_SHARDS) status = fail(err, DREAMO_LIMIT, "%s: more than %d shards", index, MAX_SHARDS);
+        else if (strcmp(path, index) == 0) status = fail(err, DREAMO_FORMAT, "%s: names itself as a shard", index);
+        else status = set_add(s, path, err);
+        if (status == DREAMO_NOT_FOUND && err) { /* the index is what is wrong */
+            *err = (dreamo_error){ 0 };
+            status = fail(err, DREAMO_FORMAT, "%s: shard \"%s\" is missing", index, shard);
+        }
+        at = s->nfiles - 1;
+    }
+    if (!status && !st_find(&s->files[at], tensor))
+        status = fail(err, DREAMO_FORMAT, "%s: tensor \"%.200s\" is not in shard \"%s\"", index, tensor, shard);
+    mem_free(path);
+    return status;
+}
+
+static dreamo_status open_index(st_set *s, const char *path, dreamo_error *err)
+{
+    json_t *index;
+    const char *tensor;
+    json_t *value;
+    dreamo_status status = json_read(path, MAX_INDEX, &index, err);
+    if (status) return status;
+    json_t *map = json_object_get(index, "weight_map");
+    if (!json_is_object(map) || json_object_size(map) == 0) status = fail(err, DREAMO_FORMAT, "%s: field \"weight_map\" is missing, empty or not an object", path);
+    json_object_foreach(map, tensor, value) {
+        if (status) break;
+        status = add_shard(s, path, tensor, value, err);
+    }
+    json_decref(index);
+    return status;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+dreamo_status st_set_open(const char *path, const char *stem, st_set *out, dreamo_error *err)
+{
+    char *file = NULL, *index = NULL;
+    dreamo_status s = DREAMO_OK;
+    *out = (st_set){ .name = mem_strdup(path) };
+    if (folder_exists(path)) {
+        file = mem_printf("%s/%s.safetensors", path, stem);
+        index = mem_printf("%s/%s.safetensors.index.json", path, stem);
+        if (!file || !index) s = fail(err, DREAMO_MEMORY, "%s: no memory", path);
+        else if (file_exists(file)) s = set_add(out, file, err);
+        else if (file_exists(index)) s = open_index(out, index, err);
+        else s = fail(err, DREAMO_NOT_FOUND, "%s: holds neither %s.safetensors nor %s.safetensors.index.json", path, stem, stem);
+    } else {
+        s = ends_with(path, ".index.json") ? open_index(out, path, err) : set_add(out, path, err);
+    }
+    if (!s && !out->name) s = fail(err, DREAMO_MEMORY, "%s: no memory", path);
+    mem_free(file);
+    mem_free(index);
+    if (s) st_set_close(out);
+    return s;
+}
+
+/* ---- writing ---- */
+
+static dreamo_status header_json(const st_tensor *tensors, int ntensors, const char *const (*meta)[2], int nmeta, char **text)
+{
+    json_t *header = json_object(), *about = nmeta ? json_object() : NULL;
+    size_t at = 0;
+    bool ok = header != NULL;
+    for (int i = 0; ok && i < nmeta; i++) ok = json_object_set_new(about, meta[i][0], json_string(meta[i][1])) == 0;
+    if (ok && nmeta) ok = json_object_set(header, "__metadata__", about) == 0;
+    for (int i = 0; ok && i < ntensors; i++) {
+        const st_tensor *t = &tensors[i];
+        json_t *shape = json_array();
+        for (int d = 0; d < t->rank; d++) json_array_append_new(shape, json_integer(t->shape[d]));
+        json_t *o = json_pack("{s:s, s:o, s:[I,I]}", "dtype", dtype_name(t->type), "shape", shape, "data_offsets", (json_int_t)at, (json_int_t)(at + t->nbytes));
+        ok = o && json_object_set_new(header, t->name, o) == 0;
+        at += t->nbytes;
+    }
+    *text = ok ? json_dumps(header, JSON_COMPACT) : NULL;
+    json_decref(about);
+    json_decref(header);
+    return *text ? DREAMO_OK : DREAMO_MEMORY;
+}
+
+dreamo_status st_write(const char *path, const st_tensor *tensors, int ntensors, const char *const (*meta)[2], int nmeta, dreamo_error *err)
+{
+    static const char spaces[8] = "        ";
+    unsigned char length[8];
+    char *text;
+    filewriter w;
+    if (header_json(tensors, ntensors, meta, nmeta, &text)) return fail(err, DREAMO_MEMORY, "%s: no memory for its header", path);
+    size_t n = strlen(text), padded = (n + 7) / 8 * 8; /* so that data begins 8-byte aligned */
+    for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)padded >> (8 * i));
+    dreamo_status s = file_create(&w, path, true, err);
+    if (!s) {
+        s = file_write(&w, length, 8, err);
+        if (!s) s = file_write(&w, text, n, err);
+        if (!s) s = file_write(&w, spaces, padded - n, err);
+        for (int i = 0; !s && i < ntensors; i++) s = file_write(&w, tensors[i].data, tensors[i].nbytes, err);
+        if (s) file_abort(&w);
+        else s = file_commit(&w, err);
+    }
+    mem_free(text);
+    return s;
+}
