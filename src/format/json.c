@@ -1,18 +1,16 @@
 /* json.c - strict JSON over jansson. */
 #include "format/json.h"
 #include <math.h>
-#include <pthread.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
 
-static void use_our_allocator(void) { json_set_alloc_funcs(mem_alloc, mem_free); }
+/* Before main: st_write and others build JSON without parsing any first. */
+__attribute__((constructor)) static void use_our_allocator(void) { json_set_alloc_funcs(mem_alloc, mem_free); }
 
 dreamo_status json_parse(const char *text, size_t nbytes, const char *what, json_t **out, dreamo_error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     json_error_t why;
-    pthread_once(&once, use_our_allocator);
     *out = json_loadb(text, nbytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
     if (*out) return DREAMO_OK;
     if (json_error_code(&why) == json_error_out_of_memory) return fail(err, DREAMO_MEMORY, "%s: no memory to read its JSON", what);
