@@ -16,14 +16,11 @@ void weight_part_add(weight *w, int rows)
     w->out += rows;
 }
 
-void visit_weight(const visitor *v, weight *w, int part, bool bias, const char *format, ...)
+static void visit_matrix(const visitor *v, weight *w, int part, int rank, bool bias, const char *format, va_list ap)
 {
     weight_part *data = &w->part[part];
-    param p = { .rank = w->kh * w->kw > 1 ? 4 : 2, .shape = { data->rows, w->in, w->kh, w->kw }, .w = w, .part = part, .grad = &data->grad };
-    va_list ap;
-    va_start(ap, format);
+    param p = { .rank = rank, .shape = { data->rows, w->in, w->kh, w->kw }, .w = w, .part = part, .grad = &data->grad };
     int n = vsnprintf(p.name, sizeof p.name - 8, format, ap);
-    va_end(ap);
     memcpy(p.name + n, ".weight", 8);
     v->visit(v->user, &p);
     if (!bias) return;
@@ -31,6 +28,22 @@ void visit_weight(const visitor *v, weight *w, int part, bool bias, const char *
     memcpy(b.name, p.name, (size_t)n);
     memcpy(b.name + n, ".bias", 6);
     v->visit(v->user, &b);
+}
+
+void visit_weight(const visitor *v, weight *w, int part, bool bias, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    visit_matrix(v, w, part, 2, bias, format, ap);
+    va_end(ap);
+}
+
+void visit_conv(const visitor *v, weight *w, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    visit_matrix(v, w, 0, 4, true, format, ap);
+    va_end(ap);
 }
 
 void visit_vec(const visitor *v, vec *x, const char *format, ...)

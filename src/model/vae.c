@@ -167,23 +167,23 @@ static void visit_resnet(const visitor *v, vae_resnet *w, const char *at)
 {
     visit_vec(v, &w->norm1_gain, "%s.norm1.weight", at);
     visit_vec(v, &w->norm1_bias, "%s.norm1.bias", at);
-    visit_weight(v, &w->conv1, 0, true, "%s.conv1", at);
+    visit_conv(v, &w->conv1, "%s.conv1", at);
     visit_vec(v, &w->norm2_gain, "%s.norm2.weight", at);
     visit_vec(v, &w->norm2_bias, "%s.norm2.bias", at);
-    visit_weight(v, &w->conv2, 0, true, "%s.conv2", at);
-    if (w->shortcut.out) visit_weight(v, &w->shortcut, 0, true, "%s.conv_shortcut", at);
+    visit_conv(v, &w->conv2, "%s.conv2", at);
+    if (w->shortcut.out) visit_conv(v, &w->shortcut, "%s.conv_shortcut", at);
 }
 
 static void visit_coder(const visitor *v, vae_coder *w, const vae_config *c, const char *part, const char *blocks, const char *sampler)
 {
     char at[96];
-    visit_weight(v, &w->conv_in, 0, true, "%s.conv_in", part);
+    visit_conv(v, &w->conv_in, "%s.conv_in", part);
     for (int i = 0; i < c->levels; i++) {
         for (int j = 0; j < w->level[i].nresnets; j++) {
             snprintf(at, sizeof at, "%s.%s.%d.resnets.%d", part, blocks, i, j);
             visit_resnet(v, &w->level[i].resnets[j], at);
         }
-        if (w->level[i].sample.out) visit_weight(v, &w->level[i].sample, 0, true, "%s.%s.%d.%s.0.conv", part, blocks, i, sampler);
+        if (w->level[i].sample.out) visit_conv(v, &w->level[i].sample, "%s.%s.%d.%s.0.conv", part, blocks, i, sampler);
     }
     for (int j = 0; j < 2; j++) {
         snprintf(at, sizeof at, "%s.mid_block.resnets.%d", part, j);
@@ -200,7 +200,7 @@ static void visit_coder(const visitor *v, vae_coder *w, const vae_config *c, con
     }
     visit_vec(v, &w->norm_gain, "%s.conv_norm_out.weight", part);
     visit_vec(v, &w->norm_bias, "%s.conv_norm_out.bias", part);
-    visit_weight(v, &w->conv_out, 0, true, "%s.conv_out", part);
+    visit_conv(v, &w->conv_out, "%s.conv_out", part);
 }
 
 void vae_visit(vae *m, param_visitor visit, void *user)
