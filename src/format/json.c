@@ -1,19 +1,81 @@
 /* json.c - strict JSON over jansson. */
 #include "format/json.h"
 #include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdint.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
 
-/* Before main: st_write and others build JSON without parsing any first. */
-__attribute__((constructor)) static void use_our_allocator(void) { json_set_alloc_funcs(mem_alloc, mem_free); }
+/* ---- memory ---- */
+
+/* jansson's reader ignores that its text buffer could not grow and then reads past it (2.14: lex_save), so it may never see
+ * a failed allocation: the first one jumps out of the parse, and what the parse had taken is freed by its list. */
+typedef struct block { struct block *prev, *next; } block; /* before each of jansson's blocks; NULL: on no list */
+
+typedef struct reading {
+    jmp_buf out;
+    block list; /* what this parse has taken, in a ring */
+} reading;
+
+static _Thread_local reading *now; /* the parse under way in this thread, or NULL */
+
+static void *json_alloc(size_t nbytes)
+{
+    block *b = nbytes > SIZE_MAX - sizeof *b ? NULL : mem_alloc(sizeof *b + nbytes);
+    if (!b && now) longjmp(now->out, 1);
+    if (!b) return NULL;
+    *b = (block){ 0 };
+    if (now) {
+        *b = (block){ &now->list, now->list.next };
+        b->next->prev = b;
+        now->list.next = b;
+    }
+    return b + 1;
+}
+
+static void json_free(void *p)
+{
+    if (!p) return;
+    block *b = (block *)p - 1;
+    if (b->next) {
+        b->prev->next = b->next;
+        b->next->prev = b->prev;
+    }
+    mem_free(b);
+}
+
+/* The parse is over: its blocks live on without the list, or go with it. */
+static void end_reading(reading *r, bool keep)
+{
+    for (block *b = r->list.next, *next; b != &r->list; b = next) {
+        next = b->next;
+        if (keep) *b = (block){ 0 };
+        else mem_free(b);
+    }
+    now = NULL;
+}
+
+static void use_our_allocator(void) { json_set_alloc_funcs(json_alloc, json_free); }
+
+/* ---- reading ---- */
 
 dreamo_status json_parse(const char *text, size_t nbytes, const char *what, json_t **out, dreamo_error *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     json_error_t why;
+    reading r = { .list = { &r.list, &r.list } };
+    pthread_once(&once, use_our_allocator);
+    *out = NULL;
+    now = &r;
+    if (setjmp(r.out)) {
+        end_reading(&r, false);
+        return fail(err, DREAMO_MEMORY, "%s: no memory to read its JSON", what);
+    }
     *out = json_loadb(text, nbytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
+    end_reading(&r, true);
     if (*out) return DREAMO_OK;
-    if (json_error_code(&why) == json_error_out_of_memory) return fail(err, DREAMO_MEMORY, "%s: no memory to read its JSON", what);
     return fail(err, DREAMO_FORMAT, "%s: not valid JSON: line %d, column %d: %s", what, why.line, why.column, why.text);
 }
 
