@@ -104,18 +104,6 @@ static bool reserve(encoder *e, size_t nbytes)
     return e->bytes && e->symbols && e->heap && e->batch;
 }
 
-static size_t utf8_nbytes(int32_t cp) { return cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4; }
-
-static size_t put_utf8(char *out, int32_t cp)
-{
-    size_t n = utf8_nbytes(cp);
-    if (n == 1) return out[0] = (char)cp, 1;
-    static const unsigned char lead[] = {0, 0, 0xC0, 0xE0, 0xF0};
-    for (size_t i = n - 1; i > 0; i--, cp >>= 6) out[i] = (char)(0x80 | (cp & 0x3F));
-    out[0] = (char)(lead[n] | cp);
-    return n;
-}
-
 static bool begins_with(const char *s, size_t n, const char *token, size_t ntoken) { return n >= ntoken && memcmp(s, token, ntoken) == 0; }
 
 /* Length of the start or end token when s[0..n) begins with it, and its id; or 0. */
@@ -135,7 +123,7 @@ static bool encode_piece(void *user, const int32_t *cp, size_t n, size_t word)
     int32_t nbytes = 0;
     for (size_t i = 0; i < n; i++) need += utf8_nbytes(cp[i]);
     if (!reserve(e, need)) return false;
-    for (size_t i = 0; i < n; i++) nbytes += (int32_t)put_utf8(e->bytes + nbytes, cp[i]);
+    for (size_t i = 0; i < n; i++) nbytes += (int32_t)utf8_put(e->bytes + nbytes, cp[i]);
     int32_t token;
     if (special(t, e->bytes, need, &token) == need) return ids_push(&e->ids, token, word);
     for (int32_t i = 0; i < nbytes; i++) {

@@ -3,6 +3,7 @@
 #define TEXT_BPE_H
 #include "text/tokenizer.h"
 
+#define BPE_MOST_MERGES (49152 - 256 - 2) /* later lines of merges.txt are ignored, as by the official class */
 #define BPE_NO_SYMBOL (-1) /* a byte that the vocabulary does not have: it merges with nothing */
 
 /* Two neighbouring symbols that become one; lower ranks go first. */

@@ -10,7 +10,6 @@
 
 #define LARGEST_FILE  ((size_t)64 << 20)
 #define MOST_TOKENS   1000000
-#define MOST_MERGES   (49152 - 256 - 2) /* later lines are ignored, as by the official class */
 #define LONGEST_TOKEN 1024
 
 void bpe_byte_name(int byte, char out[3])
@@ -115,14 +114,14 @@ static dreamo_status read_merges(bpe *t, const json_t *vocab, char *text, size_t
     if (strlen(text) < nbytes) return fail(err, DREAMO_FORMAT, "%s: holds a NUL byte at offset %zu", what, strlen(text));
     for (char *p = text; (p = strchr(p, '\n')); p++) nlines++;
     uint32_t room = 16;
-    while (room < 2 * nlines && room < 2 * MOST_MERGES) room *= 2;
+    while (room < 2 * nlines && room < 2 * BPE_MOST_MERGES) room *= 2;
     t->merges = mem_alloc(room * sizeof *t->merges);
     if (!t->merges) return fail(err, DREAMO_MEMORY, "%s: no memory for the merges", what);
     for (uint32_t i = 0; i < room; i++) t->merges[i].rank = -1;
     t->mask = room - 1;
 
     int32_t rank = -1; /* of the comment */
-    for (char *line = text, *next; line && rank < MOST_MERGES; line = next, rank++) {
+    for (char *line = text, *next; line && rank < BPE_MOST_MERGES; line = next, rank++) {
         next = strchr(line, '\n');
         if (next) *next++ = 0;
         else if (!*line) break; /* after the last newline */
