@@ -206,6 +206,46 @@ DREAMO_API void          dreamo_tokenizer_close(dreamo_tokenizer *t); /* NULL is
 DREAMO_API dreamo_status dreamo_tokenize(const char *model_dir, const char *text, dreamo_tokens *out, dreamo_error *err);
 DREAMO_API void          dreamo_tokens_free(dreamo_tokens *t); /* NULL is allowed */
 
+/* ---- training -------------------------------------------------------------------------------- */
+
+/* One run of one stage (autoencoder, base or adapter), as a recipe file says: recipes/ holds those of the shipped model.
+ * `out` receives ckpt-000250/ (whole or not there), `latest`, log.ndjson, samples/, and model/: a complete model folder with
+ * what was trained, renewed at each checkpoint. */
+typedef struct dreamo_train_options {
+    size_t size;
+    const char *recipe;            /* a file of name = value lines */
+    const char *const *overrides;  /* "name=value", applied after the recipe */
+    int noverrides;
+    const char *model;             /* model folder; parts that have a config but no weights are begun anew */
+    const char *data;              /* dataset folder */
+    const char *out;               /* run folder, made when missing; one trainer at a time (DREAMO_BUSY) */
+    bool resume;                   /* go on from the newest whole checkpoint in `out` */
+    int threads;                   /* 0 = one for each core */
+    const char *backend;           /* NULL = "cpu" */
+    /* Events: NOTE and WARNING lines; STEP for each step, `text` holding a table line every log_every steps, else NULL. */
+    dreamo_progress progress;
+    void *user;
+    const volatile bool *stop;     /* true: finish the step, save, return DREAMO_CANCELLED; NULL = never */
+} dreamo_train_options;
+
+DREAMO_API void          dreamo_train_options_init(dreamo_train_options *o);
+DREAMO_API dreamo_status dreamo_train(const dreamo_train_options *o, dreamo_error *err);
+
+/* What one step would cost, by a dry run: nothing is computed or written, `out` is not needed. */
+typedef struct dreamo_train_costs {
+    int64_t parameters, frozen;    /* numbers that are trained, numbers that are not */
+    int64_t steps, batch, tokens;  /* of the recipe; tokens (or pixels, for the autoencoder) in a step */
+    int64_t ops;                   /* in a step */
+    double flops;                  /* in a step, forward and backward */
+    uint64_t param_bytes;          /* values, gradients, moments, average */
+    uint64_t work_bytes;           /* arenas */
+} dreamo_train_costs;
+DREAMO_API dreamo_status dreamo_train_plan(const dreamo_train_options *o, dreamo_train_costs *costs, dreamo_error *err);
+
+/* Losses and gradients of the one sample in folder `probe` (case.json, pictures, inputs.safetensors), written to
+ * dump/train.safetensors; no step is made. */
+DREAMO_API dreamo_status dreamo_train_probe(const char *probe, const dreamo_model_options *model, const char *dump, dreamo_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,7 +1,6 @@
 /* json.c - strict JSON over jansson. */
 #include "format/json.h"
 #include <math.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <string.h>
@@ -57,16 +56,15 @@ static void end_reading(reading *r, bool keep)
     now = NULL;
 }
 
-static void use_our_allocator(void) { json_set_alloc_funcs(json_alloc, json_free); }
+/* Before main: st_write and others build JSON without parsing any first. */
+__attribute__((constructor)) static void use_our_allocator(void) { json_set_alloc_funcs(json_alloc, json_free); }
 
 /* ---- reading ---- */
 
 dreamo_status json_parse(const char *text, size_t nbytes, const char *what, json_t **out, dreamo_error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     json_error_t why;
     reading r = { .list = { &r.list, &r.list } };
-    pthread_once(&once, use_our_allocator);
     *out = NULL;
     now = &r;
     if (setjmp(r.out)) {

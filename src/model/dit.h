@@ -31,7 +31,7 @@ dit *dit_new(const dit_config *c);        /* shapes only, no data; NULL: no memo
 void dit_free(dit *m);
 void dit_visit(dit *m, param_visitor visit, void *user);
 
-/* A packed batch.  Image rows of one sample: noise tokens, then its references in order.  The joined sequence is all
+/* A packed batch; it and all it points to must stay until the step's nn_backward.  Image rows of one sample: noise tokens, then its references in order.  The joined sequence is all
  * text rows, then all image rows; `joint` lists a sample's text span, then its image span. */
 typedef struct dit_batch {
     tensor tokens;                        /* [image rows, in_channels] */

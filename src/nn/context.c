@@ -5,6 +5,8 @@
 #include <string.h>
 #include "base/mem.h"
 
+#define HOST_NBYTES ((size_t)4 << 20) /* blocks' environments: a few hundred bytes each, touched lazily */
+
 nn *nn_new(const nn_options *o, dreamo_error *err)
 {
     nn *cx = mem_calloc(1, sizeof *cx);
@@ -13,6 +15,11 @@ nn *nn_new(const nn_options *o, dreamo_error *err)
         return NULL;
     }
     *cx = (nn){ .dev = o->dev, .be = o->dev->be, .taping = o->taping, .checkpoint = o->checkpoint };
+    if (!arena_init(&cx->host, HOST_NBYTES)) {
+        nn_free(cx);
+        fail(err, DREAMO_MEMORY, "no memory for the op context");
+        return NULL;
+    }
     if (cx->be->dry) {
         arena_measure(&cx->work);
         arena_measure(&cx->keep);
@@ -29,6 +36,7 @@ void nn_free(nn *cx)
     if (!cx) return;
     arena_free(&cx->work);
     arena_free(&cx->keep);
+    arena_free(&cx->host);
     mem_free(cx->tape);
     mem_free(cx->slots);
     mem_free(cx);
@@ -38,6 +46,7 @@ void nn_reset(nn *cx)
 {
     arena_release(&cx->work, 0);
     arena_release(&cx->keep, 0);
+    arena_release(&cx->host, 0);
     cx->work.peak = cx->keep.peak = 0;
     cx->work.full = cx->keep.full = false;
     cx->nrecords = cx->nslots = cx->first_inner = 0;
@@ -124,6 +133,14 @@ static tensor take(nn *cx, arena *from, int rows, int cols)
 
 tensor tensor_new(nn *cx, int rows, int cols) { return take(cx, &cx->work, rows, cols); }
 tensor keep_new(nn *cx, int rows, int cols) { return take(cx, &cx->keep, rows, cols); }
+
+void *nn_keep(nn *cx, const void *data, size_t nbytes)
+{
+    void *p = nn_ok(cx) ? arena_get(&cx->host, nbytes) : NULL;
+    if (p) return memcpy(p, data, nbytes);
+    nn_fail(cx, DREAMO_MEMORY, "no memory for a block's environment");
+    return NULL;
+}
 
 tensor tensor_from(nn *cx, int rows, int cols, const float *packed)
 {

@@ -38,7 +38,7 @@ typedef struct slot { tensor root, grad; } slot;
 struct nn {
     device *dev;
     const backend *be;
-    arena work, keep;
+    arena work, keep, host;
     bool taping, checkpoint, in_block;
     record *tape;
     int nrecords, record_room;
@@ -52,8 +52,6 @@ struct nn {
 
 /* Count an op and look at the device; call after every kernel. */
 void nn_done(nn *cx, double flops, double values);
-/* false and the sticky error when `ok` does not hold. */
-bool nn_require(nn *cx, bool ok, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* When taping and something `needs` it: give *y a slot and return the record to fill, else NULL. */
 record *tape_add(nn *cx, bool needs, back_fn back, tensor *y);
 /* The gradient of x, made (zeroed) on first use; p NULL when none is wanted. */

@@ -29,6 +29,8 @@ void          nn_reset(nn *cx);              /* forget tape, tensors, gradients 
 dreamo_status nn_status(nn *cx, dreamo_error *err);           /* the sticky error */
 void          nn_fail(nn *cx, dreamo_status s, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool          nn_ok(const nn *cx);
+/* False, and the sticky error DREAMO_BUG, when `ok` does not hold: shape checks. */
+bool          nn_require(nn *cx, bool ok, const char *format, ...) __attribute__((format(printf, 3, 4)));
 device       *nn_device(const nn *cx);
 void          nn_set_taping(nn *cx, bool on);
 bool          nn_taping(const nn *cx);
@@ -55,6 +57,9 @@ static inline tensor tensor_cols(tensor x, int col0, int cols)
     x.cols = cols;
     return x;
 }
+
+/* A copy of `data` in host memory that lives until nn_reset: for what blocks read when they run again.  NULL after a failure. */
+void *nn_keep(nn *cx, const void *data, size_t nbytes);
 
 /* ---- blocks and the way back ---- */
 /* Run one block: fn replaces io[0..n-1] by its outputs (same shapes).  Scratch is released after it; with checkpoints on,

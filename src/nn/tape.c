@@ -152,7 +152,7 @@ static void block_checkpointed(nn *cx, nn_block_fn fn, const void *weights, tens
 
 void nn_block(nn *cx, nn_block_fn fn, const void *weights, tensor *io, int n, const void *env)
 {
-    if (!nn_require(cx, n >= 1 && n <= BLOCK_IO, "a block of %d tensors", n)) return;
+    if (!nn_ok(cx) || !nn_require(cx, n >= 1 && n <= BLOCK_IO, "a block of %d tensors", n)) return;
     bool outermost = !cx->in_block;
     cx->in_block = true;
     if (!outermost) fn(cx, weights, io, n, env);

@@ -1,0 +1,157 @@
+/* dit.c - the FLUX.1 diffusion transformer: two kinds of block.
+ *
+ * Shapes are [tokens, channels]; D is the width.  Nothing here knows where it runs, how weights are stored, whether a LoRA
+ * is applied, or whether it is being differentiated. */
+#include "model/dit.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What every block sees beside its own weights and the tokens. */
+typedef struct block_env {
+    const dit_batch *b;
+    tensor vec;             /* silu(temb) [samples, D] (spec 1.5) */
+    int heads;
+} block_env;
+
+/* A modulation layer: n triples of shift, scale, gate (spec 1.3). */
+static void modulations(nn *cx, const weight *mod, tensor vec, modulation *m, int n)
+{
+    tensor o = op_linear(cx, vec, mod);
+    int d = o.cols / (3 * n);
+    for (int i = 0; i < n; i++)
+        m[i] = (modulation){ tensor_cols(o, (3 * i) * d, d), tensor_cols(o, (3 * i + 1) * d, d), tensor_cols(o, (3 * i + 2) * d, d) };
+}
+
+/* Rows of the rotary tables from `row` on. */
+static rope rope_from(rope pe, int row)
+{
+    return (rope){ pe.cos + (size_t)row * (size_t)pe.dim, pe.sin + (size_t)row * (size_t)pe.dim, pe.dim };
+}
+
+static tensor routing_map(nn *cx, const block_env *env, tensor q, tensor k)
+{
+    return op_routemap(cx, q, k, env->b->routes, env->b->nroutes, env->heads);
+}
+
+/* Double-stream block (spec 1.9): text and image keep weights of their own and meet in one attention over the joined
+ * sequence [text; image].  io: text, image and, with routes, the routing map of this layer. */
+static void double_block(nn *cx, const void *weights, tensor *io, int n, const void *environment)
+{
+    const dit_double *w = weights;
+    const block_env *env = environment;
+    const dit_stream *stream[2] = { &w->txt, &w->img };
+    layout rows[2] = { env->b->txt, env->b->img };
+    modulation m[2][2];
+    tensor q[2], k[2], v[2];
+    int d = io[0].cols, first[2] = { 0, io[0].rows };
+
+    for (int s = 0; s < 2; s++) {
+        rope pe = rope_from(env->b->pe, first[s]);
+        modulations(cx, &stream[s]->mod, env->vec, m[s], 2);
+        tensor qkv = op_linear(cx, op_adaln(cx, io[s], m[s][0], rows[s]), &stream[s]->qkv);
+        q[s] = op_qknorm(cx, tensor_cols(qkv, 0, d), stream[s]->qnorm, pe);
+        k[s] = op_qknorm(cx, tensor_cols(qkv, d, d), stream[s]->knorm, pe);
+        v[s] = tensor_cols(qkv, 2 * d, d);
+    }
+    tensor Q = op_catrows(cx, q[0], q[1]), K = op_catrows(cx, k[0], k[1]), V = op_catrows(cx, v[0], v[1]);
+    tensor a = op_attention(cx, Q, K, V, env->b->joint, (attention_opts){ .heads = env->heads });
+    if (n > 2) io[2] = routing_map(cx, env, Q, K);
+
+    for (int s = 0; s < 2; s++) {
+        tensor o = op_linear(cx, tensor_rows(a, first[s], io[s].rows), &stream[s]->proj);
+        tensor x = op_gateadd(cx, io[s], m[s][0].gate, o, rows[s]);
+        tensor h = op_gelu(cx, op_linear(cx, op_adaln(cx, x, m[s][1], rows[s]), &stream[s]->mlp_in));
+        io[s] = op_gateadd(cx, x, m[s][1].gate, op_linear(cx, h, &stream[s]->mlp_out), rows[s]);
+    }
+}
+
+/* Single-stream block (spec 1.10): attention and MLP side by side from one projection in to one projection out. */
+static void single_block(nn *cx, const void *weights, tensor *io, int n, const void *environment)
+{
+    const dit_single *w = weights;
+    const block_env *env = environment;
+    tensor x = io[0];
+    int d = x.cols;
+    modulation m;
+
+    modulations(cx, &w->mod, env->vec, &m, 1);
+    tensor u = op_linear(cx, op_adaln(cx, x, m, env->b->joint), &w->in);
+    tensor q = op_qknorm(cx, tensor_cols(u, 0, d), w->qnorm, env->b->pe);
+    tensor k = op_qknorm(cx, tensor_cols(u, d, d), w->knorm, env->b->pe);
+    tensor a = op_attention(cx, q, k, tensor_cols(u, 2 * d, d), env->b->joint, (attention_opts){ .heads = env->heads });
+    tensor h = op_gelu(cx, tensor_cols(u, 3 * d, u.cols - 3 * d));
+    io[0] = op_gateadd(cx, x, m.gate, op_linear(cx, op_catcols(cx, a, h), &w->out), env->b->joint);
+    if (n > 1) io[1] = routing_map(cx, env, q, k);
+}
+
+static tensor embedder(nn *cx, const mlp_embedder *w, tensor x)
+{
+    return op_linear(cx, op_silu(cx, op_linear(cx, x, &w->in)), &w->out);
+}
+
+static void probe(const dit_batch *b, nn *cx, tensor x, const char *format, int i)
+{
+    char name[32];
+    if (!b->probe || !nn_ok(cx)) return;
+    snprintf(name, sizeof name, format, i);
+    b->probe(b->user, cx, name, x);
+}
+
+tensor dit_forward(nn *cx, const dit *m, const dit_batch *b)
+{
+    const dit_config *c = &m->config;
+    int maps = b->routes ? 1 : 0, widest = 0;
+    for (int i = 0; i < b->nroutes * maps; i++) widest = b->routes[i].nimg > widest ? b->routes[i].nimg : widest;
+
+    tensor temb = embedder(cx, &m->time_in, b->time);
+    if (c->guidance) temb = op_add(cx, temb, embedder(cx, &m->guidance_in, b->guidance));
+    temb = op_add(cx, temb, embedder(cx, &m->pooled_in, b->pooled));
+    probe(b, cx, temb, "temb", 0);
+    block_env env = { b, op_silu(cx, temb), c->heads };
+    const block_env *kept = nn_keep(cx, &env, sizeof env); /* blocks may run again on the way back */
+
+    tensor io[3] = { op_linear(cx, b->text, &m->text_in), op_linear(cx, b->tokens, &m->x_in), { 0 } };
+    if (b->cond.p) io[1] = op_add(cx, io[1], b->cond);
+    for (int i = 0; i < c->layers; i++) {
+        if (maps) io[2] = tensor_from(cx, b->nroutes, widest, NULL);
+        nn_block(cx, double_block, &m->doubles[i], io, 2 + maps, kept);
+        if (maps) b->maps[i] = io[2];
+        probe(b, cx, io[0], "double.%d.txt", i);
+        probe(b, cx, io[1], "double.%d.img", i);
+    }
+    int ntext = io[0].rows, nimage = io[1].rows;
+    io[0] = op_catrows(cx, io[0], io[1]);
+    for (int i = 0; i < c->single_layers; i++) {
+        if (maps) io[1] = tensor_from(cx, b->nroutes, widest, NULL);
+        nn_block(cx, single_block, &m->singles[i], io, 1 + maps, kept);
+        if (maps) b->maps[c->layers + i] = io[1];
+        probe(b, cx, io[0], "single.%d", i);
+    }
+    tensor e = op_linear(cx, env.vec, &m->norm_out);                       /* scale, then shift (spec 1.3) */
+    int d = e.cols / 2;
+    modulation out = { .scale = tensor_cols(e, 0, d), .shift = tensor_cols(e, d, d) };
+    return op_linear(cx, op_adaln(cx, tensor_rows(io[0], ntext, nimage), out, b->img), &m->proj_out);
+}
+
+/* ---- tables ---- */
+
+void dit_sinusoid(float s, float out[256])
+{
+    for (int k = 0; k < 128; k++) {
+        float f = expf(-9.210340371976184f * (float)k / 128.0f); /* ln(10000) */
+        out[k] = cosf(s * f);
+        out[128 + k] = sinf(s * f);
+    }
+}
+
+void dit_rope(const dit_config *c, const int32_t (*pos)[3], int n, float *cos_table, float *sin_table)
+{
+    for (int t = 0; t < n; t++)
+        for (int axis = 0; axis < 3; axis++)
+            for (int j = 0; j < c->rope_axes[axis] / 2; j++) {
+                double angle = pos[t][axis] * pow(10000.0, -2.0 * j / c->rope_axes[axis]);
+                *cos_table++ = (float)cos(angle);
+                *sin_table++ = (float)sin(angle);
+            }
+}

@@ -1,0 +1,211 @@
+/* vae.c - AutoencoderKL: resnets and one attention between a small latent and a picture (spec 4).
+ *
+ * Pictures are channels-last [n*h*w, channels]; 1x1 convolutions are linears, and nothing is ever transposed. */
+#include "model/vae.h"
+#include <stdio.h>
+#include "base/mem.h"
+#include "model/build.h"
+
+#define EPS 1e-6f
+
+typedef struct block_env { grid g; int groups; } block_env;
+
+/* out = shortcut(x) + conv2(silu(gn2(conv1(silu(gn1(x)))))) (spec 4.2). */
+static tensor resnet(nn *cx, const vae_resnet *w, tensor x, grid g, int groups)
+{
+    tensor h = op_conv2d(cx, op_groupnorm(cx, x, g, groups, w->norm1_gain, w->norm1_bias, EPS, true), g, &w->conv1, 1);
+    h = op_conv2d(cx, op_groupnorm(cx, h, g, groups, w->norm2_gain, w->norm2_bias, EPS, true), g, &w->conv2, 1);
+    return op_add(cx, w->shortcut.out ? op_conv2d(cx, x, g, &w->shortcut, 1) : x, h);
+}
+
+static void resnet_block(nn *cx, const void *weights, tensor *io, int n, const void *environment)
+{
+    const block_env *env = environment;
+    (void)n;
+    io[0] = resnet(cx, weights, io[0], env->g, env->groups);
+}
+
+/* As a block where the shape stays, so that its scratch is given back. */
+static tensor run_resnet(nn *cx, const vae_resnet *w, tensor x, grid g, int groups)
+{
+    if (w->shortcut.out) return resnet(cx, w, x, g, groups);
+    nn_block(cx, resnet_block, w, &x, 1, nn_keep(cx, &(block_env){ g, groups }, sizeof(block_env)));
+    return x;
+}
+
+/* One head over all positions of a picture (spec 4.3). */
+static tensor attention(nn *cx, const vae_attention *w, tensor x, grid g, int groups)
+{
+    span spans[64];
+    nn_require(cx, g.n <= 64, "vae: %d pictures in one batch, at most 64", g.n);
+    for (int i = 0; nn_ok(cx) && i < g.n; i++) spans[i] = (span){ i * g.h * g.w, g.h * g.w, i };
+    layout l = { g.n, g.n, nn_keep(cx, spans, sizeof spans) };
+    if (!nn_ok(cx)) return x;
+    tensor h = op_groupnorm(cx, x, g, groups, w->norm_gain, w->norm_bias, EPS, false);
+    tensor a = op_attention(cx, op_linear(cx, h, &w->q), op_linear(cx, h, &w->k), op_linear(cx, h, &w->v), l, (attention_opts){ .heads = 1 });
+    return op_add(cx, x, op_linear(cx, a, &w->out));
+}
+
+static tensor middle(nn *cx, const vae_coder *w, const vae_config *c, tensor x, grid g)
+{
+    x = run_resnet(cx, &w->mid[0], x, g, c->groups);
+    if (c->mid_attention) x = attention(cx, &w->attention, x, g, c->groups);
+    return run_resnet(cx, &w->mid[1], x, g, c->groups);
+}
+
+static tensor head(nn *cx, const vae_coder *w, const vae_config *c, tensor x, grid g)
+{
+    return op_conv2d(cx, op_groupnorm(cx, x, g, c->groups, w->norm_gain, w->norm_bias, EPS, true), g, &w->conv_out, 1);
+}
+
+tensor vae_encode(nn *cx, const vae *m, tensor x, grid g)
+{
+    const vae_config *c = &m->config;
+    const vae_coder *w = &m->encoder;
+    x = op_conv2d(cx, x, g, &w->conv_in, 1);
+    for (int i = 0; i < c->levels; i++) {
+        for (int j = 0; j < w->level[i].nresnets; j++) x = run_resnet(cx, &w->level[i].resnets[j], x, g, c->groups);
+        if (!w->level[i].sample.out) continue;
+        x = op_conv2d(cx, x, g, &w->level[i].sample, 2);
+        g.h /= 2;
+        g.w /= 2;
+    }
+    return head(cx, w, c, middle(cx, w, c, x, g), g);
+}
+
+tensor vae_decode(nn *cx, const vae *m, tensor z, grid g)
+{
+    const vae_config *c = &m->config;
+    const vae_coder *w = &m->decoder;
+    tensor x = middle(cx, w, c, op_conv2d(cx, z, g, &w->conv_in, 1), g);
+    for (int i = 0; i < c->levels; i++) {
+        for (int j = 0; j < w->level[i].nresnets; j++) x = run_resnet(cx, &w->level[i].resnets[j], x, g, c->groups);
+        if (!w->level[i].sample.out) continue;
+        x = op_upsample2x(cx, x, g);
+        g.h *= 2;
+        g.w *= 2;
+        x = op_conv2d(cx, x, g, &w->level[i].sample, 1);
+    }
+    return head(cx, w, c, x, g);
+}
+
+int vae_factor(const vae_config *c) { return 1 << (c->levels - 1); }
+
+/* ---- shapes ---- */
+
+static void resnet_shape(vae_resnet *w, int in, int out)
+{
+    vec_shape(&w->norm1_gain, in);
+    vec_shape(&w->norm1_bias, in);
+    weight_shape(&w->conv1, "resnet conv1", in, out, 3);
+    vec_shape(&w->norm2_gain, out);
+    vec_shape(&w->norm2_bias, out);
+    weight_shape(&w->conv2, "resnet conv2", out, out, 3);
+    if (in != out) weight_shape(&w->shortcut, "resnet conv_shortcut", in, out, 1);
+}
+
+static void middle_shape(vae_coder *w, int d)
+{
+    resnet_shape(&w->mid[0], d, d);
+    resnet_shape(&w->mid[1], d, d);
+    vec_shape(&w->attention.norm_gain, d);
+    vec_shape(&w->attention.norm_bias, d);
+    weight_shape(&w->attention.q, "mid attention to_q", d, d, 1);
+    weight_shape(&w->attention.k, "mid attention to_k", d, d, 1);
+    weight_shape(&w->attention.v, "mid attention to_v", d, d, 1);
+    weight_shape(&w->attention.out, "mid attention to_out", d, d, 1);
+}
+
+/* Levels in running order; the encoder goes up the list of channels, the decoder down. */
+static bool coder_shape(vae_coder *w, const vae_config *c, bool encoder)
+{
+    int first = c->channels[encoder ? 0 : c->levels - 1], last = c->channels[encoder ? c->levels - 1 : 0];
+    int deepest = c->channels[c->levels - 1], in = first, n = c->layers + (encoder ? 0 : 1);
+    weight_shape(&w->conv_in, "conv_in", encoder ? c->image_channels : c->latent_channels, first, 3);
+    for (int i = 0; i < c->levels; i++) {
+        vae_level *l = &w->level[i];
+        int out = c->channels[encoder ? i : c->levels - 1 - i];
+        l->nresnets = n;
+        l->resnets = mem_calloc((size_t)n, sizeof *l->resnets);
+        if (!l->resnets) return false;
+        for (int j = 0; j < n; j++) resnet_shape(&l->resnets[j], j ? out : in, out);
+        if (i + 1 < c->levels) weight_shape(&l->sample, encoder ? "downsample conv" : "upsample conv", out, out, 3);
+        in = out;
+    }
+    middle_shape(w, deepest);
+    vec_shape(&w->norm_gain, last);
+    vec_shape(&w->norm_bias, last);
+    weight_shape(&w->conv_out, "conv_out", last, encoder ? 2 * c->latent_channels : c->image_channels, 3);
+    return true;
+}
+
+vae *vae_new(const vae_config *c)
+{
+    vae *m = mem_calloc(1, sizeof *m);
+    if (!m) return NULL;
+    m->config = *c;
+    if (!coder_shape(&m->encoder, c, true) || !coder_shape(&m->decoder, c, false)) {
+        vae_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+void vae_free(vae *m)
+{
+    if (!m) return;
+    for (int i = 0; i < VAE_MAX_LEVELS; i++) {
+        mem_free(m->encoder.level[i].resnets);
+        mem_free(m->decoder.level[i].resnets);
+    }
+    mem_free(m);
+}
+
+/* ---- names (diffusers layout, spec 4.7) ---- */
+
+static void visit_resnet(const visitor *v, vae_resnet *w, const char *at)
+{
+    visit_vec(v, &w->norm1_gain, "%s.norm1.weight", at);
+    visit_vec(v, &w->norm1_bias, "%s.norm1.bias", at);
+    visit_conv(v, &w->conv1, "%s.conv1", at);
+    visit_vec(v, &w->norm2_gain, "%s.norm2.weight", at);
+    visit_vec(v, &w->norm2_bias, "%s.norm2.bias", at);
+    visit_conv(v, &w->conv2, "%s.conv2", at);
+    if (w->shortcut.out) visit_conv(v, &w->shortcut, "%s.conv_shortcut", at);
+}
+
+static void visit_coder(const visitor *v, vae_coder *w, const vae_config *c, const char *part, const char *blocks, const char *sampler)
+{
+    char at[96];
+    visit_conv(v, &w->conv_in, "%s.conv_in", part);
+    for (int i = 0; i < c->levels; i++) {
+        for (int j = 0; j < w->level[i].nresnets; j++) {
+            snprintf(at, sizeof at, "%s.%s.%d.resnets.%d", part, blocks, i, j);
+            visit_resnet(v, &w->level[i].resnets[j], at);
+        }
+        if (w->level[i].sample.out) visit_conv(v, &w->level[i].sample, "%s.%s.%d.%s.0.conv", part, blocks, i, sampler);
+    }
+    for (int j = 0; j < 2; j++) {
+        snprintf(at, sizeof at, "%s.mid_block.resnets.%d", part, j);
+        visit_resnet(v, &w->mid[j], at);
+    }
+    if (c->mid_attention) {
+        vae_attention *a = &w->attention;
+        visit_vec(v, &a->norm_gain, "%s.mid_block.attentions.0.group_norm.weight", part);
+        visit_vec(v, &a->norm_bias, "%s.mid_block.attentions.0.group_norm.bias", part);
+        visit_weight(v, &a->q, 0, true, "%s.mid_block.attentions.0.to_q", part);
+        visit_weight(v, &a->k, 0, true, "%s.mid_block.attentions.0.to_k", part);
+        visit_weight(v, &a->v, 0, true, "%s.mid_block.attentions.0.to_v", part);
+        visit_weight(v, &a->out, 0, true, "%s.mid_block.attentions.0.to_out.0", part);
+    }
+    visit_vec(v, &w->norm_gain, "%s.conv_norm_out.weight", part);
+    visit_vec(v, &w->norm_bias, "%s.conv_norm_out.bias", part);
+    visit_conv(v, &w->conv_out, "%s.conv_out", part);
+}
+
+void vae_visit(vae *m, param_visitor visit, void *user)
+{
+    visitor v = { visit, user };
+    visit_coder(&v, &m->encoder, &m->config, "encoder", "down_blocks", "downsamplers");
+    visit_coder(&v, &m->decoder, &m->config, "decoder", "up_blocks", "upsamplers");
+}

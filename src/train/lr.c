@@ -1,0 +1,13 @@
+/* lr.c - linear warm-up, then constant or a half cosine. */
+#include "train/lr.h"
+
+#include <math.h>
+
+double lr_at(const lr_schedule *s, int64_t step)
+{
+    if (step <= s->warmup) return s->peak * (double)step / (double)s->warmup;
+    if (s->shape == LR_CONSTANT || s->steps <= s->warmup) return s->peak;
+    double done = (double)(step - s->warmup) / (double)(s->steps - s->warmup);
+    if (done > 1) done = 1;
+    return s->last + (s->peak - s->last) * 0.5 * (1 + cos(3.14159265358979323846 * done));
+}

@@ -1,0 +1,15 @@
+/* lr.h - the learning rate of a step. */
+#ifndef TRAIN_LR_H
+#define TRAIN_LR_H
+#include <stdint.h>
+
+typedef enum lr_shape { LR_CONSTANT, LR_COSINE } lr_shape;
+
+typedef struct lr_schedule {
+    lr_shape shape;
+    double peak, last;      /* cosine falls from peak to last */
+    int64_t warmup, steps;  /* warm-up rises linearly over its steps, the fall ends at `steps` */
+} lr_schedule;
+
+double lr_at(const lr_schedule *s, int64_t step); /* step counts from 1 */
+#endif

@@ -1,0 +1,251 @@
+/* recipe.c - the table of names and the reader of the file. */
+#include "train/recipe.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <float.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+typedef enum entry_kind { ENTRY_INT, ENTRY_NUMBER, ENTRY_BOOL, ENTRY_CHOICE } entry_kind;
+
+typedef struct entry {
+    const char *name, *heading;
+    entry_kind kind;
+    size_t offset;
+    double lo, hi, otherwise;
+    const char *choices;       /* "vae|base|adapter": the enum's values in order */
+} entry;
+
+#define AT(field) offsetof(recipe, field)
+static const entry entries[] = {
+    { "stage", "run", ENTRY_CHOICE, AT(stage), 0, 0, STAGE_VAE, "vae|base|adapter" },
+    { "steps", "run", ENTRY_INT, AT(steps), 1, 1e9, 1000, NULL },
+    { "batch", "run", ENTRY_INT, AT(batch), 1, 1 << 16, 8, NULL },
+    { "micro", "run", ENTRY_INT, AT(micro), 1, 1 << 16, 8, NULL },
+    { "seed", "run", ENTRY_INT, AT(seed), 0, 9007199254740991.0, 1, NULL },
+    { "checkpoint", "run", ENTRY_BOOL, AT(checkpoint), 0, 1, 0, NULL },
+    { "lr", "optimizer", ENTRY_NUMBER, AT(lr.peak), 0, 10, 1e-3, NULL },
+    { "lr_last", "optimizer", ENTRY_NUMBER, AT(lr.last), 0, 10, 0, NULL },
+    { "schedule", "optimizer", ENTRY_CHOICE, AT(lr.shape), 0, 0, LR_COSINE, "constant|cosine" },
+    { "warmup", "optimizer", ENTRY_INT, AT(lr.warmup), 0, 1e9, 100, NULL },
+    { "beta1", "optimizer", ENTRY_NUMBER, AT(adamw.beta1), 0, 0.99999, 0.9, NULL },
+    { "beta2", "optimizer", ENTRY_NUMBER, AT(adamw.beta2), 0, 0.9999999, 0.99, NULL },
+    { "eps", "optimizer", ENTRY_NUMBER, AT(adamw.eps), 1e-20, 1, 1e-8, NULL },
+    { "weight_decay", "optimizer", ENTRY_NUMBER, AT(adamw.decay), 0, 10, 0.01, NULL },
+    { "clip", "optimizer", ENTRY_NUMBER, AT(adamw.clip), 0, 1e9, 1, NULL },
+    { "ema", "optimizer", ENTRY_NUMBER, AT(ema), 0, 0.9999999, 0.999, NULL },
+    { "ema_every", "optimizer", ENTRY_INT, AT(ema_every), 1, 10000, 1, NULL },
+    { "max_skips", "optimizer", ENTRY_INT, AT(max_skips), 0, 1e6, 10, NULL },
+    { "log_every", "files", ENTRY_INT, AT(log_every), 1, 1e9, 10, NULL },
+    { "save_every", "files", ENTRY_INT, AT(save_every), 1, 1e9, 250, NULL },
+    { "keep", "files", ENTRY_INT, AT(keep), 1, 1e6, 2, NULL },
+    { "validate_every", "files", ENTRY_INT, AT(validate_every), 0, 1e9, 250, NULL },
+    { "validation", "files", ENTRY_INT, AT(validation), 0, 1e6, 64, NULL },
+    { "sample_every", "files", ENTRY_INT, AT(sample_every), 0, 1e9, 0, NULL },
+    { "samples", "files", ENTRY_INT, AT(samples), 1, 1000, 8, NULL },
+    { "export_bf16", "files", ENTRY_BOOL, AT(export_bf16), 0, 1, 1, NULL },
+    { "picture", "data", ENTRY_INT, AT(picture), 8, 4096, 64, NULL },
+    { "text_dropout", "data", ENTRY_NUMBER, AT(text_dropout), 0, 1, 0.1, NULL },
+    { "ref_dropout", "data", ENTRY_NUMBER, AT(ref_dropout), 0, 1, 0.1, NULL },
+    { "subject_share", "data", ENTRY_NUMBER, AT(subject_share), 0, 1, 0, NULL },
+    { "density", "flow", ENTRY_CHOICE, AT(flow.density), 0, 0, FLOW_LOGIT_NORMAL, "logit-normal|uniform" },
+    { "t_mean", "flow", ENTRY_NUMBER, AT(flow.mean), -10, 10, 0, NULL },
+    { "t_std", "flow", ENTRY_NUMBER, AT(flow.std), 0.001, 10, 1, NULL },
+    { "t_shift", "flow", ENTRY_NUMBER, AT(flow.shift), 0.01, 100, 1, NULL },
+    { "init", "autoencoder", ENTRY_CHOICE, AT(init), 0, 0, INIT_PCA, "plain|pca" },
+    { "kl", "autoencoder", ENTRY_NUMBER, AT(kl), 0, 100, 1e-3, NULL },
+    { "l1", "autoencoder", ENTRY_NUMBER, AT(l1), 0, 100, 0, NULL },
+    { "edge", "autoencoder", ENTRY_NUMBER, AT(edge), 0, 100, 0, NULL },
+    { "rank", "adapter", ENTRY_INT, AT(rank), 1, 1024, 16, NULL },
+    { "routing_loss", "adapter", ENTRY_NUMBER, AT(routing_loss), 0, 100, 0, NULL },
+    { "train_t5_rows", "adapter", ENTRY_BOOL, AT(train_t5_rows), 0, 1, 0, NULL },
+};
+enum { NENTRIES = sizeof entries / sizeof entries[0], FILE_MAX = 1 << 20 };
+
+/* ---- one value ---- */
+
+static void put(recipe *r, const entry *e, double value)
+{
+    char *at = (char *)r + e->offset;
+    switch (e->kind) {
+    case ENTRY_INT: *(int64_t *)(void *)at = (int64_t)value; break;
+    case ENTRY_NUMBER: *(double *)(void *)at = value; break;
+    case ENTRY_BOOL: *(bool *)at = value != 0; break;
+    case ENTRY_CHOICE: *(unsigned *)(void *)at = (unsigned)value; break; /* enums here have no negative value */
+    }
+}
+
+static double get(const recipe *r, const entry *e)
+{
+    const char *at = (const char *)r + e->offset;
+    switch (e->kind) {
+    case ENTRY_INT: return (double)*(const int64_t *)(const void *)at;
+    case ENTRY_NUMBER: return *(const double *)(const void *)at;
+    case ENTRY_BOOL: return *(const bool *)at;
+    default: return *(const unsigned *)(const void *)at;
+    }
+}
+
+/* The number of WORD in "a|b|c"; -1: not there. */
+static int choice(const char *choices, const char *word)
+{
+    size_t n = strlen(word);
+    for (int k = 0; choices; k++) {
+        const char *end = strchr(choices, '|');
+        size_t len = end ? (size_t)(end - choices) : strlen(choices);
+        if (len == n && memcmp(choices, word, n) == 0) return k;
+        choices = end ? end + 1 : NULL;
+    }
+    return -1;
+}
+
+static dreamo_status parse(recipe *r, const entry *e, const char *where, const char *word, dreamo_error *err)
+{
+    char *end;
+    double value = 0;
+    if (e->kind == ENTRY_CHOICE || e->kind == ENTRY_BOOL) {
+        const char *choices = e->kind == ENTRY_BOOL ? "no|yes" : e->choices;
+        int k = choice(choices, word);
+        if (k < 0) return fail(err, DREAMO_ARG, "%s: %s = %s: allowed are %s", where, e->name, word, choices);
+        put(r, e, k);
+        return DREAMO_OK;
+    }
+    errno = 0;
+    value = strtod(word, &end);
+    bool digits = isdigit((unsigned char)word[0]) || (strchr("+-.", word[0]) && (isdigit((unsigned char)word[1]) || word[1] == '.'));
+    if (end == word || *end || !digits || strpbrk(word, "xX") || !isfinite(value) || errno == ERANGE)
+        return fail(err, DREAMO_ARG, "%s: %s = %s: is not a number", where, e->name, word);
+    if (e->kind == ENTRY_INT && value != floor(value)) return fail(err, DREAMO_ARG, "%s: %s = %s: must be a whole number", where, e->name, word);
+    if (value < e->lo || value > e->hi) return fail(err, DREAMO_ARG, "%s: %s = %s: must lie between %.10g and %.10g", where, e->name, word, e->lo, e->hi);
+    put(r, e, value);
+    return DREAMO_OK;
+}
+
+static dreamo_status find(const char *where, const char *name, const entry **e, dreamo_error *err)
+{
+    for (int i = 0; i < NENTRIES; i++)
+        if (strcmp(entries[i].name, name) == 0) {
+            *e = &entries[i];
+            return DREAMO_OK;
+        }
+    return fail(err, DREAMO_ARG, "%s: there is no setting called %.60s", where, name);
+}
+
+/* ---- lines ---- */
+
+static char *trim(char *s)
+{
+    while (*s == ' ' || *s == '\t') s++;
+    size_t n = strlen(s);
+    while (n && (s[n - 1] == ' ' || s[n - 1] == '\t' || s[n - 1] == '\r')) s[--n] = '\0';
+    return s;
+}
+
+static dreamo_status read_line(recipe *r, char *line, const char *path, int number, int seen[NENTRIES], dreamo_error *err)
+{
+    char where[300];
+    snprintf(where, sizeof where, "%.250s:%d", path, number);
+    line[strcspn(line, "#")] = '\0';
+    char *name = trim(line), *equals = strchr(name, '=');
+    if (!*name) return DREAMO_OK;
+    if (*name == '[') return name[strlen(name) - 1] == ']' ? DREAMO_OK : fail(err, DREAMO_ARG, "%s: a heading ends with ]", where);
+    if (!equals) return fail(err, DREAMO_ARG, "%s: \"%.60s\" is neither name = value nor a [heading]", where, name);
+    *equals = '\0';
+    const entry *e = NULL;
+    dreamo_status s = find(where, trim(name), &e, err);
+    if (s) return s;
+    int *before = &seen[e - entries];
+    if (*before) return fail(err, DREAMO_ARG, "%s: %s was set in line %d already", where, e->name, *before);
+    *before = number;
+    return parse(r, e, where, trim(equals + 1), err);
+}
+
+void recipe_defaults(recipe *r)
+{
+    *r = (recipe){ 0 };
+    for (int i = 0; i < NENTRIES; i++) put(r, &entries[i], entries[i].otherwise);
+}
+
+dreamo_status recipe_read(const char *path, recipe *r, dreamo_error *err)
+{
+    char *text = NULL;
+    size_t nbytes = 0;
+    int seen[NENTRIES] = { 0 };
+    recipe_defaults(r);
+    dreamo_status s = file_read(path, FILE_MAX, &text, &nbytes, err);
+    if (s) return s;
+    if (strlen(text) != nbytes) s = fail(err, DREAMO_ARG, "%s: holds a zero byte; a recipe is text", path);
+    char *line = strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? text + 3 : text;
+    for (int number = 1; !s && line; number++) {
+        char *end = strchr(line, '\n');
+        if (end) *end = '\0';
+        s = read_line(r, line, path, number, seen, err);
+        line = end ? end + 1 : NULL;
+    }
+    mem_free(text);
+    return s;
+}
+
+dreamo_status recipe_override(recipe *r, const char *assignment, dreamo_error *err)
+{
+    char *copy = mem_strdup(assignment);
+    if (!copy) return fail(err, DREAMO_MEMORY, "no memory for %s", assignment);
+    char *equals = strchr(copy, '=');
+    const entry *e = NULL;
+    dreamo_status s = equals ? DREAMO_OK : fail(err, DREAMO_ARG, "%s: must read name=value", assignment);
+    if (!s) {
+        *equals = '\0';
+        s = find("setting", trim(copy), &e, err);
+    }
+    if (!s) s = parse(r, e, "setting", trim(equals + 1), err);
+    mem_free(copy);
+    return s;
+}
+
+dreamo_status recipe_check(const recipe *r, dreamo_error *err)
+{
+    long long batch = r->batch, micro = r->micro, steps = r->steps, warmup = r->lr.warmup;
+    if (batch % micro) return fail(err, DREAMO_ARG, "batch = %lld must be a multiple of micro = %lld", batch, micro);
+    if (warmup > steps) return fail(err, DREAMO_ARG, "warmup = %lld is longer than steps = %lld", warmup, steps);
+    if (r->lr.last > r->lr.peak) return fail(err, DREAMO_ARG, "lr_last = %g is above lr = %g", r->lr.last, r->lr.peak);
+    if (r->save_every % r->ema_every) return fail(err, DREAMO_ARG, "save_every = %lld must be a multiple of ema_every = %lld", (long long)r->save_every, (long long)r->ema_every);
+    return DREAMO_OK;
+}
+
+/* ---- writing ---- */
+
+static void write_value(const recipe *r, const entry *e, char *out, size_t room)
+{
+    double value = get(r, e);
+    if (e->kind == ENTRY_INT) snprintf(out, room, "%.0f", value);
+    else if (e->kind == ENTRY_NUMBER) snprintf(out, room, "%.*g", DBL_DECIMAL_DIG, value);
+    else {
+        const char *word = e->kind == ENTRY_BOOL ? "no|yes" : e->choices;
+        for (int k = (int)value; k > 0; k--) word = strchr(word, '|') + 1;
+        snprintf(out, room, "%.*s", (int)strcspn(word, "|"), word);
+    }
+}
+
+char *recipe_write(const recipe *r)
+{
+    char *text = mem_strdup("");
+    const char *heading = "";
+    for (int i = 0; text && i < NENTRIES; i++) {
+        char value[64];
+        const entry *e = &entries[i];
+        write_value(r, e, value, sizeof value);
+        char *longer = strcmp(heading, e->heading) == 0 ? mem_printf("%s%s = %s\n", text, e->name, value)
+                                                         : mem_printf("%s%s[%s]\n%s = %s\n", text, *text ? "\n" : "", e->heading, e->name, value);
+        heading = e->heading;
+        mem_free(text);
+        text = longer;
+    }
+    return text;
+}

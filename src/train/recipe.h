@@ -1,0 +1,53 @@
+/* recipe.h - a training run's every number, read from a file of `name = value` lines.
+ *
+ * `#` begins a comment, [headings] are for the reader.  Unknown names, doubled names, values that are not what the name
+ * wants: refused with the line's number and what is allowed.  One table (recipe.c) knows names, ranges and defaults. */
+#ifndef TRAIN_RECIPE_H
+#define TRAIN_RECIPE_H
+#include <stdbool.h>
+#include "base/error.h"
+#include "train/flow.h"
+#include "train/lr.h"
+#include "train/optimizer.h"
+
+typedef enum train_stage { STAGE_VAE, STAGE_BASE, STAGE_ADAPTER } train_stage;
+typedef enum vae_init { INIT_PLAIN, INIT_PCA } vae_init;
+
+typedef struct recipe {
+    train_stage stage;
+    /* steps and samples */
+    int64_t steps, batch, micro;             /* a step = `batch` samples, computed `micro` at a time */
+    int64_t seed;
+    bool checkpoint;                         /* recompute blocks on the way back: less memory, a third more time */
+    /* optimizer */
+    lr_schedule lr;
+    adamw adamw;
+    double ema;                              /* decay of the running average; 0 = none */
+    int64_t ema_every;                       /* update it every so many steps */
+    int64_t max_skips;                       /* so many steps in a row without finite gradients end the run */
+    /* files */
+    int64_t log_every, save_every, keep, sample_every, samples, validate_every, validation;
+    bool export_bf16;                        /* exported weights are stored as bf16 */
+    /* data */
+    int64_t picture;                         /* side in pixels */
+    double text_dropout, ref_dropout, subject_share;
+    /* flow matching */
+    flow flow;
+    /* autoencoder */
+    vae_init init;
+    double kl, l1, edge;
+    /* adapter */
+    int64_t rank;
+    double routing_loss;
+    bool train_t5_rows;                      /* the rows of [ref#1] to [res] */
+} recipe;
+
+void          recipe_defaults(recipe *r);
+dreamo_status recipe_read(const char *path, recipe *r, dreamo_error *err);
+/* "name=value" from the command line; `where` begins the message. */
+dreamo_status recipe_override(recipe *r, const char *assignment, dreamo_error *err);
+/* Combinations that no single line can get wrong. */
+dreamo_status recipe_check(const recipe *r, dreamo_error *err);
+/* Every name with its value, as a recipe file; mem_free.  NULL: no memory. */
+char         *recipe_write(const recipe *r);
+#endif
