@@ -1,0 +1,397 @@
+/* attention.h - softmax attention without an L x L matrix, forward (Dao et al. 2022: running maximum and sum) and back
+ * (probabilities made again from log-sum-exp).
+ *
+ * A sample's rows may lie anywhere: `order` lists them, and a task copies the rows of one head into its cache block by
+ * block.  One task a (sample, head, block of queries) forward, a (sample, head) on the way back, so every gradient row
+ * has one writer. */
+#ifndef CPU_KERNELS_ATTENTION_H
+#define CPU_KERNELS_ATTENTION_H
+#include <stdlib.h>
+#include "backend/cpu/kernels/elementwise.h"
+#include "backend/cpu/kernels/linear.h"
+
+enum { ATT_KEYS = 256, ATT_BACK_KEYS = 128, ATT_BACK_QUERIES = 96 }; /* multiples of every NR; queries of every MR */
+
+typedef struct att_sample { int first, rows; } att_sample; /* its part of `order` */
+
+typedef struct att_job {
+    tensor y, q, k, v, lse;
+    tensor dq, dk, dv, dy;
+    attention_opts o;
+    int dim, wide;               /* head_dim, and rounded up to NR */
+    float scale;
+    const int *order;
+    const att_sample *sample;
+    int samples, longest;
+    int q_each, q_blocks;        /* queries a task, blocks of the longest sample */
+    const float *bias;           /* [heads][2 longest - 1]: T5's bias at key - query + longest - 1; NULL: none */
+    float *work;
+    size_t work_each;
+    float *dbias;                /* [samples][heads][buckets] */
+} att_job;
+
+/* T5 (spec 6.3): half of the buckets for keys behind, half for keys ahead; near distances have their own, far ones share
+ * logarithmically. */
+static int t5_bucket(int d, int buckets, int max_distance)
+{
+    int half = buckets / 2, exact = half / 2, base = d > 0 ? half : 0, a = abs(d);
+    if (a < exact) return base + a;
+    int far = exact + (int)(logf((float)a / (float)exact) / logf((float)max_distance / (float)exact) * (float)(half - exact));
+    return base + (far < half - 1 ? far : half - 1);
+}
+
+static float relbias_at(const weight *w, int bucket, int head)
+{
+    const weight_part *p = part_of(w, &bucket);
+    size_t at = (size_t)bucket * (size_t)w->in + (size_t)head;
+    return p->type == DT_F32 ? load_as(DT_F32, p->data, at) : p->type == DT_BF16 ? load_as(DT_BF16, p->data, at) : load_as(DT_F16, p->data, at);
+}
+
+/* n rows of one head, times s -> dst [n][wide], zero beyond dim */
+static void att_copy(const att_job *j, float *dst, tensor x, const int *rows, int n, int head, float s)
+{
+    vf vs = v_set(s);
+    for (int i = 0; i < n; i++, dst += j->wide) {
+        const float *src = row(x, rows[i]) + head * j->dim;
+        for (int c = 0; c < j->wide; c += VL) v_store(dst + c, v_loadn(src + c, imax(j->dim - c, 0)) * vs);
+    }
+}
+
+/* ... -> panels [n/NR][dim][NR], zero beyond n: the right side of a product with the transpose */
+static void att_pack(const att_job *j, float *dst, tensor x, const int *rows, int n, int head)
+{
+    for (int i = 0; i < n; i += VL) {
+        float *panel = dst + (i / NR) * NR * j->dim + i % NR;
+        for (int c = 0; c < j->dim; c += VL) {
+            vf r[VL];
+            for (int e = 0; e < VL; e++) r[e] = i + e < n ? v_loadn(row(x, rows[i + e]) + head * j->dim + c, j->dim - c) : v_zero();
+            v_transpose(r);
+            for (int e = 0; e < VL && c + e < j->dim; e++) v_store(panel + (c + e) * NR, r[e]);
+        }
+    }
+}
+
+/* s [m][ld] = a [m][wide] times panels (n columns; whole vectors are written) */
+static void att_scores(const att_job *j, float *s, ptrdiff_t ld, const float *a, const float *panels, int m, int n)
+{
+    for (int c = 0; c < n; c += NR) {
+        tile t = {.a = a, .lda = j->wide, .b = panels + c * j->dim, .ldb = NR, .segments = 1, .k = j->dim, .c = s + c, .ldc = ld};
+        micro_strip(t, m, n - c > VL ? NR : VL, false);
+    }
+}
+
+/* c [m][wide] += p b, b [k][wide]; p [m][ld] or, with cols, [k][ld] */
+static void att_combine(const att_job *j, float *c, const float *p, ptrdiff_t ld, const float *b, int m, int k, bool cols)
+{
+    for (int d = 0; d < j->dim; d += NR) {
+        tile t = {.a = p, .lda = ld, .b = b + d, .ldb = j->wide, .segments = 1, .k = k, .c = c + d, .ldc = j->wide, .add = true};
+        micro_strip(t, m, j->dim - d > VL ? NR : VL, cols);
+    }
+}
+
+/* How many of the n keys from k0 on query i may see. */
+INLINE int att_seen(const att_job *j, int i, int k0, int n) { return j->o.causal ? imax(0, imin(n, i + 1 - k0)) : n; }
+
+INLINE const float *att_bias(const att_job *j, int head, int i, int k0)
+{
+    return j->bias ? j->bias + (size_t)head * (size_t)(2 * j->longest - 1) + (k0 - i + j->longest - 1) : NULL;
+}
+
+/* Scores s [n] of a query -> e^(s - max); the running maximum and sum move on, `out` (what was summed before) is rescaled. */
+static void att_softmax(float *s, int n, int seen, const float *bias, float *max, float *sum, float *out, int wide)
+{
+    if (seen > 0) {
+        vf top = v_set(-INFINITY);
+        for (int c = 0; c < seen; c += VL) {
+            vf x = v_load(s + c);
+            if (bias) {
+                x += v_loadn(bias + c, seen - c);
+                v_store(s + c, x);
+            }
+            top = v_max(top, v_keep(x, seen - c, -INFINITY));
+        }
+        float m = fmaxf(*max, v_hmax(top));
+        if (m > *max) {
+            vf shrink = v_exp(v_set(*max - m));
+            *sum *= v_sum(shrink) / VL;
+            for (int c = 0; c < wide; c += VL) v_store(out + c, v_load(out + c) * shrink);
+            *max = m;
+        }
+        vf total = v_zero(), vm = v_set(m);
+        for (int c = 0; c < seen; c += VL) {
+            vf e = v_keep(v_exp(v_load(s + c) - vm), seen - c, 0.0f);
+            total += e;
+            v_store(s + c, e);
+        }
+        *sum += v_sum(total);
+    }
+    for (int c = round_up(seen, VL); c < n; c += VL) v_store(s + c, v_zero());
+}
+
+static void att_task(void *arg, int task, int worker)
+{
+    const att_job *j = arg;
+    int block = task % j->q_blocks, head = task / j->q_blocks % j->o.heads;
+    att_sample sm = j->sample[task / j->q_blocks / j->o.heads];
+    const int *rows = j->order + sm.first;
+    int q0 = block * j->q_each, nq = imin(j->q_each, sm.rows - q0), wide = j->wide;
+    if (nq <= 0) return;
+    float *q = j->work + (size_t)worker * j->work_each, *out = q + j->q_each * wide, *kp = out + j->q_each * wide;
+    float *v = kp + ATT_KEYS * j->dim, *s = v + ATT_KEYS * wide, *max = s + MR * ATT_KEYS, *sum = max + j->q_each;
+    att_copy(j, q, j->q, rows + q0, nq, head, j->scale);
+    memset(out, 0, sizeof(float) * (size_t)(nq * wide));
+    for (int i = 0; i < nq; i++) max[i] = -INFINITY, sum[i] = 0;
+    int keys = j->o.causal ? q0 + nq : sm.rows;
+    for (int k0 = 0; k0 < keys; k0 += ATT_KEYS) {
+        int nk = imin(ATT_KEYS, keys - k0);
+        att_pack(j, kp, j->k, rows + k0, nk, head);
+        att_copy(j, v, j->v, rows + k0, nk, head, 1);
+        for (int i = 0; i < nq; i += MR) {
+            int m = imin(MR, nq - i);
+            att_scores(j, s, ATT_KEYS, q + i * wide, kp, m, nk);
+            for (int r = 0; r < m; r++)
+                att_softmax(s + r * ATT_KEYS, nk, att_seen(j, q0 + i + r, k0, nk), att_bias(j, head, q0 + i + r, k0), &max[i + r], &sum[i + r],
+                            out + (i + r) * wide, wide);
+            att_combine(j, out + i * wide, s, ATT_KEYS, v, m, nk, false);
+        }
+    }
+    for (int i = 0; i < nq; i++) {
+        float *y = row(j->y, rows[q0 + i]) + head * j->dim;
+        vf inv = v_set(1.0f / sum[i]);
+        for (int c = 0; c < j->dim; c += VL) v_storen(y + c, v_load(out + i * wide + c) * inv, j->dim - c);
+        if (j->lse.p) row(j->lse, rows[q0 + i])[head] = max[i] + logf(sum[i]);
+    }
+}
+
+/* Job fields that both directions need; `order`, `sample` and the bias table live in TEMP scratch.  false: no memory. */
+static bool att_prepare(device *dev, att_job *j, layout l, size_t extra)
+{
+    int rows = 0;
+    j->samples = l.samples;
+    j->dim = j->q.cols / j->o.heads;
+    j->wide = round_up(j->dim, NR);
+    j->scale = j->o.scale != 0 ? j->o.scale : 1.0f / sqrtf((float)j->dim);
+    for (int i = 0; i < l.nspans; i++) rows += l.spans[i].rows;
+    size_t lists = ((size_t)rows + 2 * (size_t)l.samples + 15) / 16 * 16;
+    size_t bias = j->o.relbias ? (size_t)j->o.heads * (size_t)(2 * rows) : 0;
+    float *memory = cpu_scratch(dev, CPU_TEMP, lists + bias + extra);
+    if (!memory) return false;
+    att_sample *sample = (att_sample *)memory;
+    int *order = (int *)(sample + l.samples), at = 0;
+    for (int i = 0; i < l.samples; i++) sample[i] = (att_sample){0, 0};
+    for (int i = 0; i < l.nspans; i++) {
+        span s = l.spans[i];
+        if (!sample[s.sample].rows) sample[s.sample].first = at;
+        sample[s.sample].rows += s.rows;
+        for (int r = 0; r < s.rows; r++) order[at++] = s.start + r;
+    }
+    j->order = order;
+    j->sample = sample;
+    for (int i = 0; i < l.samples; i++) j->longest = imax(j->longest, sample[i].rows);
+    if (j->o.relbias) {
+        float *table = memory + lists;
+        j->bias = table;
+        for (int h = 0; h < j->o.heads; h++)
+            for (int d = 1 - j->longest; d < j->longest; d++) *table++ = relbias_at(j->o.relbias, t5_bucket(d, j->o.relbias->out, j->o.max_distance), h);
+    }
+    j->dbias = memory + lists + bias;
+    return true;
+}
+
+static void k_attention(device *dev, tensor y, tensor q, tensor k, tensor v, layout l, attention_opts o, tensor lse)
+{
+    att_job j = {.y = y, .q = q, .k = k, .v = v, .o = o, .lse = lse};
+    if (!att_prepare(dev, &j, l, 0) || !j.longest) return;
+    int wanted = cpu_threads(dev) == 1 ? 1 : 4 * cpu_threads(dev), blocks = ceil_div(wanted, j.samples * o.heads);
+    j.q_each = imin(imax(ceil_div(j.longest, blocks), 96), 48 * 1024 / j.wide);
+    j.q_each = round_up(imin(j.q_each, j.longest), MR);
+    j.q_blocks = ceil_div(j.longest, j.q_each);
+    j.work_each = (size_t)(2 * j.q_each * j.wide + ATT_KEYS * (j.dim + j.wide) + MR * ATT_KEYS + 2 * j.q_each + NR);
+    j.work_each = (j.work_each + 15) / 16 * 16;
+    j.work = cpu_scratch(dev, CPU_WORK, j.work_each * (size_t)cpu_threads(dev));
+    if (j.work) pool_run(dev->threads, j.samples * o.heads * j.q_blocks, att_task, &j);
+}
+
+/* p [m][ld]: scores become probabilities; dp: becomes the scores' gradient p (dp - sum(dy y)). */
+static void att_probabilities(const att_job *j, float *p, float *dp, int m, int i0, int k0, int n, int head, const float *lse, const float *dot)
+{
+    for (int i = 0; i < m; i++, p += ATT_BACK_KEYS, dp += ATT_BACK_KEYS) {
+        int seen = att_seen(j, i0 + i, k0, n);
+        const float *bias = att_bias(j, head, i0 + i, k0);
+        vf vl = v_set(lse[i]), vd = v_set(dot[i]);
+        for (int c = 0; c < n; c += VL) {
+            vf s = v_load(p + c);
+            if (bias) s += v_loadn(bias + c, n - c);
+            vf e = v_keep(v_exp(s - vl), imax(seen - c, 0), 0.0f);
+            v_store(p + c, e);
+            v_store(dp + c, v_keep(e * (v_load(dp + c) - vd), imax(seen - c, 0), 0.0f));
+        }
+    }
+}
+
+static void att_add_rows(const att_job *j, tensor x, const int *rows, int n, int head, const float *src, float s)
+{
+    vf vs = v_set(s);
+    for (int i = 0; x.p && i < n; i++) {
+        float *dst = row(x, rows[i]) + head * j->dim;
+        for (int c = 0; c < j->dim; c += VL) v_storen(dst + c, v_fma(v_load(src + i * j->wide + c), vs, v_loadn(dst + c, j->dim - c)), j->dim - c);
+    }
+}
+
+static void att_backward_task(void *arg, int task, int worker)
+{
+    const att_job *j = arg;
+    int head = task % j->o.heads, wide = j->wide, n = j->sample[task / j->o.heads].rows;
+    const int *rows = j->order + j->sample[task / j->o.heads].first;
+    size_t whole = (size_t)(j->longest + MR) * (size_t)wide, block = (size_t)ATT_BACK_KEYS * (size_t)wide;
+    float *q = j->work + (size_t)worker * j->work_each, *dy = q + whole, *dq = dy + whole, *lse = dq + whole, *dot = lse + j->longest;
+    float *k = dot + j->longest + NR - 2 * j->longest % NR, *kp = k + block, *vp = kp + block, *dk = vp + block, *dv = dk + block;
+    float *p = dv + block, *dp = p + ATT_BACK_QUERIES * ATT_BACK_KEYS, *dbias = dp + ATT_BACK_QUERIES * ATT_BACK_KEYS;
+    att_copy(j, q, j->q, rows, n, head, j->scale);
+    att_copy(j, dy, j->dy, rows, n, head, 1);
+    memset(dq, 0, sizeof(float) * (size_t)n * (size_t)wide);
+    if (j->bias) memset(dbias, 0, sizeof(float) * (size_t)(2 * j->longest));
+    for (int i = 0; i < n; i++) {
+        const float *y = row(j->y, rows[i]) + head * j->dim;
+        vf s = v_zero();
+        for (int c = 0; c < j->dim; c += VL) s = v_fma(v_load(dy + i * wide + c), v_loadn(y + c, j->dim - c), s);
+        dot[i] = v_sum(s);
+        lse[i] = row(j->lse, rows[i])[head];
+    }
+    for (int k0 = 0; k0 < n; k0 += ATT_BACK_KEYS) {
+        int nk = imin(ATT_BACK_KEYS, n - k0);
+        att_copy(j, k, j->k, rows + k0, nk, head, 1);
+        att_pack(j, kp, j->k, rows + k0, nk, head);
+        att_pack(j, vp, j->v, rows + k0, nk, head);
+        memset(dk, 0, sizeof(float) * block);
+        memset(dv, 0, sizeof(float) * block);
+        for (int i = j->o.causal ? k0 / MR * MR : 0; i < n; i += ATT_BACK_QUERIES) {
+            int m = imin(ATT_BACK_QUERIES, n - i);
+            att_scores(j, p, ATT_BACK_KEYS, q + i * wide, kp, m, nk);
+            att_scores(j, dp, ATT_BACK_KEYS, dy + i * wide, vp, m, nk);
+            att_probabilities(j, p, dp, m, i, k0, nk, head, lse + i, dot + i);
+            att_combine(j, dv, p, ATT_BACK_KEYS, dy + i * wide, nk, m, true);
+            att_combine(j, dk, dp, ATT_BACK_KEYS, q + i * wide, nk, m, true);
+            att_combine(j, dq + i * wide, dp, ATT_BACK_KEYS, k, m, nk, false);
+            for (int r = 0; j->bias && r < m; r++) add_row(dbias + (k0 - i - r + j->longest - 1), dp + r * ATT_BACK_KEYS, nk);
+        }
+        att_add_rows(j, j->dk, rows + k0, nk, head, dk, 1); /* q was copied scaled */
+        att_add_rows(j, j->dv, rows + k0, nk, head, dv, 1);
+    }
+    att_add_rows(j, j->dq, rows, n, head, dq, j->scale);
+    if (!j->bias) return;
+    int buckets = j->o.relbias->out;
+    float *sum = j->dbias + (size_t)task * (size_t)buckets;
+    memset(sum, 0, sizeof(float) * (size_t)buckets);
+    for (int d = 1 - n; d < n; d++) sum[t5_bucket(d, buckets, j->o.max_distance)] += dbias[d + j->longest - 1];
+}
+
+static void k_attention_backward(device *dev, tensor dq, tensor dk, tensor dv, tensor dy, tensor y, tensor q, tensor k, tensor v,
+                                 layout l, attention_opts o, tensor lse)
+{
+    att_job j = {.y = y, .q = q, .k = k, .v = v, .o = o, .lse = lse, .dq = dq, .dk = dk, .dv = dv, .dy = dy};
+    size_t tasks = (size_t)l.samples * (size_t)o.heads;
+    if (!att_prepare(dev, &j, l, o.relbias ? tasks * (size_t)o.relbias->out : 0) || !j.longest) return;
+    j.work_each = 3 * (size_t)(j.longest + MR) * (size_t)j.wide + 4 * (size_t)j.longest + 2 * NR + 5 * (size_t)ATT_BACK_KEYS * (size_t)j.wide +
+                  2 * (size_t)ATT_BACK_QUERIES * ATT_BACK_KEYS + NR;
+    j.work_each = (j.work_each + 15) / 16 * 16;
+    j.work = cpu_scratch(dev, CPU_WORK, j.work_each * (size_t)cpu_threads(dev));
+    if (!j.work) return;
+    pool_run(dev->threads, (int)tasks, att_backward_task, &j);
+    for (int t = 0; j.bias && t < (int)tasks; t++)
+        for (int b = 0; b < o.relbias->out; b++) {
+            int bucket = b;
+            const weight_part *p = part_of(o.relbias, &bucket);
+            if (p->grad) p->grad[(size_t)bucket * (size_t)o.relbias->in + (size_t)(t % o.heads)] += j.dbias[(size_t)t * (size_t)o.relbias->out + (size_t)b];
+        }
+}
+
+/* ---- the routing map: (mean over a reference's queries) . k / sqrt(head_dim), mean over heads (training 1.2) ---- */
+
+enum { ROUTE_COLS = 64 };
+
+typedef struct route_job {
+    tensor y, q, k, dq, dk;  /* y is dy on the way back */
+    const route *r;
+    float s;                 /* 1 / (heads sqrt(head_dim)) */
+    float *mean;             /* [routes][cols] */
+} route_job;
+
+static void route_mean_task(void *arg, int task, int worker)
+{
+    const route_job *j = arg;
+    (void)worker;
+    int c0 = task * ROUTE_COLS, c1 = imin(j->q.cols, c0 + ROUTE_COLS);
+    for (int i = 0; i < j->y.rows; i++)
+        for (int c = c0; c < c1; c += VL) {
+            vf s = v_zero();
+            for (int r = 0; r < j->r[i].nref; r++) s += v_loadn(row(j->q, j->r[i].ref0 + r) + c, c1 - c);
+            v_storen(j->mean + (size_t)i * (size_t)j->q.cols + c, s * v_set(j->s / (float)imax(1, j->r[i].nref)), c1 - c);
+        }
+}
+
+static void route_map_task(void *arg, int task, int worker)
+{
+    const route_job *j = arg;
+    (void)worker;
+    const float *mean = j->mean + (size_t)task * (size_t)j->q.cols;
+    float *y = row(j->y, task);
+    int n = j->q.cols;
+    for (int i = 0; i < j->y.cols; i++) {
+        vf s = v_zero();
+        if (i < j->r[task].nimg) {
+            const float *k = row(j->k, j->r[task].img0 + i);
+            for (int c = 0; c < n; c += VL) s = v_fma(v_loadn(mean + c, n - c), v_loadn(k + c, n - c), s);
+        }
+        y[i] = v_sum(s);
+    }
+}
+
+/* Routes may share rows, so a task owns a block of columns. */
+static void route_backward_task(void *arg, int task, int worker)
+{
+    const route_job *j = arg;
+    (void)worker;
+    int c0 = task * ROUTE_COLS, c1 = imin(j->q.cols, c0 + ROUTE_COLS);
+    for (int i = 0; i < j->y.rows; i++) {
+        const float *dy = row(j->y, i);
+        route r = j->r[i];
+        for (int c = c0; c < c1; c += VL) {
+            int n = c1 - c;
+            vf mean = v_loadn(j->mean + (size_t)i * (size_t)j->q.cols + c, n), dmean = v_zero();
+            for (int p = 0; p < r.nimg; p++) {
+                dmean = v_fma(v_set(dy[p]), v_loadn(row(j->k, r.img0 + p) + c, n), dmean);
+                if (j->dk.p) {
+                    float *dk = row(j->dk, r.img0 + p) + c;
+                    v_storen(dk, v_fma(v_set(dy[p]), mean, v_loadn(dk, n)), n);
+                }
+            }
+            dmean *= v_set(j->s / (float)imax(1, r.nref));
+            for (int p = 0; j->dq.p && p < r.nref; p++) {
+                float *dq = row(j->dq, r.ref0 + p) + c;
+                v_storen(dq, v_loadn(dq, n) + dmean, n);
+            }
+        }
+    }
+}
+
+static bool route_prepare(device *dev, route_job *j, int heads)
+{
+    j->s = 1.0f / ((float)heads * sqrtf((float)j->q.cols / (float)heads));
+    j->mean = cpu_scratch(dev, CPU_TEMP, (size_t)j->y.rows * (size_t)j->q.cols);
+    if (j->mean) pool_run(dev->threads, ceil_div(j->q.cols, ROUTE_COLS), route_mean_task, j);
+    return j->mean;
+}
+
+static void k_routemap(device *dev, tensor y, tensor q, tensor k, const route *r, int heads)
+{
+    route_job j = {.y = y, .q = q, .k = k, .r = r};
+    if (route_prepare(dev, &j, heads)) pool_run(dev->threads, y.rows, route_map_task, &j);
+}
+
+static void k_routemap_backward(device *dev, tensor dq, tensor dk, tensor dy, tensor q, tensor k, const route *r, int heads)
+{
+    route_job j = {.y = dy, .q = q, .k = k, .dq = dq, .dk = dk, .r = r};
+    if (route_prepare(dev, &j, heads)) pool_run(dev->threads, ceil_div(q.cols, ROUTE_COLS), route_backward_task, &j);
+}
+#endif

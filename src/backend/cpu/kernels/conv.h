@@ -1,0 +1,313 @@
+/* conv.h - convolutions without im2col.
+ *
+ * A task copies a block of the picture with its zero border into its cache (channels-last, [rows][cols][channels]); there
+ * the pixels under one filter tap are rows at a constant distance, which is what the micro-kernel wants, one segment of
+ * k a tap.  Forward, gradient of the input (the same with the taps turned over; for stride 2 once for each parity of the
+ * input pixel) and gradient of the weights share the copied block. */
+#ifndef CPU_KERNELS_CONV_H
+#define CPU_KERNELS_CONV_H
+#include "backend/cpu/kernels/elementwise.h"
+#include "backend/cpu/kernels/linear.h"
+
+enum { CONV_TAPS = 9, CONV_CHANNELS = 128, CONV_COLS = 64, CONV_PIXELS = 256 };
+
+/* What is multiplied: for output pixel (oy, ox) tap t sees source pixel (oy step + dy[t], ox step + dx[t]). */
+typedef struct taps { int n, dy[CONV_TAPS], dx[CONV_TAPS], at[CONV_TAPS]; /* place in the file's kh x kw */ } taps;
+
+typedef struct conv_job {
+    tensor src;              /* [gs pixels, channels] */
+    grid gs;
+    int step;                /* source pixels from output pixel to output pixel */
+    taps t;
+    tensor out;              /* its pixel (oy spread + phase_y, ox spread + phase_x) of grid go is written */
+    grid go;
+    int spread, phase_y, phase_x, oh, ow;
+    const float *bias;
+    bool add;
+    /* weights [outs][channels][taps] in the file's order, strides in numbers */
+    const weight_part *w;
+    size_t w_out, w_channel;
+    int channels, each;      /* channels copied at a time */
+    int block_h, block_w;    /* output pixels of a task's block */
+    int pad_y, pad_x, patch_h, patch_w; /* border before, size of the copied block */
+    float *packed, *work;
+    size_t work_each;
+    float *grad;             /* weights' gradient: [outs][taps][channels], by conv_weight_task */
+    int m_each, m_chunks;
+} conv_job;
+
+static void conv_extent(conv_job *j)
+{
+    int y0 = 0, y1 = 0, x0 = 0, x1 = 0;
+    for (int i = 0; i < j->t.n; i++) {
+        y0 = imin(y0, j->t.dy[i]), y1 = imax(y1, j->t.dy[i]);
+        x0 = imin(x0, j->t.dx[i]), x1 = imax(x1, j->t.dx[i]);
+    }
+    j->pad_y = -y0, j->pad_x = -x0;
+    j->block_w = ceil_div(j->ow, ceil_div(j->ow, CONV_COLS));
+    j->block_h = imax(1, imin(j->oh, CONV_PIXELS / j->block_w));
+    j->patch_h = (j->block_h - 1) * j->step + y1 - y0 + 1;
+    j->patch_w = (j->block_w - 1) * j->step + x1 - x0 + 1;
+}
+
+/* channels c0.. (n of them) of the source under output block (picture, oy, ox) -> patch [patch_h][patch_w][n] */
+static void conv_copy_patch(const conv_job *j, float *patch, int picture, int oy, int ox, int c0, int n)
+{
+    for (int r = 0; r < j->patch_h; r++) {
+        int y = oy * j->step - j->pad_y + r;
+        float *dst = patch + (size_t)r * (size_t)(j->patch_w * n);
+        bool inside = y >= 0 && y < j->gs.h;
+        for (int q = 0; q < j->patch_w; q++, dst += n) {
+            int x = ox * j->step - j->pad_x + q;
+            if (inside && x >= 0 && x < j->gs.w) {
+                const float *src = row(j->src, (picture * j->gs.h + y) * j->gs.w + x) + c0;
+                for (int c = 0; c < n; c += VL) v_storen(dst + c, v_loadn(src + c, n - c), n - c);
+            } else {
+                for (int c = 0; c < n; c += VL) v_storen(dst + c, v_zero(), n - c);
+            }
+        }
+    }
+}
+
+/* Weights -> panels [outs/NR][channels/each][taps][each][NR]; one task a panel. */
+static void conv_pack_task(void *arg, int task, int worker)
+{
+    const conv_job *j = arg;
+    (void)worker;
+    float *panel = j->packed + (size_t)task * (size_t)(j->channels * j->t.n * NR);
+    int n0 = task * NR, outs = j->out.cols;
+    for (int i = 0; i < NR; i++)
+        for (int c0 = 0; c0 < j->channels; c0 += j->each) {
+            int n = imin(j->each, j->channels - c0);
+            for (int c = 0; c < n; c++)
+                for (int t = 0; t < j->t.n; t++) {
+                    size_t at = (size_t)(n0 + i) * j->w_out + (size_t)(c0 + c) * j->w_channel + (size_t)j->t.at[t];
+                    float v = n0 + i >= outs ? 0.0f : j->w->type == DT_F32 ? load_as(DT_F32, j->w->data, at)
+                              : j->w->type == DT_BF16 ? load_as(DT_BF16, j->w->data, at) : load_as(DT_F16, j->w->data, at);
+                    panel[(size_t)((c0 * j->t.n + t * n + c) * NR + i)] = v;
+                }
+        }
+}
+
+INLINE void conv_block_of(const conv_job *j, int task, int *picture, int *oy, int *ox)
+{
+    int across = ceil_div(j->ow, j->block_w), down = ceil_div(j->oh, j->block_h);
+    *ox = task % across * j->block_w;
+    *oy = task / across % down * j->block_h;
+    *picture = task / across / down;
+}
+
+INLINE int conv_blocks(const conv_job *j) { return j->go.n * ceil_div(j->ow, j->block_w) * ceil_div(j->oh, j->block_h); }
+
+static void conv_task(void *arg, int task, int worker)
+{
+    const conv_job *j = arg;
+    float *patch = j->work + (size_t)worker * j->work_each;
+    int picture, oy, ox, outs = j->out.cols;
+    conv_block_of(j, task, &picture, &oy, &ox);
+    int h = imin(j->block_h, j->oh - oy), w = imin(j->block_w, j->ow - ox);
+    for (int c0 = 0; c0 < j->channels; c0 += j->each) {
+        int n = imin(j->each, j->channels - c0);
+        conv_copy_patch(j, patch, picture, oy, ox, c0, n);
+        ptrdiff_t tap_at[CONV_TAPS];
+        for (int t = 0; t < j->t.n; t++) tap_at[t] = (ptrdiff_t)((j->pad_y + j->t.dy[t]) * j->patch_w + j->pad_x + j->t.dx[t]) * n;
+        for (int n0 = 0; n0 < outs; n0 += NR)
+            for (int r = 0; r < h; r++) {
+                int first = (picture * j->go.h + (oy + r) * j->spread + j->phase_y) * j->go.w + ox * j->spread + j->phase_x;
+                tile t = {.a = patch + (ptrdiff_t)(r * j->step * j->patch_w) * n, .lda = (ptrdiff_t)j->step * n, .a_at = tap_at,
+                          .b = j->packed + (size_t)n0 * (size_t)(j->channels * j->t.n) + (size_t)(c0 * j->t.n * NR),
+                          .ldb = NR, .b_step = (ptrdiff_t)n * NR, .segments = j->t.n, .k = n,
+                          .c = row(j->out, first) + n0, .ldc = (ptrdiff_t)j->out.ld * j->spread,
+                          .bias = j->bias ? j->bias + n0 : NULL, .add = j->add || c0 > 0};
+                micro_strip(t, w, imin(NR, outs - n0), false);
+            }
+    }
+}
+
+static void conv_run(device *dev, conv_job j)
+{
+    conv_extent(&j);
+    int chunks = ceil_div(j.channels, CONV_CHANNELS), panels = ceil_div(j.out.cols, NR);
+    j.each = round_up(ceil_div(j.channels, chunks), chunks == 1 ? 1 : 16);
+    j.work_each = (size_t)round_up(j.patch_h * j.patch_w * j.each + NR, 16);
+    size_t packed = (size_t)panels * (size_t)(j.channels * j.t.n * NR);
+    j.packed = cpu_scratch(dev, CPU_WORK, packed + j.work_each * (size_t)cpu_threads(dev));
+    if (!j.packed) return;
+    j.work = j.packed + packed;
+    pool_run(dev->threads, panels, conv_pack_task, &j);
+    pool_run(dev->threads, conv_blocks(&j), conv_task, &j);
+}
+
+/* The filter's taps as the forward pass sees them: padding kh/2 all around, or none at left and top with stride 2. */
+static taps conv_taps(const weight *w, int stride)
+{
+    taps t = {.n = w->kh * w->kw};
+    for (int i = 0; i < t.n; i++) {
+        t.dy[i] = i / w->kw - (stride == 2 ? 0 : w->kh / 2);
+        t.dx[i] = i % w->kw - (stride == 2 ? 0 : w->kw / 2);
+        t.at[i] = i;
+    }
+    return t;
+}
+
+/* Taps that lead back from output gradients to input pixels of parity (py, px): oy stride + dy = y, so for y = stride oy' + py
+ * the tap sees oy' + (py - dy)/stride. */
+static taps conv_taps_back(taps f, int stride, int py, int px)
+{
+    taps t = {0};
+    for (int i = 0; i < f.n; i++) {
+        int y = py - f.dy[i], x = px - f.dx[i];
+        if (y % stride || x % stride) continue;
+        t.dy[t.n] = y / stride, t.dx[t.n] = x / stride, t.at[t.n++] = f.at[i];
+    }
+    return t;
+}
+
+static bool conv_is_linear(const weight *w, int stride) { return w->kh == 1 && w->kw == 1 && stride == 1; }
+
+static void k_conv2d(device *dev, tensor y, tensor x, grid g, const weight *w, int stride)
+{
+    if (conv_is_linear(w, stride)) {
+        k_linear(dev, y, x, w, NO_TENSOR);
+        return;
+    }
+    grid out = {g.n, g.h / stride, g.w / stride};
+    size_t area = (size_t)(w->kh * w->kw);
+    for (int i = 0, at = 0; i < w->nparts; at += w->part[i++].rows)
+        conv_run(dev, (conv_job){.src = x, .gs = g, .step = stride, .t = conv_taps(w, stride), .out = cols_of(y, at, w->part[i].rows), .go = out,
+                                 .spread = 1, .oh = out.h, .ow = out.w, .bias = w->part[i].bias, .w = &w->part[i],
+                                 .w_out = (size_t)w->in * area, .w_channel = area, .channels = w->in});
+}
+
+/* grad[outs][taps][channels] += dy^T patch over all pixels; a task owns a panel of channels and some outs. */
+static void conv_weight_task(void *arg, int task, int worker)
+{
+    const conv_job *j = arg;
+    float *patch = j->work + (size_t)worker * j->work_each;
+    int c0 = task / j->m_chunks * NR, n = imin(NR, j->channels - c0);
+    int m0 = task % j->m_chunks * j->m_each, m = imin(j->m_each, j->out.cols - m0);
+    ptrdiff_t row_at[CONV_PIXELS];
+    for (int b = 0; b < conv_blocks(j); b++) {
+        int picture, oy, ox;
+        conv_block_of(j, b, &picture, &oy, &ox);
+        int h = imin(j->block_h, j->oh - oy), w = imin(j->block_w, j->ow - ox);
+        conv_copy_patch(j, patch, picture, oy, ox, c0, n);
+        for (int r = 0; r < h; r++) row_at[r] = (ptrdiff_t)r * j->ow * j->out.ld;
+        for (int t = 0; t < j->t.n; t++) {
+            tile u = {.a = row(j->out, (picture * j->oh + oy) * j->ow + ox) + m0, .lda = j->out.ld, .a_at = row_at,
+                      .b = patch + ((j->pad_y + j->t.dy[t]) * j->patch_w + j->pad_x + j->t.dx[t]) * n, .ldb = (ptrdiff_t)j->step * n,
+                      .b_step = (ptrdiff_t)j->step * j->patch_w * n, .segments = h, .k = w,
+                      .c = j->grad + (size_t)(m0 * j->t.n + t) * (size_t)j->channels + c0, .ldc = (ptrdiff_t)j->t.n * j->channels,
+                      .add = b > 0};
+            micro_strip(u, m, n, true);
+        }
+    }
+}
+
+static void conv_weight_gradient(device *dev, conv_job j, float *grad)
+{
+    conv_extent(&j);
+    int panels = ceil_div(j.channels, NR), outs = j.out.cols, wanted = 3 * cpu_threads(dev);
+    j.m_chunks = imax(1, imin(ceil_div(wanted, panels), outs / MR));
+    j.m_each = round_up(ceil_div(outs, j.m_chunks), MR);
+    j.m_chunks = ceil_div(outs, j.m_each);
+    j.work_each = (size_t)round_up(j.patch_h * j.patch_w * imin(NR, j.channels) + NR, 16);
+    size_t total = ((size_t)outs * (size_t)(j.t.n * j.channels) + NR + 15) / 16 * 16;
+    j.grad = cpu_scratch(dev, CPU_WORK, total + j.work_each * (size_t)cpu_threads(dev));
+    if (!j.grad) return;
+    j.work = j.grad + total;
+    pool_run(dev->threads, panels * j.m_chunks, conv_weight_task, &j);
+    for (int o = 0; o < outs; o++)
+        for (int c = 0; c < j.channels; c++)
+            for (int t = 0; t < j.t.n; t++)
+                grad[((size_t)o * (size_t)j.channels + (size_t)c) * (size_t)j.t.n + (size_t)t] +=
+                    j.grad[((size_t)o * (size_t)j.t.n + (size_t)t) * (size_t)j.channels + (size_t)c];
+}
+
+static void k_conv2d_backward(device *dev, tensor dx, tensor dy, tensor x, grid g, const weight *w, int stride)
+{
+    if (conv_is_linear(w, stride)) {
+        k_linear_backward(dev, dx, dy, x, w, NO_TENSOR);
+        return;
+    }
+    grid out = {g.n, g.h / stride, g.w / stride};
+    size_t area = (size_t)(w->kh * w->kw);
+    taps forward = conv_taps(w, stride);
+    for (int i = 0, at = 0; i < w->nparts; at += w->part[i++].rows) {
+        const weight_part *p = &w->part[i];
+        tensor d = cols_of(dy, at, p->rows);
+        for (int phase = 0; dx.p && phase < stride * stride; phase++) {
+            int py = phase / stride, px = phase % stride;
+            conv_run(dev, (conv_job){.src = d, .gs = out, .step = 1, .t = conv_taps_back(forward, stride, py, px), .out = dx, .go = g,
+                                     .spread = stride, .phase_y = py, .phase_x = px, .oh = ceil_div(g.h - py, stride), .ow = ceil_div(g.w - px, stride),
+                                     .add = true, .w = p, .w_out = area, .w_channel = (size_t)w->in * area, .channels = p->rows});
+        }
+        if (p->grad)
+            conv_weight_gradient(dev, (conv_job){.src = x, .gs = g, .step = stride, .t = forward, .out = d, .go = out, .spread = 1,
+                                                 .oh = out.h, .ow = out.w, .channels = w->in}, p->grad);
+        if (p->grad_bias) colsum_add(dev, p->grad_bias, d);
+    }
+}
+
+/* ---- moving pixels: upsampling, space to depth ---- */
+
+/* t = {wide, small}; one job row a row of pixels of the small picture */
+static void upsample_rows(const rows_job *j, int row0, int row1)
+{
+    for (int r = row0; r < row1; r++)
+        for (int x = 0; x < j->g.w; x++)
+            for (int k = 0; k < 4; k++)
+                memcpy(row(j->t[0], ((2 * r + k / 2) * j->g.w + x) * 2 + k % 2), row(j->t[1], r * j->g.w + x), sizeof(float) * (size_t)j->t[1].cols);
+}
+
+static void upsample_back_rows(const rows_job *j, int row0, int row1)
+{
+    for (int r = row0; r < row1; r++)
+        for (int x = 0; x < j->g.w; x++)
+            for (int k = 0; k < 4; k++)
+                add_row(row(j->t[0], r * j->g.w + x), row(j->t[1], ((2 * r + k / 2) * j->g.w + x) * 2 + k % 2), j->t[0].cols);
+}
+
+static void k_upsample2x(device *dev, tensor y, tensor x, grid g)
+{
+    rows_run(dev, (rows_job){.fn = upsample_rows, .t = {y, x}, .g = g}, g.n * g.h, 4 * g.w * x.cols);
+}
+
+static void k_upsample2x_backward(device *dev, tensor dx, tensor dy, grid g)
+{
+    if (dx.p) rows_run(dev, (rows_job){.fn = upsample_back_rows, .t = {dx, dy}, .g = g}, g.n * g.h, 4 * g.w * dx.cols);
+}
+
+/* One job row a row of packed tokens.  Channel 4c + 2dy + dx of token (i, j) is channel c of pixel (2i + dy, 2j + dx)
+ * (spec 1.12); g is the unpacked grid. */
+INLINE void pack_rows(const rows_job *j, int row0, int row1, bool unpack, bool add)
+{
+    int tokens = j->g.w / 2;
+    tensor packed = unpack ? j->t[1] : j->t[0], wide = unpack ? j->t[0] : j->t[1];
+    for (int r = row0; r < row1; r++)
+        for (int x = 0; x < tokens; x++)
+            for (int k = 0; k < 4; k++) {
+                float *p = row(packed, r * tokens + x) + k, *q = row(wide, ((2 * r + k / 2) * tokens + x) * 2 + k % 2);
+                for (int c = 0; c < wide.cols; c++) {
+                    float *to = unpack ? &q[c] : &p[4 * c];
+                    float v = unpack ? p[4 * c] : q[c];
+                    *to = add ? *to + v : v;
+                }
+            }
+}
+
+static void pack_forward(const rows_job *j, int row0, int row1) { pack_rows(j, row0, row1, false, false); }
+static void unpack_forward(const rows_job *j, int row0, int row1) { pack_rows(j, row0, row1, true, false); }
+static void pack_add(const rows_job *j, int row0, int row1) { pack_rows(j, row0, row1, false, true); }
+static void unpack_add(const rows_job *j, int row0, int row1) { pack_rows(j, row0, row1, true, true); }
+
+static void pack_run(device *dev, void (*fn)(const rows_job *, int, int), tensor to, tensor from, grid g)
+{
+    if (to.p) rows_run(dev, (rows_job){.fn = fn, .t = {to, from}, .g = g}, g.n * (g.h / 2), 2 * g.w * imin(to.cols, from.cols));
+}
+
+static void k_pack2x2(device *dev, tensor y, tensor x, grid g) { pack_run(dev, pack_forward, y, x, g); }
+static void k_unpack2x2(device *dev, tensor y, tensor x, grid g) { pack_run(dev, unpack_forward, y, x, g); }
+static void k_pack2x2_backward(device *dev, tensor dx, tensor dy, grid g) { pack_run(dev, unpack_add, dx, dy, g); }
+static void k_unpack2x2_backward(device *dev, tensor dx, tensor dy, grid g) { pack_run(dev, pack_add, dx, dy, g); }
+#endif

@@ -1,0 +1,114 @@
+/* linear.h - linear layers with stacked parts and adapters, and embedding tables. */
+#ifndef CPU_KERNELS_LINEAR_H
+#define CPU_KERNELS_LINEAR_H
+#include "backend/cpu/kernels/gemm.h"
+
+static tensor cols_of(tensor x, int col0, int cols)
+{
+    if (x.p) x.p += col0;
+    x.cols = cols;
+    return x;
+}
+
+/* y[:, part] = x W_part^T + bias;  y[:, adapter] += scale (x A^T) B^T, x A^T being kept in `low`. */
+static void k_linear(device *dev, tensor y, tensor x, const weight *w, tensor low)
+{
+    for (int i = 0, at = 0; i < w->nparts; at += w->part[i++].rows) {
+        const weight_part *p = &w->part[i];
+        gemm_run(dev, (gemm){.M = x.rows, .N = p->rows, .K = w->in, .a = x.p, .lda = (size_t)x.ld, .b = p->data, .ldb = (size_t)w->in,
+                             .b_type = p->type, .b_rows = true, .c = y.p + at, .ldc = (size_t)y.ld, .bias = p->bias});
+    }
+    int at = 0;
+    for (const adapter *a = w->adapters; a; at += a->rank, a = a->next) {
+        gemm_run(dev, (gemm){.M = x.rows, .N = a->rank, .K = w->in, .a = x.p, .lda = (size_t)x.ld, .b = a->A, .ldb = (size_t)w->in,
+                             .b_type = DT_F32, .b_rows = true, .c = low.p + at, .ldc = (size_t)low.ld});
+        gemm_run(dev, (gemm){.M = x.rows, .N = a->rows, .K = a->rank, .a = low.p + at, .lda = (size_t)low.ld, .a_scale = a->scale,
+                             .b = a->B, .ldb = (size_t)a->rank, .b_type = DT_F32, .b_rows = true,
+                             .c = y.p + a->row0, .ldc = (size_t)y.ld, .add = true});
+    }
+}
+
+/* grad[out,in] += scale dy^T x */
+static void weight_gradient(device *dev, float *grad, tensor dy, tensor x, float scale)
+{
+    if (grad)
+        gemm_run(dev, (gemm){.M = dy.cols, .N = x.cols, .K = x.rows, .a = dy.p, .lda = (size_t)dy.ld, .a_cols = true, .a_scale = scale,
+                             .b = x.p, .ldb = (size_t)x.ld, .b_type = DT_F32, .c = grad, .ldc = (size_t)x.cols, .add = true});
+}
+
+static void adapter_backward(device *dev, const adapter *a, tensor dx, tensor dy, tensor x, tensor low)
+{
+    tensor dlow = {.rows = dy.rows, .cols = a->rank, .ld = round_up(a->rank, VL)}; /* scale dy B */
+    weight_gradient(dev, a->grad_B, dy, low, a->scale);
+    if (!dx.p && !a->grad_A) return;
+    dlow.p = cpu_scratch(dev, CPU_TEMP, (size_t)dlow.rows * (size_t)dlow.ld);
+    if (!dlow.p) return;
+    gemm_run(dev, (gemm){.M = dy.rows, .N = a->rank, .K = a->rows, .a = dy.p, .lda = (size_t)dy.ld, .a_scale = a->scale,
+                         .b = a->B, .ldb = (size_t)a->rank, .b_type = DT_F32, .c = dlow.p, .ldc = (size_t)dlow.ld});
+    weight_gradient(dev, a->grad_A, dlow, x, 1);
+    if (dx.p)
+        gemm_run(dev, (gemm){.M = dy.rows, .N = x.cols, .K = a->rank, .a = dlow.p, .lda = (size_t)dlow.ld, .b = a->A, .ldb = (size_t)x.cols,
+                             .b_type = DT_F32, .c = dx.p, .ldc = (size_t)dx.ld, .add = true});
+}
+
+static void k_linear_backward(device *dev, tensor dx, tensor dy, tensor x, const weight *w, tensor low)
+{
+    for (int i = 0, at = 0; i < w->nparts; at += w->part[i++].rows) {
+        const weight_part *p = &w->part[i];
+        tensor d = cols_of(dy, at, p->rows);
+        if (dx.p)
+            gemm_run(dev, (gemm){.M = dy.rows, .N = w->in, .K = p->rows, .a = d.p, .lda = (size_t)d.ld, .b = p->data, .ldb = (size_t)w->in,
+                                 .b_type = p->type, .c = dx.p, .ldc = (size_t)dx.ld, .add = true});
+        weight_gradient(dev, p->grad, d, x, 1);
+        if (p->grad_bias) colsum_add(dev, p->grad_bias, d);
+    }
+    int at = 0;
+    for (const adapter *a = w->adapters; a; at += a->rank, a = a->next)
+        adapter_backward(dev, a, dx, cols_of(dy, a->row0, a->rows), x, cols_of(low, at, a->rank));
+}
+
+/* The part that holds row id of the stacked table; id becomes the row within it. */
+static const weight_part *part_of(const weight *w, int *id)
+{
+    for (int i = 0; i < w->nparts; i++) {
+        if (*id < w->part[i].rows) return &w->part[i];
+        *id -= w->part[i].rows;
+    }
+    return NULL;
+}
+
+static void k_embed(device *dev, tensor y, const int32_t *ids, const weight *w)
+{
+    (void)dev;
+    for (int i = 0; i < y.rows; i++) {
+        int id = ids[i];
+        const weight_part *p = id < 0 ? NULL : part_of(w, &id);
+        float *out = row(y, i);
+        if (!p) memset(out, 0, sizeof(float) * (size_t)y.cols);
+        else dtype_to_f32(p->type, (const char *)p->data + (size_t)id * (size_t)w->in * dtype_nbytes(p->type), (size_t)w->in, out);
+    }
+}
+
+typedef struct embed_job { tensor dy; const int32_t *ids; const weight *w; } embed_job;
+
+static void embed_backward_task(void *arg, int task, int worker) /* one task a block of columns: ids may repeat */
+{
+    const embed_job *j = arg;
+    (void)worker;
+    int c0 = task * 64, n = imin(64, j->dy.cols - c0);
+    for (int i = 0; i < j->dy.rows; i++) {
+        int id = j->ids[i];
+        const weight_part *p = id < 0 ? NULL : part_of(j->w, &id);
+        if (!p || !p->grad) continue;
+        float *g = p->grad + (size_t)id * (size_t)j->w->in + c0;
+        const float *d = row(j->dy, i) + c0;
+        for (int c = 0; c < n; c += VL) v_storen(g + c, v_loadn(g + c, n - c) + v_loadn(d + c, n - c), n - c);
+    }
+}
+
+static void k_embed_backward(device *dev, tensor dy, const int32_t *ids, const weight *w)
+{
+    embed_job j = {dy, ids, w};
+    pool_run(dev->threads, ceil_div(dy.cols, 64), embed_backward_task, &j);
+}
+#endif
