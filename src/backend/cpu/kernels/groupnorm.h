@@ -59,7 +59,7 @@ static void gn_apply_task(void *arg, int task, int worker)
     }
 }
 
-/* mean and variance of every group from the pieces' sums (Chan's update), mean -> stats[g], 1/std -> stats[groups + g] */
+/* mean and variance of every group from the pieces' sums (Chan's update), mean -> stats[2g], 1/std -> stats[2g + 1] */
 static void gn_statistics(const pieces *p, tensor x, int picture, int groups, float eps, float *stats)
 {
     int n = x.cols, each = n / groups;
@@ -76,8 +76,8 @@ static void gn_statistics(const pieces *p, tensor x, int picture, int groups, fl
                 count = total;
             }
         }
-        stats[g] = (float)mean;
-        stats[groups + g] = (float)(1.0 / sqrt(m2 / count + (double)eps));
+        stats[2 * g] = (float)mean;
+        stats[2 * g + 1] = (float)(1.0 / sqrt(m2 / count + (double)eps));
     }
 }
 
@@ -86,8 +86,8 @@ static void gn_coefficients(const float *stats, int n, int groups, vec gain, vec
 {
     for (int c = 0; c < n; c++) {
         int g = c / (n / groups);
-        a[c] = stats[groups + g] * (gain.p ? gain.p[c] : 1.0f);
-        b[c] = (bias.p ? bias.p[c] : 0.0f) - stats[g] * a[c];
+        a[c] = stats[2 * g + 1] * (gain.p ? gain.p[c] : 1.0f);
+        b[c] = (bias.p ? bias.p[c] : 0.0f) - stats[2 * g] * a[c];
     }
 }
 
@@ -164,7 +164,7 @@ static void gn_back_coefficients(const pieces *p, tensor x, int picture, int gro
 {
     int n = x.cols, each = n / groups;
     for (int g = 0; g < groups; g++) {
-        double mean = stats[g], rstd = stats[groups + g], sg = 0, sgx = 0, count = 0;
+        double mean = stats[2 * g], rstd = stats[2 * g + 1], sg = 0, sgx = 0, count = 0;
         for (int c = g * each; c < (g + 1) * each; c++) {
             double s = 0, sx = 0, weight = gain.p ? gain.p[c] : 1.0;
             for (int i = 0; i < p->n; i++) {
