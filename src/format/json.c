@@ -77,6 +77,15 @@ dreamo_status json_parse(const char *text, size_t nbytes, const char *what, json
     return fail(err, DREAMO_FORMAT, "%s: not valid JSON: line %d, column %d: %s", what, why.line, why.column, why.text);
 }
 
+char *json_text(const json_t *o)
+{
+    size_t n = o ? json_dumpb(o, NULL, 0, JSON_COMPACT) : 0;
+    char *text = n ? mem_alloc(n + 1) : NULL;
+    if (!text) return NULL;
+    text[json_dumpb(o, text, n, JSON_COMPACT)] = '\0';
+    return text;
+}
+
 dreamo_status json_read(const char *path, size_t max_nbytes, json_t **out, dreamo_error *err)
 {
     char *text;

@@ -7,6 +7,8 @@
 
 dreamo_status json_read(const char *path, size_t max_nbytes, json_t **out, dreamo_error *err); /* json_decref */
 dreamo_status json_parse(const char *text, size_t nbytes, const char *what, json_t **out, dreamo_error *err);
+/* Compact text in the order of insertion; mem_free, not free; NULL: no memory, or o is NULL. */
+char *json_text(const json_t *o);
 
 /* Field getters.  `what` names the file.  A missing field gives `otherwise` when it lies in [lo, hi], else an error
  * (so pass otherwise = lo - 1 for a field that must be there). */

@@ -130,7 +130,7 @@ static dreamo_status header_json(const st_tensor *tensors, int ntensors, const c
         ok = o && json_object_set_new(header, t->name, o) == 0;
         at += t->nbytes;
     }
-    *text = ok ? json_dumps(header, JSON_COMPACT) : NULL;
+    *text = ok ? json_text(header) : NULL;
     json_decref(about);
     json_decref(header);
     return *text ? DREAMO_OK : DREAMO_MEMORY;
