@@ -147,7 +147,10 @@ dreamo_status config_t5(const char *path, t5_config *c, dreamo_error *err)
         if (strcmp(feed, "gated-gelu") != 0) s = fail(err, DREAMO_FORMAT, "%s: field \"feed_forward_proj\" is \"%.60s\", only \"gated-gelu\" is known", path, feed);
         c->gated = true;
     } else if (!s) {
-        s = only(o, path, "dense_act_fn", "gelu_new", err);
+        const char *act; /* two names of the tanh form */
+        s = json_get_string(o, path, "dense_act_fn", "gelu_new", &act, err);
+        if (!s && strcmp(act, "gelu_new") != 0 && strcmp(act, "gelu_pytorch_tanh") != 0)
+            s = fail(err, DREAMO_FORMAT, "%s: field \"dense_act_fn\" is \"%.60s\", \"gelu_new\" and \"gelu_pytorch_tanh\" are known", path, act);
         if (!s) s = json_get_bool(o, path, "is_gated_act", false, &c->gated, err);
     }
     json_decref(o);
