@@ -1,0 +1,46 @@
+/* default_model.c - where the shipped model lies: $DREAMO_MODEL, beside the program, the installed data folder. */
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "dreamo.h"
+
+#define NAME "dreamo-mini"
+
+static char found[PATH_MAX + 64];
+
+static bool try_folder(const char *base, const char *rest)
+{
+    int n = snprintf(found, sizeof found, "%s%s", base, rest);
+    if (n > 0 && (size_t)n < sizeof found && folder_exists(found)) return true;
+    found[0] = '\0';
+    return false;
+}
+
+static void look(void)
+{
+    char folder[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", folder, sizeof folder - 1);
+    folder[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(folder, '/');
+    if (slash) {
+        *slash = '\0';
+        if (try_folder(folder, "/models/" NAME) || try_folder(folder, "/../models/" NAME) || try_folder(folder, "/../../models/" NAME) ||
+            try_folder(folder, "/../share/dreamo/" NAME))
+            return;
+    }
+    try_folder(DREAMO_DATADIR, "/" NAME);
+}
+
+const char *dreamo_default_model(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    const char *told = getenv("DREAMO_MODEL");
+    if (told && *told) return told;
+    pthread_once(&once, look);
+    return found[0] ? found : NULL;
+}

@@ -1,0 +1,216 @@
+/* generate.c - one request from beginning to end (spec 0.1). */
+#include "pipe/generate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "pipe/latent.h"
+#include "pipe/phase.h"
+#include "pipe/rate.h"
+
+void generation_free(generation *g)
+{
+    for (int i = 0; i < CONDITION_REFS; i++) reference_free(&g->refs[i]);
+    prompt_free(&g->positive);
+    prompt_free(&g->negative);
+    dump_free(g->d);
+    mem_free(g->ref_tokens);
+    mem_free(g->x);
+    *g = (generation){ 0 };
+}
+
+/* ---- before anything long ---- */
+
+dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_request *r, dreamo_error *err)
+{
+    *g = (generation){ .m = m, .r = r, .to = { r->progress, r->user }, .cell = model_cell(m) };
+    dreamo_status s = request_check(g, err);
+    if (s != DREAMO_OK) return s;
+    g->sample.out = (token_grid){ g->height / g->cell, g->width / g->cell };
+    for (int i = 0; s == DREAMO_OK && i < r->nrefs; i++) {
+        s = reference_prepare(&r->refs[i], i, g->cell, m->defaults.ref_res, &g->to, &g->refs[i], err);
+        g->sample.ref[i] = g->refs[i].grid;
+        g->sample.slot[i] = g->refs[i].slot;
+        g->sample.nrefs = i + 1;
+    }
+    if (s == DREAMO_OK) s = prompt_read(m, r->prompt, &g->to, &g->positive, err);
+    if (s == DREAMO_OK && g->cfg) s = prompt_read(m, r->negative, &g->to, &g->negative, err);
+    if (s == DREAMO_OK && r->dump && !(g->d = dump_new())) s = fail(err, DREAMO_MEMORY, "no memory for a dump");
+    return s;
+}
+
+static denoise_input inputs(generation *g)
+{
+    return (denoise_input){ .m = g->m, .how = &g->how, .sample = &g->sample, .references = g->ref_tokens, .positive = &g->positive,
+                            .negative = g->cfg ? &g->negative : NULL };
+}
+
+/* ---- decoding ---- */
+
+typedef struct decode_job { const vae *m; const float *z; grid g; float *rgb; } decode_job;
+
+static void decode(nn *cx, void *job)
+{
+    decode_job *j = job;
+    tensor z = tensor_from(cx, j->g.h * j->g.w, j->m->config.latent_channels, j->z);
+    tensor x = vae_decode(cx, j->m, z, j->g);
+    if (j->rgb) tensor_read(cx, x, j->rgb); /* not when only measuring */
+}
+
+/* [-1, 1] to 0..255, halves to even (spec 8.3). */
+static void to_bytes(const float *rows, size_t n, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = (uint8_t)nearbyintf(255.0f * fminf(fmaxf(rows[i] * 0.5f + 0.5f, 0.0f), 1.0f));
+}
+
+static void dump_picture(generation *g, const float *rows, float *planar, const uint8_t *rgb)
+{
+    if (!g->d) return;
+    latent_to_planar(rows, 3, g->width * g->height, planar);
+    dump_tensor(g->d, DT_F32, SHAPE(3, g->height, g->width), planar, "image");
+    dump_tensor(g->d, DT_U8, SHAPE(g->height, g->width, 3), rgb, "rgb");
+}
+
+/* planar and rows hold 3 floats a picture pixel, which is more than the latent needs. */
+static dreamo_status decode_into(generation *g, float *planar, float *rows, float *z, dreamo_image *out, dreamo_error *err)
+{
+    const vae_config *c = &g->m->vae->config;
+    int factor = vae_factor(c), h = g->height / factor, w = g->width / factor;
+    size_t n = (size_t)h * (size_t)w * (size_t)c->latent_channels;
+    latent_unpack(g->x, c->latent_channels, h, w, planar);
+    for (size_t i = 0; i < n; i++) planar[i] = planar[i] / c->scaling + c->shift;
+    dump_tensor(g->d, DT_F32, SHAPE(c->latent_channels, h, w), planar, "latent");
+    latent_to_rows(planar, c->latent_channels, h * w, z);
+    decode_job job = { g->m->vae, z, { 1, h, w }, rows };
+    dreamo_status s = phase_run(g->m->dev, decode, &job, err);
+    if (s != DREAMO_OK) return s;
+    size_t values = (size_t)g->width * (size_t)g->height * 3;
+    for (size_t i = 0; i < values; i++)
+        if (!isfinite(rows[i])) return fail(err, DREAMO_NUMERIC, "the decoded picture holds NaN or infinity");
+    to_bytes(rows, values, out->rgb);
+    dump_picture(g, rows, planar, out->rgb);
+    return DREAMO_OK;
+}
+
+static dreamo_status decode_picture(generation *g, dreamo_image *out, dreamo_error *err)
+{
+    const vae_config *c = &g->m->vae->config;
+    size_t pixels = (size_t)g->width * (size_t)g->height, latent = pixels * (size_t)c->latent_channels, n = latent > 3 * pixels ? latent : 3 * pixels;
+    float *planar = mem_alloc(n * sizeof *planar), *rows = mem_alloc(3 * pixels * sizeof *rows), *z = mem_alloc(latent * sizeof *z);
+    *out = (dreamo_image){ .width = g->width, .height = g->height, .rgb = mem_alloc(3 * pixels) };
+    dreamo_status s = planar && rows && z && out->rgb ? decode_into(g, planar, rows, z, out, err)
+                                                      : fail(err, DREAMO_MEMORY, "no memory for a picture of %d x %d", g->width, g->height);
+    mem_free(planar);
+    mem_free(rows);
+    mem_free(z);
+    return s;
+}
+
+/* ---- the run ---- */
+
+static dreamo_status encode_references(generation *g, dreamo_error *err)
+{
+    size_t channels = (size_t)g->m->dit->config.in_channels;
+    size_t rows = (size_t)(condition_image_rows(&g->sample) - condition_noise_rows(&g->sample));
+    noise_generator eps;
+    g->ref_tokens = mem_calloc(rows * channels + 1, sizeof(float));
+    if (!g->ref_tokens) return fail(err, DREAMO_MEMORY, "no memory for %zu reference tokens", rows);
+    noise_seed(&eps, g->r->ref_seed); /* one generator for all of them, in order */
+    float *at = g->ref_tokens;
+    for (int i = 0; i < g->sample.nrefs; i++) {
+        dreamo_status s = reference_encode(g->m->dev, g->m->vae, &g->refs[i], g->r->ref_noise ? &eps : NULL, g->kernel, at, g->d, i + 1, err);
+        if (s != DREAMO_OK) return s;
+        at += (size_t)(g->refs[i].grid.h * g->refs[i].grid.w) * channels;
+    }
+    return DREAMO_OK;
+}
+
+/* One draw in [channel, row, column] order, then packed (spec 7.4). */
+static dreamo_status draw_noise(generation *g, dreamo_error *err)
+{
+    const vae_config *c = &g->m->vae->config;
+    int factor = vae_factor(c), h = g->height / factor, w = g->width / factor;
+    size_t n = (size_t)c->latent_channels * (size_t)h * (size_t)w;
+    float *planar = mem_alloc(n * sizeof *planar);
+    g->x = mem_alloc(n * sizeof *g->x);
+    if (planar && g->x) {
+        noise_generator seeded;
+        noise_seed(&seeded, g->r->seed);
+        noise_normal(&seeded, g->kernel, planar, n);
+        latent_pack(planar, c->latent_channels, h, w, g->x);
+    }
+    mem_free(planar);
+    return planar && g->x ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for the noise of a %d x %d picture", g->width, g->height);
+}
+
+dreamo_status generation_run(generation *g, dreamo_image *out, dreamo_error *err)
+{
+    denoise_input in;
+    dreamo_status s = prompt_encode(g->m, &g->positive, g->d, "", err);
+    if (s == DREAMO_OK && g->cfg) s = prompt_encode(g->m, &g->negative, g->d, "neg.", err);
+    if (s == DREAMO_OK) s = encode_references(g, err);
+    if (s == DREAMO_OK) s = draw_noise(g, err);
+    if (s != DREAMO_OK) return s;
+    in = inputs(g);
+    s = denoise(&in, g->x, g->d, &g->to, err);
+    if (s == DREAMO_OK) s = decode_picture(g, out, err);
+    if (s == DREAMO_OK) s = metadata_write(g, &out->metadata, err);
+    if (s == DREAMO_OK && g->d) s = dump_write(g->d, g->r->dump, err);
+    if (s != DREAMO_OK) dreamo_image_free(out);
+    return s;
+}
+
+/* ---- the plan ---- */
+
+static size_t arenas(const nn_counts *c) { return c->work_peak + c->keep_peak; }
+
+static void add(dreamo_plan *p, const nn_counts *c, int64_t times)
+{
+    p->ops += c->ops * times;
+    p->flops += c->flops * (double)times;
+    if (times && arenas(c) > p->work_bytes) p->work_bytes = arenas(c);
+}
+
+static void measure_encode(nn *cx, void *job)
+{
+    decode_job *j = job;
+    vae_encode(cx, j->m, tensor_from(cx, j->g.h * j->g.w, 3, NULL), j->g);
+}
+
+static dreamo_status measure_pictures(generation *g, dreamo_plan *plan, dreamo_error *err)
+{
+    int factor = vae_factor(&g->m->vae->config);
+    dreamo_status s = DREAMO_OK;
+    for (int i = 0; s == DREAMO_OK && i < g->sample.nrefs; i++) {
+        decode_job job = { g->m->vae, NULL, { 1, g->refs[i].rgb.height, g->refs[i].rgb.width }, NULL };
+        nn_counts c = { 0 };
+        s = phase_measure(measure_encode, &job, &c, err);
+        add(plan, &c, 1);
+    }
+    decode_job job = { g->m->vae, NULL, { 1, g->height / factor, g->width / factor }, NULL };
+    nn_counts c = { 0 };
+    if (s == DREAMO_OK) s = phase_measure(decode, &job, &c, err);
+    add(plan, &c, 1);
+    return s;
+}
+
+dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *err)
+{
+    denoise_input in = inputs(g);
+    nn_counts text = { 0 }, positive = { 0 }, negative = { 0 };
+    int64_t npositive = 0, nnegative = 0;
+    *plan = (dreamo_plan){ .width = g->width, .height = g->height, .steps = g->how.steps, .seconds = -1,
+                           .tokens = g->positive.nt5 + condition_image_rows(&g->sample), .weight_bytes = model_weight_bytes(g->m) };
+    dreamo_status s = prompt_measure(g->m, &g->positive, &text, err);
+    if (s == DREAMO_OK) s = denoise_measure(&in, &positive, &negative, &npositive, &nnegative, err);
+    if (s == DREAMO_OK) s = measure_pictures(g, plan, err);
+    add(plan, &text, g->cfg ? 2 : 1);
+    add(plan, &positive, npositive);
+    add(plan, &negative, nnegative);
+    if (s != DREAMO_OK) return s;
+    if (g->m->rate <= 0) g->m->rate = rate_measure(g->m->dev);
+    if (g->m->rate > 0) plan->seconds = plan->flops / g->m->rate;
+    return DREAMO_OK;
+}

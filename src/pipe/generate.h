@@ -1,0 +1,33 @@
+/* generate.h - a request, checked and prepared, on its way to a picture. */
+#ifndef PIPE_GENERATE_H
+#define PIPE_GENERATE_H
+#include "pipe/denoise.h"
+#include "pipe/reference.h"
+
+typedef struct generation {
+    dreamo_model *m;
+    const dreamo_request *r;
+    reporter to;
+    int width, height, cell, default_res;
+    sampling how;
+    noise_kernel kernel;
+    condition_sample sample;
+    reference refs[CONDITION_REFS];
+    prompt positive, negative;
+    bool cfg;                    /* the negative prompt is used */
+    dump *d;
+    float *ref_tokens;           /* packed, all references */
+    float *x;                    /* [noise rows, channels] */
+} generation;
+
+/* Everything that can be refused, before anything long begins: numbers, pictures, prompts. */
+dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_request *r, dreamo_error *err);
+dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *err);
+dreamo_status generation_run(generation *g, dreamo_image *out, dreamo_error *err);
+void          generation_free(generation *g);
+
+/* request.c: ranges and defaults only. */
+dreamo_status request_check(generation *g, dreamo_error *err);
+/* metadata.c: the JSON that goes into a picture; mem_free. */
+dreamo_status metadata_write(const generation *g, char **out, dreamo_error *err);
+#endif

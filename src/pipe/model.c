@@ -1,0 +1,297 @@
+/* model.c - opening a model folder in the diffusers layout, its adapters, its numerics. */
+#include "pipe/model.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "format/json.h"
+#include "pipe/config.h"
+#include "pipe/report.h"
+
+int model_cell(const dreamo_model *m) { return 2 * vae_factor(&m->vae->config); }
+
+uint64_t model_weight_bytes(const dreamo_model *m)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < MODEL_PARTS; i++) n += bind_nbytes(&m->files[i]);
+    return n;
+}
+
+void dreamo_model_options_init(dreamo_model_options *o) { *o = (dreamo_model_options){ .size = sizeof *o }; }
+
+/* ---- defaults ---- */
+
+static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
+{
+    model_defaults *d = &m->defaults;
+    *d = (model_defaults){ .width = 1024, .height = 1024, .steps = 12, .ref_res = 512, .guidance = 4.5 };
+    char *path = mem_printf("%s/dreamo/defaults.json", m->dir);
+    if (!path) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
+    json_t *o = NULL;
+    dreamo_status s = DREAMO_OK;
+    if (file_exists(path)) {
+        int64_t width = 1024, height = 1024, steps = 12, res = 512;
+        s = json_read(path, 1 << 16, &o, err);
+        if (s == DREAMO_OK) s = json_get_int(o, path, "width", 8, 4096, width, &width, err);
+        if (s == DREAMO_OK) s = json_get_int(o, path, "height", 8, 4096, height, &height, err);
+        if (s == DREAMO_OK) s = json_get_int(o, path, "steps", 1, 60, steps, &steps, err);
+        if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res", 8, 4096, res, &res, err);
+        if (s == DREAMO_OK) s = json_get_number(o, path, "guidance", 0, 100, d->guidance, &d->guidance, err);
+        *d = (model_defaults){ (int)width, (int)height, (int)steps, (int)res, d->guidance };
+        json_decref(o);
+    }
+    mem_free(path);
+    return s;
+}
+
+/* ---- adapters ---- */
+
+/* The T5 table's rows of [ref#1]..[res] come from the LoRA file: the one matrix becomes three (spec 2.5). */
+static dreamo_status replace_token_rows(dreamo_model *m, dreamo_error *err)
+{
+    weight *w = &m->t5->embed;
+    int first = unigram_first_added(m->t5_words), after = first + DREAMO_T5_ROWS;
+    weight_part whole = w->part[0];
+    if (!m->tables.t5) return DREAMO_OK;
+    if (first < 0) return fail(err, DREAMO_MISMATCH, "%s/tokenizer_2: has no place for the tokens [ref#1] to [res]", m->dir);
+    if (w->nparts != 1 || after > whole.rows)
+        return fail(err, DREAMO_MISMATCH, "%s: the T5 table has %d rows, [ref#1] to [res] need rows %d to %d", m->dir, whole.rows, first, after - 1);
+    weight_part head = whole, added = { .rows = DREAMO_T5_ROWS, .type = DT_F32, .data = m->tables.t5 }, tail = whole;
+    head.rows = first;
+    tail.rows = whole.rows - after;
+    tail.data = (const char *)whole.data + (size_t)after * (size_t)w->in * dtype_nbytes(whole.type);
+    w->nparts = 2 + (tail.rows > 0);
+    w->part[0] = head;
+    w->part[1] = added;
+    w->part[2] = tail;
+    return DREAMO_OK;
+}
+
+static dreamo_status add_lora(dreamo_model *m, const char *path, float scale, const reporter *to, dreamo_error *err)
+{
+    lora_file *f = &m->loras[m->nloras];
+    dreamo_status s = lora_open(path, scale, m->dit, m->t5->config.width, f, err);
+    if (s != DREAMO_OK) return s;
+    m->nloras++;
+    lora_attach(f);
+    if (f->warning) s = report_line(to, DREAMO_EVENT_WARNING, err, "%s", f->warning);
+    if (s == DREAMO_OK && f->tables.task && m->tables.task)
+        s = report_line(to, DREAMO_EVENT_WARNING, err, "%s: its embedding tables replace those of an earlier LoRA", path);
+    if (f->tables.task) {
+        m->tables.task = f->tables.task;
+        m->tables.idx = f->tables.idx;
+        m->tables.nslots = f->tables.nslots;
+        m->tables.width = f->tables.width;
+    }
+    if (f->tables.t5) {
+        m->tables.t5 = f->tables.t5;
+        m->tables.text_width = f->tables.text_width;
+    }
+    return s;
+}
+
+/* The caller's list, or the folder's own adapter with scale 1. */
+static dreamo_status add_loras(dreamo_model *m, const dreamo_model_options *o, const reporter *to, dreamo_error *err)
+{
+    m->loras = mem_calloc((size_t)o->nloras + 1, sizeof *m->loras);
+    if (!m->loras) return fail(err, DREAMO_MEMORY, "no memory for %d LoRAs", o->nloras);
+    dreamo_status s = DREAMO_OK;
+    for (int i = 0; s == DREAMO_OK && i < o->nloras; i++) s = add_lora(m, o->loras[i].path, o->loras[i].scale, to, err);
+    if (s == DREAMO_OK && o->nloras == 0 && !o->no_default_lora) {
+        char *own = mem_printf("%s/dreamo/dreamo.safetensors", m->dir);
+        if (!own) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
+        if (file_exists(own)) s = add_lora(m, own, 1, to, err);
+        mem_free(own);
+    }
+    return s == DREAMO_OK ? replace_token_rows(m, err) : s;
+}
+
+/* ---- what the model is ---- */
+
+enum { FLUX_WIDTH = 3072 };
+
+/* Official numerics copy the rounding of a pipeline that ran FLUX in bf16; other models were never run that way. */
+static void choose_numerics(dreamo_model *m, dreamo_numerics asked)
+{
+    const dit *d = m->dit;
+    bool flux = d->config.heads * d->config.head_dim == FLUX_WIDTH && d->x_in.part[0].type == DT_BF16;
+    m->official = asked == DREAMO_NUMERICS_OFFICIAL || (asked == DREAMO_NUMERICS_AUTO && flux);
+}
+
+/* sha256 over every file's header and size: it tells models apart by names, shapes and places without reading gigabytes. */
+static void hash_headers(const bound_files *b, char out[65])
+{
+    unsigned char digest[32];
+    sha256 h;
+    sha256_init(&h);
+    for (int i = 0; i < b->set.nfiles; i++) {
+        const filemap *map = &b->set.files[i].map;
+        uint64_t nbytes = map->nbytes, header;
+        memcpy(&header, map->data, sizeof header);
+        sha256_add(&h, &nbytes, sizeof nbytes);
+        sha256_add(&h, map->data, sizeof header + (size_t)header);
+    }
+    sha256_done(&h, digest);
+    for (int i = 0; i < 32; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+static dreamo_status check_parts_fit(const dreamo_model *m, dreamo_error *err)
+{
+    const dit_config *d = &m->dit->config;
+    const struct { const char *what; int dit, other; } pairs[] = {
+        { "transformer joint_attention_dim and text_encoder_2 d_model", d->text_dim, m->t5->config.width },
+        { "transformer pooled_projection_dim and text_encoder hidden_size", d->pooled_dim, m->clip->config.width },
+        { "transformer in_channels and 4 x vae latent_channels", d->in_channels, 4 * m->vae->config.latent_channels },
+        { "transformer out_channels and in_channels", d->out_channels, d->in_channels },
+        { "vae in_channels and 3", m->vae->config.image_channels, 3 },
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (pairs[i].dit != pairs[i].other)
+            return fail(err, DREAMO_MISMATCH, "%s: its parts do not fit: %s are %d and %d", m->dir, pairs[i].what, pairs[i].dit, pairs[i].other);
+    if (bpe_max_length(m->clip_words) > m->clip->config.positions)
+        return fail(err, DREAMO_MISMATCH, "%s: its parts do not fit: the CLIP tokenizer makes %d tokens, the encoder takes %d", m->dir,
+                    bpe_max_length(m->clip_words), m->clip->config.positions);
+    return DREAMO_OK;
+}
+
+/* ---- the folder ---- */
+
+/* DIR/part/file, into `out`. */
+static dreamo_status part_path(const dreamo_model *m, const char *part, const char *file, char out[PATH_MAX], dreamo_error *err)
+{
+    int n = snprintf(out, PATH_MAX, "%s/%s%s%s", m->dir, part, *file ? "/" : "", file);
+    return n > 0 && n < PATH_MAX ? DREAMO_OK : fail(err, DREAMO_ARG, "%s: the path is too long", m->dir);
+}
+
+static dreamo_status no_memory(const char *part, dreamo_error *err) { return fail(err, DREAMO_MEMORY, "no memory for the %s", part); }
+
+/* One network: its config, its struct, its weights from the folder or from a file given instead. */
+#define OPEN_NETWORK(m, kind, folder, instead, index)                                                          \
+    do {                                                                                                       \
+        kind##_config config;                                                                                  \
+        dreamo_status s = part_path(m, folder, "config.json", path, err);                                      \
+        if (s == DREAMO_OK) s = config_##kind(path, &config, err);                                             \
+        if (s == DREAMO_OK) s = part_path(m, folder, "", path, err);                                           \
+        if (s != DREAMO_OK) return s;                                                                          \
+        (m)->kind = kind##_new(&config);                                                                       \
+        if (!(m)->kind) return no_memory(folder, err);                                                         \
+        s = bind_##kind((m)->kind, (instead) ? (instead) : path, &(m)->files[index], err);                     \
+        if (s != DREAMO_OK) return s;                                                                          \
+    } while (0)
+
+static dreamo_status open_networks(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
+{
+    char path[PATH_MAX];
+    OPEN_NETWORK(m, dit, "transformer", o->dit, MODEL_DIT);
+    OPEN_NETWORK(m, t5, "text_encoder_2", o->t5, MODEL_T5);
+    OPEN_NETWORK(m, clip, "text_encoder", o->clip, MODEL_CLIP);
+    OPEN_NETWORK(m, vae, "vae", o->vae, MODEL_VAE);
+    return DREAMO_OK;
+}
+
+static dreamo_status open_words(dreamo_model *m, dreamo_error *err)
+{
+    char path[PATH_MAX];
+    dreamo_status s = part_path(m, "tokenizer_2", "", path, err);
+    if (s == DREAMO_OK) s = unigram_open(path, &m->t5_words, err);
+    if (s == DREAMO_OK) s = part_path(m, "tokenizer", "", path, err);
+    if (s == DREAMO_OK) s = bpe_open(path, &m->clip_words, err);
+    if (s == DREAMO_OK) s = part_path(m, "scheduler", "scheduler_config.json", path, err);
+    if (s == DREAMO_OK) s = schedule_read(path, &m->schedule, err);
+    return s;
+}
+
+static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
+{
+    const char *name = o->backend ? o->backend : "cpu";
+    if (o->threads < 0 || o->threads > 1024) return fail(err, DREAMO_ARG, "threads %d: allowed is 0 to 1024", o->threads);
+    m->backend = backend_find(name);
+    if (!m->backend || m->backend->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
+    m->dev = m->backend->open(o->threads);
+    return m->dev ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
+}
+
+static dreamo_status find_folder(dreamo_model *m, const char *dir, dreamo_error *err)
+{
+    if (!dir) dir = dreamo_default_model();
+    if (!dir) {
+        fail(err, DREAMO_NOT_FOUND, "no model is given, and the shipped model is not found");
+        hint(err, "Give a model folder with -m, or set DREAMO_MODEL.");
+        return DREAMO_NOT_FOUND;
+    }
+    m->dir = mem_strdup(dir);
+    if (!m->dir) return no_memory("model's name", err);
+    size_t n = strlen(m->dir);
+    while (n > 1 && m->dir[n - 1] == '/') m->dir[--n] = '\0';
+    if (folder_exists(m->dir)) return DREAMO_OK;
+    if (file_exists(m->dir)) return fail(err, DREAMO_FORMAT, "%s: is a file; a model is a folder in the diffusers layout", m->dir);
+    return fail(err, DREAMO_NOT_FOUND, "%s: no such folder", m->dir);
+}
+
+static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo_error *err)
+{
+    const dit_config *d = &m->dit->config;
+    const char *name = strrchr(m->dir, '/');
+    return report_line(to, DREAMO_EVENT_OPEN, err, "%s, %d + %d blocks of %d, %s, %d LoRA%s, %s on %d thread%s, %s numerics", name && name[1] ? name + 1 : m->dir, d->layers,
+                  d->single_layers, d->heads * d->head_dim, dtype_name(m->dit->x_in.part[0].type), m->nloras, m->nloras == 1 ? "" : "s",
+                  m->backend->name, pool_threads(m->dev->threads), pool_threads(m->dev->threads) == 1 ? "" : "s", m->official ? "official" : "exact");
+}
+
+static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
+{
+    const reporter to = { o->progress, o->user };
+    dreamo_status s = find_folder(m, o->dir, err);
+    if (s == DREAMO_OK) s = open_device(m, o, err);
+    if (s == DREAMO_OK) s = open_networks(m, o, err);
+    if (s == DREAMO_OK) s = open_words(m, err);
+    if (s == DREAMO_OK) s = check_parts_fit(m, err);
+    if (s == DREAMO_OK) s = read_defaults(m, err);
+    if (s == DREAMO_OK) s = add_loras(m, o, &to, err);
+    if (s != DREAMO_OK) return s;
+    choose_numerics(m, o->numerics);
+    hash_headers(&m->files[MODEL_DIT], m->hash);
+    return introduce(m, &to, err);
+}
+
+dreamo_status dreamo_open(const dreamo_model_options *o, dreamo_model **model, dreamo_error *err)
+{
+    if (!model || !o) return fail(err, DREAMO_ARG, "%s is missing", !o ? "the options" : "the place for the model");
+    *model = NULL;
+    if (o->size < sizeof *o) return fail(err, DREAMO_VERSION, "options of %zu bytes, this library knows %zu", o->size, sizeof *o);
+    if (o->nloras < 0 || (o->nloras > 0 && !o->loras)) return fail(err, DREAMO_ARG, "%d LoRAs, but no list of them", o->nloras);
+    dreamo_model *m = mem_calloc(1, sizeof *m);
+    if (!m) return no_memory("model", err);
+    if (pthread_mutex_init(&m->busy, NULL)) {
+        mem_free(m);
+        return no_memory("model's lock", err);
+    }
+    dreamo_status s = open_all(m, o, err);
+    if (s == DREAMO_OK) *model = m;
+    else dreamo_close(m);
+    return s;
+}
+
+void dreamo_close(dreamo_model *m)
+{
+    if (!m) return;
+    for (int i = 0; i < m->nloras; i++) {
+        lora_detach(&m->loras[i]);
+        lora_close(&m->loras[i]);
+    }
+    mem_free(m->loras);
+    if (m->dit) dit_free(m->dit);
+    if (m->t5) t5_free(m->t5);
+    if (m->clip) clip_free(m->clip);
+    if (m->vae) vae_free(m->vae);
+    for (int i = 0; i < MODEL_PARTS; i++) bind_close(&m->files[i]);
+    if (m->t5_words) unigram_close(m->t5_words);
+    if (m->clip_words) bpe_close(m->clip_words);
+    if (m->dev) m->backend->close(m->dev);
+    mem_free(m->dir);
+    pthread_mutex_destroy(&m->busy);
+    mem_free(m);
+}

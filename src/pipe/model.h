@@ -1,0 +1,46 @@
+/* model.h - an opened model: what dreamo_model is inside the library. */
+#ifndef PIPE_MODEL_H
+#define PIPE_MODEL_H
+#include <pthread.h>
+#include "dreamo.h"
+#include "model/clip.h"
+#include "model/dit.h"
+#include "model/t5.h"
+#include "model/vae.h"
+#include "pipe/bind.h"
+#include "pipe/condition.h"
+#include "pipe/lora.h"
+#include "pipe/schedule.h"
+#include "text/tokenizer.h"
+
+/* What a request gets when it does not say: DIR/dreamo/defaults.json, else FLUX's and the DreamO demo's. */
+typedef struct model_defaults { int width, height, steps, ref_res; double guidance; } model_defaults;
+
+enum { MODEL_DIT, MODEL_T5, MODEL_CLIP, MODEL_VAE, MODEL_PARTS };
+
+struct dreamo_model {
+    char *dir;
+    bound_files files[MODEL_PARTS];
+    dit *dit;
+    t5 *t5;
+    clip *clip;
+    vae *vae;
+    unigram *t5_words;
+    bpe *clip_words;
+    schedule_config schedule;
+    model_defaults defaults;
+    int nloras;
+    lora_file *loras;
+    dreamo_tables tables;       /* borrowed from the last LoRA file that has them */
+    bool official;              /* numerics */
+    const backend *backend;
+    device *dev;
+    double rate;                /* flops a second, from the last request; 0: none yet */
+    char hash[65];              /* sha256 over the transformer files' headers and sizes */
+    pthread_mutex_t busy;       /* one request at a time */
+};
+
+/* Side of a token in picture pixels: 2 x the autoencoder's factor. */
+int model_cell(const dreamo_model *m);
+uint64_t model_weight_bytes(const dreamo_model *m); /* of all mapped files */
+#endif

@@ -1,0 +1,43 @@
+/* phase.c - dry run first, then the real one. */
+#include "pipe/phase.h"
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+dreamo_status phase_measure(phase_fn fn, void *job, nn_counts *out, dreamo_error *err)
+{
+    device *dry = backend_dry.open(1);
+    if (!dry) return fail(err, DREAMO_MEMORY, "no memory for a dry run");
+    dreamo_status s = DREAMO_MEMORY;
+    nn *cx = nn_new(&(nn_options){ .dev = dry }, err);
+    if (cx) {
+        fn(cx, job);
+        s = nn_status(cx, err);
+        nn_counts c = nn_count(cx);
+        out->ops += c.ops;
+        out->flops += c.flops;
+        out->bytes += c.bytes;
+        out->work_peak = larger(out->work_peak, c.work_peak);
+        out->keep_peak = larger(out->keep_peak, c.keep_peak);
+        nn_free(cx);
+    }
+    backend_dry.close(dry);
+    return s;
+}
+
+nn *phase_open(device *dev, const nn_counts *measured, dreamo_error *err)
+{
+    return nn_new(&(nn_options){ .dev = dev, .work_nbytes = measured->work_peak, .keep_nbytes = measured->keep_peak }, err);
+}
+
+dreamo_status phase_run(device *dev, phase_fn fn, void *job, dreamo_error *err)
+{
+    nn_counts measured = { 0 };
+    dreamo_status s = phase_measure(fn, job, &measured, err);
+    if (s != DREAMO_OK) return s;
+    nn *cx = phase_open(dev, &measured, err);
+    if (!cx) return DREAMO_MEMORY;
+    fn(cx, job);
+    s = nn_status(cx, err);
+    nn_free(cx);
+    return s;
+}

@@ -1,0 +1,31 @@
+/* reference.h - from a picture file to reference tokens (spec 8.1, 2.4).
+ *
+ * Prepared: alpha on white, for ip a plain background made white, area-resized to the token grid.  A network that cuts
+ * things out of busy pictures, and one that finds faces, are not there yet: a warning says so and the picture is used whole. */
+#ifndef PIPE_REFERENCE_H
+#define PIPE_REFERENCE_H
+#include "format/image_file.h"
+#include "model/vae.h"
+#include "pipe/condition.h"
+#include "pipe/dump.h"
+#include "pipe/noise.h"
+#include "pipe/report.h"
+
+typedef struct reference {
+    dreamo_task task;
+    int slot;
+    bitmap rgb;                /* what the autoencoder sees */
+    token_grid grid;           /* in tokens */
+    char sha256[65];           /* of the file, or of the caller's pixels */
+    char name[96];             /* for messages */
+} reference;
+
+/* Prepare reference number `index` (from 0) of a request; `cell` is the side of a token in pixels. */
+dreamo_status reference_prepare(const dreamo_reference *r, int index, int cell, int default_res, const reporter *to, reference *out, dreamo_error *err);
+void          reference_free(reference *r);
+
+/* Encode into packed tokens [grid.h * grid.w, 4 * latent channels], shifted and scaled.  With a generator the posterior is
+ * sampled (spec 2.4), without one its mean is taken.  `number` names the dumped tensors ref.NUMBER.*. */
+dreamo_status reference_encode(device *dev, const vae *m, const reference *r, noise_generator *g, noise_kernel kernel,
+                               float *tokens, dump *d, int number, dreamo_error *err);
+#endif

@@ -1,0 +1,103 @@
+/* request.c - is the request within its ranges?  Everything is used exactly or refused with what is allowed. */
+#include <math.h>
+#include <string.h>
+
+#include "pipe/generate.h"
+
+enum { SIDE_MAX = 4096, RES_MIN = 16, RES_MAX = 4096 };
+
+/* A side that is no multiple of the token's: name the two next to it. */
+static dreamo_status check_side(const char *what, int n, int cell, dreamo_error *err)
+{
+    int top = SIDE_MAX - SIDE_MAX % cell;
+    if (n < cell) return fail(err, DREAMO_ARG, "%s %d: the smallest is %d", what, n, cell);
+    if (n > top) return fail(err, DREAMO_ARG, "%s %d: the largest is %d", what, n, top);
+    if (n % cell) return fail(err, DREAMO_ARG, "%s %d is not a multiple of %d; the nearest are %d and %d", what, n, cell, n - n % cell, n - n % cell + cell);
+    return DREAMO_OK;
+}
+
+static dreamo_status check_number(const char *what, double v, double lo, double hi, dreamo_error *err)
+{
+    if (isfinite(v) && v >= lo && v <= hi) return DREAMO_OK;
+    return fail(err, DREAMO_ARG, "%s %g: allowed is %g to %g", what, v, lo, hi);
+}
+
+static dreamo_status check_sampling(generation *g, dreamo_error *err)
+{
+    const dreamo_request *r = g->r;
+    const model_defaults *d = &g->m->defaults;
+    int steps = r->steps ? r->steps : d->steps;
+    double guidance = r->guidance < 0 ? d->guidance : r->guidance, first = r->first_guidance <= 0 ? guidance : r->first_guidance;
+    double negative = r->negative_guidance < 0 ? 3.5 : r->negative_guidance;
+    if (steps < 1) return fail(err, DREAMO_ARG, "steps %d: allowed is 1 to %d", steps, DENOISE_STEPS_MAX);
+    if (steps > DENOISE_STEPS_MAX) return fail(err, DREAMO_LIMIT, "steps %d: allowed is 1 to %d", steps, DENOISE_STEPS_MAX);
+    dreamo_status s = check_number("guidance", guidance, 0, 100, err);
+    if (s == DREAMO_OK) s = check_number("first-step guidance", first, 0, 100, err);
+    if (s == DREAMO_OK) s = check_number("negative guidance", negative, 0, 100, err);
+    if (s == DREAMO_OK) s = check_number("true CFG", r->true_cfg, 1, 100, err);
+    if (s != DREAMO_OK) return s;
+    if (r->cfg_start < 0 || r->cfg_end < r->cfg_start)
+        return fail(err, DREAMO_ARG, "true CFG in steps %d to %d: the first must be 0 or more, the end not before it", r->cfg_start, r->cfg_end);
+    if (r->true_cfg > 1 && !r->negative) {
+        fail(err, DREAMO_ARG, "true CFG %g needs a negative prompt", r->true_cfg);
+        hint(err, "An empty one counts.");
+        return DREAMO_ARG;
+    }
+    g->how = (sampling){ .steps = steps, .guidance = (float)guidance, .first_guidance = (float)first, .negative_guidance = (float)negative,
+                         .true_cfg = (float)r->true_cfg, .cfg_start = r->cfg_start, .cfg_end = r->cfg_end, .official = g->m->official };
+    g->cfg = r->true_cfg > 1 && r->cfg_start < r->cfg_end && r->cfg_start < steps;
+    if (r->negative && !g->cfg)
+        return report_line(&g->to, DREAMO_EVENT_WARNING, err, "the negative prompt has no effect: %s", r->true_cfg > 1 ? "no step lies in the true CFG window" : "true CFG is 1");
+    return DREAMO_OK;
+}
+
+static dreamo_status check_references(generation *g, dreamo_error *err)
+{
+    const dreamo_request *r = g->r;
+    const dreamo_tables *t = &g->m->tables;
+    bool taken[CONDITION_REFS + 1] = { false };
+    if (r->nrefs < 0 || (r->nrefs > 0 && !r->refs)) return fail(err, DREAMO_ARG, "%d references, but no list of them", r->nrefs);
+    if (r->nrefs > CONDITION_REFS) return fail(err, DREAMO_LIMIT, "%d references: the model takes %d", r->nrefs, CONDITION_REFS);
+    if (r->nrefs > 0 && !t->task) {
+        fail(err, DREAMO_MISMATCH, "%s: references need DreamO's adapter, and this model has none", g->m->dir);
+        hint(err, "Add dreamo.safetensors as a LoRA.");
+        return DREAMO_MISMATCH;
+    }
+    for (int i = 0; i < r->nrefs; i++) {
+        const dreamo_reference *f = &r->refs[i];
+        int slot = f->slot ? f->slot : i + 1;
+        if (f->task != DREAMO_IP && f->task != DREAMO_ID && f->task != DREAMO_STYLE)
+            return fail(err, DREAMO_ARG, "reference %d: task %d is none of ip, id, style", i + 1, (int)f->task);
+        if (slot < 1 || slot >= t->nslots) return fail(err, DREAMO_ARG, "reference %d: slot %d, this model has 1 to %d", i + 1, slot, t->nslots - 1);
+        if (taken[slot]) return fail(err, DREAMO_ARG, "reference %d: slot %d is taken by another reference", i + 1, slot);
+        if (f->res < -1 || (f->res > 0 && f->res < RES_MIN) || f->res > RES_MAX)
+            return fail(err, DREAMO_ARG, "reference %d: res %d, allowed is %d to %d, or keep", i + 1, f->res, RES_MIN, RES_MAX);
+        taken[slot] = true;
+    }
+    return DREAMO_OK;
+}
+
+static dreamo_status check_noise(generation *g, dreamo_error *err)
+{
+    g->kernel = g->m->official ? NOISE_BF16 : NOISE_FP32;
+    if (!g->r->noise) return DREAMO_OK;
+    int k = noise_kernel_from_name(g->r->noise);
+    if (k < 0) return fail(err, DREAMO_ARG, "noise \"%s\" is none of bf16, fp32, fp32-rounded", g->r->noise);
+    g->kernel = (noise_kernel)k;
+    return DREAMO_OK;
+}
+
+dreamo_status request_check(generation *g, dreamo_error *err)
+{
+    const dreamo_request *r = g->r;
+    if (r->size < sizeof *r) return fail(err, DREAMO_VERSION, "a request of %zu bytes, this library knows %zu", r->size, sizeof *r);
+    if (!r->prompt) return fail(err, DREAMO_ARG, "the prompt is missing (an empty one is allowed)");
+    g->width = r->width ? r->width : g->m->defaults.width;
+    g->height = r->height ? r->height : g->m->defaults.height;
+    dreamo_status s = check_side("width", g->width, g->cell, err);
+    if (s == DREAMO_OK) s = check_side("height", g->height, g->cell, err);
+    if (s == DREAMO_OK) s = check_noise(g, err);
+    if (s == DREAMO_OK) s = check_references(g, err);
+    if (s == DREAMO_OK) s = check_sampling(g, err);
+    return s;
+}
