@@ -392,7 +392,7 @@ int run_generate(const parsed *p)
     if (!s && !only_plan) s = check_output(p, &j, &err);
     screen_catch_signals();
     if (!s) s = dreamo_open(&j.model, &model, &err);
-    if (!s && (s = dreamo_plan_request(model, &j.request, &plan, &err)) == DREAMO_OK) print_plan(&plan);
+    if (!s && only_plan && (s = dreamo_plan_request(model, &j.request, &plan, &err)) == DREAMO_OK) print_plan(&plan); /* else generate tells it */
     for (int i = 0; !s && !only_plan && i < j.nseeds; i++) s = make_one(p, &j, model, i, &err);
     dreamo_close(model);
     return s ? report(p, &err) : 0;
