@@ -1,10 +1,4 @@
 /* test_noise.c - the noise kernels against what torch 2.6 drew, and against spec 12's vectors. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +8,13 @@
 #include "base/mem.h"
 #include "format/safetensors.h"
 #include "pipe/noise.h"
+
+/* cmocka comes last: it has a macro called fail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
 
 static void test_engine(void **state)
 {

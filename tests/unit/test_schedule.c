@@ -1,10 +1,4 @@
 /* test_schedule.c - sigmas and timesteps against the official scheduler, rounding against spec 1.5, 3.4 and 12. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +8,13 @@
 #include "base/mem.h"
 #include "format/safetensors.h"
 #include "pipe/schedule.h"
+
+/* cmocka comes last: it has a macro called fail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
 
 static void near(double got, double want, double limit)
 {

@@ -1,0 +1,323 @@
+/* test_lora.c - every naming of LoRA files against the weights that the official loader fused.
+ *
+ * The merged weight is computed here from what lora_open attached: W + sum of scale B A in double.  The fused-* files hold what
+ * diffusers and peft made of the same LoRAs. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "format/safetensors.h"
+#include "pipe/lora.h"
+
+/* cmocka comes last: it has a macro called fail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define LORA TEST_DATA "/lora/tiny/"
+
+static const dit_config tiny = { .layers = 2, .single_layers = 2, .heads = 2, .head_dim = 16, .in_channels = 64, .out_channels = 64,
+                                 .text_dim = 32, .pooled_dim = 24, .rope_axes = { 4, 6, 6 }, .guidance = true };
+enum { TEXT_WIDTH = 32 };
+
+/* ---- a transformer whose matrices come from the file ---- */
+
+static void bind_matrix(void *user, const param *p)
+{
+    st_tensor *t = p->w ? st_set_find(user, p->name) : NULL;
+    if (!p->w) return;
+    assert_non_null(t);
+    assert_int_equal(t->count, param_count(p));
+    p->w->part[p->part].type = t->type;
+    p->w->part[p->part].data = t->data;
+}
+
+static dit *open_tiny(st_set *files)
+{
+    dreamo_error err = { 0 };
+    assert_int_equal(st_set_open(TEST_DATA "/models/tiny/transformer", "diffusion_pytorch_model", files, &err), DREAMO_OK);
+    dit *m = dit_new(&tiny);
+    assert_non_null(m);
+    dit_visit(m, bind_matrix, files);
+    return m;
+}
+
+/* ---- merging ---- */
+
+static int first_row(const weight *w, int part)
+{
+    int row = 0;
+    for (int i = 0; i < part; i++) row += w->part[i].rows;
+    return row;
+}
+
+/* Rows [row0, row0 + rows) of w with all adapters added. */
+static void merge(const weight *w, int part, double *out)
+{
+    int row0 = first_row(w, part), rows = w->part[part].rows, in = w->in;
+    float *base = mem_alloc((size_t)rows * (size_t)in * sizeof *base);
+    assert_non_null(base);
+    dtype_to_f32(w->part[part].type, w->part[part].data, (size_t)rows * (size_t)in, base);
+    for (int i = 0; i < rows * in; i++) out[i] = base[i];
+    mem_free(base);
+    for (const adapter *a = w->adapters; a; a = a->next)
+        for (int r = 0; r < rows; r++) {
+            int row = row0 + r - a->row0;
+            for (int c = 0; row >= 0 && row < a->rows && c < in; c++) {
+                double sum = 0;
+                for (int k = 0; k < a->rank; k++) sum += (double)a->B[row * a->rank + k] * a->A[k * in + c];
+                out[r * in + c] += a->scale * sum;
+            }
+        }
+}
+
+typedef struct comparison { st_file fused; int compared; } comparison;
+
+/* In the fused file: equal to it.  Not in it: no adapter may have changed the weight. */
+static void compare_matrix(void *user, const param *p)
+{
+    comparison *c = user;
+    if (!p->w) return;
+    size_t n = (size_t)param_count(p);
+    const st_tensor *t = st_find(&c->fused, p->name);
+    double *got = mem_alloc(n * sizeof *got), error = 0, size = 0;
+    float *want = mem_alloc(n * sizeof *want);
+    assert_true(got && want);
+    merge(p->w, p->part, got);
+    if (t) assert_int_equal(t->count, n);
+    dtype_to_f32(t ? t->type : p->w->part[p->part].type, t ? t->data : p->w->part[p->part].data, n, want);
+    for (size_t i = 0; i < n; i++) {
+        error += (got[i] - want[i]) * (got[i] - want[i]);
+        size += (double)want[i] * want[i];
+    }
+    if (!(sqrt(error / size) <= 1e-6)) fail_msg("%s: error %g", p->name, sqrt(error / size));
+    c->compared += t != NULL;
+    mem_free(got);
+    mem_free(want);
+}
+
+typedef struct entry { const char *file; float scale; } entry;
+
+static void check_stack(const entry *stack, int n, const char *fused)
+{
+    st_set files;
+    dit *m = open_tiny(&files);
+    lora_file loras[8];
+    dreamo_error err = { 0 };
+    comparison c = { 0 };
+    for (int i = 0; i < n; i++) {
+        dreamo_status s = lora_open(stack[i].file, stack[i].scale, m, TEXT_WIDTH, &loras[i], &err);
+        if (s != DREAMO_OK) fail_msg("%s", err.message);
+        if (loras[i].warning) fail_msg("%s", loras[i].warning);
+        lora_attach(&loras[i]);
+    }
+    assert_int_equal(st_open(fused, &c.fused, &err), DREAMO_OK);
+    dit_visit(m, compare_matrix, &c);
+    assert_int_equal(c.compared, c.fused.ntensors);
+    st_close(&c.fused);
+    for (int i = 0; i < n; i++) {
+        lora_detach(&loras[i]);
+        lora_close(&loras[i]);
+    }
+    for (int i = 0; i < tiny.layers; i++) assert_null(m->doubles[i].img.qkv.adapters);
+    dit_free(m);
+    st_set_close(&files);
+    assert_int_equal(mem_live(), 0);
+}
+
+static void test_v11_stack(void **state)
+{
+    (void)state;
+    static const entry stack[] = { { LORA "dreamo.safetensors", 1 }, { LORA "dreamo_cfg_distill.safetensors", 1 }, { LORA "diffusion_pytorch_model.safetensors", 1 },
+                                   { LORA "v1.1/dreamo_sft_lora.safetensors", 1 }, { LORA "v1.1/dreamo_dpo_lora.safetensors", 1.25f } };
+    check_stack(stack, 5, LORA "fused-v1.1-fp32.safetensors");
+}
+
+static void test_kohya(void **state)
+{
+    (void)state;
+    static const entry stack[] = { { LORA "kohya.safetensors", 1 } };
+    check_stack(stack, 1, LORA "kohya-fused.safetensors");
+}
+
+/* ---- the main LoRA under four names ---- */
+
+static double sum_of(const lora_file *f, const weight *w, int row, int col)
+{
+    double total = 0;
+    for (int i = 0; i < f->nmodules; i++) {
+        const lora_module *l = &f->modules[i];
+        int r = row - l->a.row0;
+        if (l->w != w || r < 0 || r >= l->a.rows) continue;
+        for (int k = 0; k < l->a.rank; k++) total += (double)l->a.scale * l->a.B[r * l->a.rank + k] * l->a.A[k * w->in + col];
+    }
+    return total;
+}
+
+static void compare_files(const lora_file *a, const lora_file *b, weight *w)
+{
+    for (int row = 0; row < w->out; row++)
+        for (int col = 0; col < w->in; col++) assert_true(fabs(sum_of(a, w, row, col) - sum_of(b, w, row, col)) <= 1e-7);
+}
+
+static void test_same_lora_other_names(void **state)
+{
+    (void)state;
+    static const char *const others[] = { LORA "dreamo-bfl.safetensors", LORA "dreamo-xlabs.safetensors", LORA "dreamo-kohya2.safetensors" };
+    dit *m = dit_new(&tiny);
+    assert_non_null(m);
+    lora_file a, b;
+    dreamo_error err = { 0 };
+    assert_int_equal(lora_open(LORA "dreamo.safetensors", 0.5f, m, TEXT_WIDTH, &a, &err), DREAMO_OK);
+    assert_true(a.tables.task && a.tables.idx && a.tables.t5 && a.tables.nslots == 10);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(lora_open(others[i], 0.5f, m, TEXT_WIDTH, &b, &err), DREAMO_OK);
+        assert_null(b.tables.task);
+        for (int k = 0; k < 2; k++) {
+            compare_files(&a, &b, &m->doubles[k].img.qkv);
+            compare_files(&a, &b, &m->doubles[k].txt.qkv);
+            compare_files(&a, &b, &m->doubles[k].img.proj);
+            compare_files(&a, &b, &m->doubles[k].txt.proj);
+            compare_files(&a, &b, &m->singles[k].in);
+            compare_files(&a, &b, &m->singles[k].out);
+        }
+        lora_close(&b);
+    }
+    lora_close(&a);
+    dit_free(m);
+}
+
+/* ---- names alone ---- */
+
+static void test_names(void **state)
+{
+    (void)state;
+    dit *m = dit_new(&tiny);
+    assert_non_null(m);
+    const struct { const char *stem; weight *w; int row0, rows; bool swapped; } names[] = {
+        { "transformer.transformer_blocks.1.attn.to_k", &m->doubles[1].img.qkv, 32, 32, false },
+        { "transformer_blocks.1.attn.add_v_proj", &m->doubles[1].txt.qkv, 64, 32, false },
+        { "base_model.model.transformer.single_transformer_blocks.0.proj_mlp", &m->singles[0].in, 96, 128, false },
+        { "lora_unet_single_blocks_1_linear1", &m->singles[1].in, 0, 224, false },
+        { "lora_transformer_single_transformer_blocks_1_attn_to_v", &m->singles[1].in, 64, 32, false },
+        { "diffusion_model.single_blocks.0.linear2", &m->singles[0].out, 0, 32, false },
+        { "model.diffusion_model.double_blocks.0.txt_mod.lin", &m->doubles[0].txt.mod, 0, 192, false },
+        { "single_blocks_0_processor_qkv_lora", &m->singles[0].in, 0, 96, false },
+        { "double_blocks.1.any.proj_lora2", &m->doubles[1].txt.proj, 0, 32, false },
+        { "transformer.proj_out", &m->proj_out, 0, 64, false },
+        { "single_transformer_blocks.1.proj_out", &m->singles[1].out, 0, 32, false },
+        { "transformer.norm_out.linear", &m->norm_out, 0, 64, false },
+        { "lora_unet_final_layer_adaLN_modulation_1", &m->norm_out, 0, 64, true },
+        { "time_text_embed.guidance_embedder.linear_2", &m->guidance_in.out, 0, 32, false },
+        { "diffusion_model.vector_in.in_layer", &m->pooled_in.in, 0, 32, false },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        lora_target t;
+        if (lora_find(m, names[i].stem, &t) != LORA_FOUND) fail_msg("%s not found", names[i].stem);
+        assert_ptr_equal(t.w, names[i].w);
+        assert_int_equal(t.row0, names[i].row0);
+        assert_int_equal(t.rows, names[i].rows);
+        assert_int_equal(t.swapped, names[i].swapped);
+    }
+    lora_target t;
+    assert_int_equal(lora_find(m, "double_blocks.2.img_attn.qkv", &t), LORA_NO_BLOCK);
+    assert_int_equal(lora_find(m, "lora_te1_text_model_encoder_layers_0_mlp_fc1", &t), LORA_UNKNOWN);
+    assert_int_equal(lora_find(m, "transformer_blocks.x.attn.to_q", &t), LORA_UNKNOWN);
+    assert_int_equal(lora_find(m, "transformer_blocks.0.attn.to_q.more", &t), LORA_UNKNOWN);
+    dit_free(m);
+}
+
+/* ---- files written here: scales, the swap, refusals ---- */
+
+#define FILE_NAME "lora_test.safetensors"
+
+typedef struct made { const char *key; int rows, cols; float fill; } made; /* rows 0: a scalar */
+
+static dreamo_status open_made(const made *list, int n, dit *m, lora_file *out, dreamo_error *err)
+{
+    static float zeros[64][64 * 40];
+    st_tensor t[16] = { 0 };
+    for (int i = 0; i < n; i++) {
+        const made *k = &list[i];
+        t[i] = (st_tensor){ .name = k->key, .type = DT_F32, .rank = k->rows ? 2 : 0, .shape = { k->rows, k->cols }, .data = zeros[i] };
+        t[i].count = k->rows ? (size_t)(k->rows * k->cols) : 1;
+        t[i].nbytes = 4 * t[i].count;
+        for (size_t j = 0; j < t[i].count; j++) zeros[i][j] = k->fill + (k->cols ? (float)(j / (size_t)k->cols) : 0);
+    }
+    *err = (dreamo_error){ 0 };
+    assert_int_equal(st_write(FILE_NAME, t, n, NULL, 0, err), DREAMO_OK);
+    dreamo_status s = lora_open(FILE_NAME, 2, m, TEXT_WIDTH, out, err);
+    remove(FILE_NAME);
+    return s;
+}
+
+#define OPEN(...) open_made((const made[]){ __VA_ARGS__ }, sizeof((const made[]){ __VA_ARGS__ }) / sizeof(made), m, &f, &err)
+#define Q "transformer.transformer_blocks.0.attn.to_q"
+#define K "transformer.transformer_blocks.0.attn.to_k"
+
+static void test_scales(void **state)
+{
+    (void)state;
+    dit *m = dit_new(&tiny);
+    lora_file f;
+    dreamo_error err;
+    assert_non_null(m);
+    /* No alphas, mixed ranks: every module is scaled by the first one's rank (K is first by name). */
+    assert_int_equal(OPEN({ K ".lora_A.weight", 2, 32, 0 }, { K ".lora_B.weight", 32, 2, 0 }, { Q ".lora_A.weight", 4, 32, 0 }, { Q ".lora_B.weight", 32, 4, 0 }), DREAMO_OK);
+    assert_true(f.modules[0].a.scale == 2.0f && f.modules[1].a.scale == 2.0f * 2 / 4);
+    lora_close(&f);
+    /* One alpha: the other module gets it too. */
+    assert_int_equal(OPEN({ Q ".alpha", 0, 0, 8 }, { K ".lora_A.weight", 2, 32, 0 }, { K ".lora_B.weight", 32, 2, 0 }, { Q ".lora_A.weight", 4, 32, 0 }, { Q ".lora_B.weight", 32, 4, 0 }), DREAMO_OK);
+    assert_true(f.modules[0].a.scale == 2.0f * 8 / 2 && f.modules[1].a.scale == 2.0f * 8 / 4);
+    lora_close(&f);
+    /* Kohya without alpha: scale 1. */
+    assert_int_equal(OPEN({ "lora_unet_img_in.lora_down.weight", 3, 64, 0 }, { "lora_unet_img_in.lora_up.weight", 32, 3, 0 }), DREAMO_OK);
+    assert_true(f.modules[0].a.scale == 2.0f);
+    lora_close(&f);
+    /* BFL's final layer: row r of B goes to row (r + 32) % 64. */
+    assert_int_equal(OPEN({ "final_layer.adaLN_modulation.1.lora_A.weight", 1, 32, 0 }, { "final_layer.adaLN_modulation.1.lora_B.weight", 64, 1, 0 }), DREAMO_OK);
+    for (int r = 0; r < 64; r++) assert_true(f.modules[0].a.B[r] == (float)((r + 32) % 64));
+    lora_close(&f);
+    /* Leftovers are named; so are dropped DoRA vectors. */
+    assert_int_equal(OPEN({ Q ".lora_A.weight", 1, 32, 0 }, { Q ".lora_B.weight", 32, 1, 0 }, { Q ".dora_scale", 1, 32, 0 }, { "lora_te_x.alpha", 0, 0, 1 }, { "junk", 1, 1, 0 }), DREAMO_OK);
+    assert_non_null(strstr(f.warning, "2 tensors"));
+    assert_non_null(strstr(f.warning, "junk, lora_te_x.alpha"));
+    assert_non_null(strstr(f.warning, "DoRA"));
+    lora_close(&f);
+    dit_free(m);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    dit *m = dit_new(&tiny);
+    lora_file f;
+    dreamo_error err;
+    assert_non_null(m);
+    assert_int_equal(OPEN({ Q ".lora_A.weight", 2, 32, 0 }), DREAMO_FORMAT);
+    assert_non_null(strstr(err.message, "no matrix B"));
+    assert_int_equal(OPEN({ Q ".lora_A.weight", 2, 32, 0 }, { Q ".lora_B.weight", 32, 3, 0 }), DREAMO_FORMAT);
+    assert_non_null(strstr(err.message, "rank 2, B has rank 3"));
+    assert_int_equal(OPEN({ Q ".lora_A.weight", 2, 31, 0 }, { Q ".lora_B.weight", 32, 2, 0 }), DREAMO_MISMATCH);
+    assert_int_equal(OPEN({ Q ".lora_A.weight", 2, 32, 0 }, { Q ".lora_B.weight", 96, 2, 0 }), DREAMO_MISMATCH);
+    assert_int_equal(OPEN({ Q ".alpha", 0, 0, NAN }, { Q ".lora_A.weight", 2, 32, 0 }, { Q ".lora_B.weight", 32, 2, 0 }), DREAMO_FORMAT);
+    assert_int_equal(OPEN({ "double_blocks.7.img_mlp.0.lora_A.weight", 2, 32, 0 }, { "double_blocks.7.img_mlp.0.lora_B.weight", 128, 2, 0 }), DREAMO_MISMATCH);
+    assert_int_equal(OPEN({ "down_blocks.0.attentions.0.lora_A.weight", 2, 32, 0 }), DREAMO_MISMATCH);
+    assert_int_equal(OPEN({ "dreamo_task_embedding.weight", 2, 32, 0 }), DREAMO_FORMAT);
+    assert_int_equal(OPEN({ "dreamo_task_embedding.weight", 2, 16, 0 }, { "dreamo_idx_embedding.weight", 10, 32, 0 }), DREAMO_MISMATCH);
+    assert_int_equal(OPEN({ "dreamo_t5_embedding.weight", 9, 32, 0 }), DREAMO_MISMATCH);
+    assert_int_equal(OPEN({ Q ".lora_A.weight", 2, 32, 0 }, { Q ".lora_down.weight", 2, 32, 0 }, { Q ".lora_B.weight", 32, 2, 0 }), DREAMO_FORMAT);
+    dit_free(m);
+    assert_int_equal(mem_live(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_scales), cmocka_unit_test(test_refusals),
+                                        cmocka_unit_test(test_same_lora_other_names), cmocka_unit_test(test_kohya), cmocka_unit_test(test_v11_stack) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
