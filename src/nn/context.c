@@ -38,6 +38,7 @@ void nn_free(nn *cx)
     arena_free(&cx->keep);
     arena_free(&cx->host);
     mem_free(cx->tape);
+    mem_free(cx->blocks);
     mem_free(cx->slots);
     mem_free(cx);
 }
@@ -49,8 +50,8 @@ void nn_reset(nn *cx)
     arena_release(&cx->host, 0);
     cx->work.peak = cx->keep.peak = 0;
     cx->work.full = cx->keep.full = false;
-    cx->nrecords = cx->nslots = cx->first_inner = 0;
-    cx->in_block = false;
+    cx->nrecords = cx->nblocks = cx->nslots = cx->nspares = cx->first_inner = 0;
+    cx->in_block = cx->touched = cx->walked = false;
     memset(cx->block_out, 0, sizeof cx->block_out);
     cx->counts = (nn_counts){ 0 };
     cx->error = (dreamo_error){ 0 };
@@ -98,11 +99,11 @@ bool nn_require(nn *cx, bool ok, const char *format, ...)
 
 /* ---- counting ---- */
 
-void nn_done(nn *cx, double flops, double values)
+void nn_done(nn *cx, double flops, double nbytes)
 {
     cx->counts.ops++;
     cx->counts.flops += flops;
-    cx->counts.bytes += 4 * values;
+    cx->counts.bytes += nbytes;
     if (cx->dev->failed) {
         cx->dev->failed = false;
         nn_fail(cx, DREAMO_MEMORY, "no memory for the %s backend's scratch", cx->be->name);

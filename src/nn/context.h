@@ -3,18 +3,22 @@
 #define NN_CONTEXT_H
 #include "nn/nn.h"
 
-#define BLOCK_IO 4 /* tensors that a block may replace */
+#define BLOCK_IO 4  /* tensors that a block may replace */
+#define OP_INPUTS 3 /* tensors that an op may take a gradient to */
+#define SPARES 8    /* spent gradients of block outputs, waiting for the next block */
 
 typedef struct record record;
-typedef void (*back_fn)(nn *cx, const record *r);
 
-/* One op that was done: its way back and what that needs.  Unused fields stay zero. */
+/* An op's way back: from dy, the gradient of its output, add to d[i], the gradient of in[i] (p NULL: not wanted). */
+typedef void (*back_fn)(nn *cx, const record *r, tensor dy, const tensor *d);
+
+/* One op that was done: how to go back and what that needs.  Unused fields are zero. */
 struct record {
-    back_fn back;            /* NULL: the mark where a block began */
-    tensor y, a, b, c, aux;  /* output, inputs, what forward kept for backward */
+    back_fn back;            /* NULL: the end of a block, and `n` is its number */
+    tensor y, in[OP_INPUTS];
+    tensor aux;              /* what forward kept for backward: low, lse, stats */
     const weight *w;
     vec gain, bias;
-    modulation m;
     layout l;
     rope pe;
     attention_opts attn;
@@ -25,36 +29,50 @@ struct record {
     int n;
     float f;
     bool flag;
-    /* blocks */
+};
+
+/* One block that was run.  Taped, its ops stand on the tape from first_record on; checkpointed, fn makes them again from `in`. */
+typedef struct block {
+    bool checkpointed;
+    int n;
     nn_block_fn fn;
     const void *weights, *env;
     tensor in[BLOCK_IO], out[BLOCK_IO];
-    int first_record, first_slot;
-};
+    int first_record;
+    int first_slot, end_slot; /* tensors that it made; checkpointed: its outputs */
+} block;
 
 /* A tensor with a gradient.  The gradient has the root's shape, so a view of one is the same view of the other. */
-typedef struct slot { tensor root, grad; } slot;
+typedef struct slot {
+    tensor root, grad;
+    bool kept;               /* the gradient lies in `keep` */
+} slot;
 
 struct nn {
     device *dev;
     const backend *be;
     arena work, keep, host;
     bool taping, checkpoint, in_block;
+    bool touched;            /* an op since this was cleared wanted a gradient */
+    bool walked;             /* nn_backward has run */
     record *tape;
-    int nrecords, record_room;
-    slot *slots;             /* [0] unused */
-    int nslots, slot_room;
-    int first_inner;         /* gradients of older slots live in `keep`; 0 outside blocks on the way back */
+    block *blocks;
+    slot *slots;             /* [0] unused: slot 0 means no gradient */
+    int nrecords, record_room, nblocks, block_room, nslots, slot_room;
+    int first_inner;         /* on the way back through a block: gradients of older slots live in `keep` */
+    tensor spare[SPARES];
+    int nspares;
     tensor block_out[BLOCK_IO]; /* where the last block left its outputs: the next one may reuse the place */
     dreamo_error error;
     nn_counts counts;
 };
 
+static inline double tensor_nbytes(tensor x) { return sizeof(float) * (double)x.rows * x.cols; }
+
 /* Count an op and look at the device; call after every kernel. */
-void nn_done(nn *cx, double flops, double values);
-/* When taping and something `needs` it: give *y a slot and return the record to fill, else NULL. */
-record *tape_add(nn *cx, bool needs, back_fn back, tensor *y);
-/* The gradient of x, made (zeroed) on first use; p NULL when none is wanted. */
-tensor grad_of(nn *cx, tensor x);
+void nn_done(nn *cx, double flops, double nbytes);
 tensor keep_new(nn *cx, int rows, int cols);
+
+/* When taping, and an input has a slot or the op `trains` parameters: give *y a slot and return the record to fill, else NULL. */
+record *tape_add(nn *cx, back_fn back, bool trains, tensor *y, tensor a, tensor b, tensor c);
 #endif

@@ -3,9 +3,11 @@
 
 static const tensor none;
 
-static bool wants(tensor x) { return x.slot != 0; }
-static bool trains(vec v) { return v.grad != NULL; }
-static double values(tensor x) { return (double)x.rows * x.cols; }
+/* ---- what the checks and counts share ---- */
+
+static const char *name_of(const weight *w) { return w->name ? w->name : "(unnamed)"; }
+
+static bool same_shape(tensor a, tensor b) { return a.rows == b.rows && a.cols == b.cols; }
 
 static bool weight_trains(const weight *w)
 {
@@ -16,11 +18,26 @@ static bool weight_trains(const weight *w)
     return false;
 }
 
-static double adapter_values(const weight *w)
+static double weight_nbytes(const weight *w)
 {
     double n = 0;
-    for (const adapter *a = w->adapters; a; a = a->next) n += (double)a->rank * (w->in + a->rows);
+    for (int i = 0; i < w->nparts; i++) n += (double)w->part[i].rows * w->in * (double)dtype_nbytes(w->part[i].type);
+    for (const adapter *a = w->adapters; a; a = a->next) n += (double)a->rank * (w->in + a->rows) * sizeof(float);
     return n;
+}
+
+/* The spans cover `rows` rows and name samples that exist. */
+static bool covers(nn *cx, layout l, int rows, const char *op)
+{
+    int64_t n = 0;
+    for (int i = 0; i < l.nspans; i++) {
+        span s = l.spans[i];
+        if (!nn_require(cx, s.start >= 0 && s.rows >= 0 && (int64_t)s.start + s.rows <= rows && s.sample >= 0 && s.sample < l.samples,
+                        "%s: span %d is rows %d + %d of sample %d, x has %d rows and %d samples", op, i, s.start, s.rows, s.sample, rows, l.samples))
+            return false;
+        n += s.rows;
+    }
+    return nn_require(cx, n == rows, "%s: the layout covers %lld rows, x has %d", op, (long long)n, rows);
 }
 
 /* ---- linear ---- */
@@ -28,34 +45,38 @@ static double adapter_values(const weight *w)
 /* dx, and of each trainable matrix dW: each costs what forward did. */
 static double linear_back_flops(const record *r)
 {
-    double n = 0, rows = r->y.rows, in = r->a.cols;
-    for (int i = 0; i < r->w->nparts; i++)
-        n += 2 * rows * in * r->w->part[i].rows * ((wants(r->a) ? 1 : 0) + (r->w->part[i].grad ? 1 : 0));
+    double n = 0, rows = r->y.rows, in = r->in[0].cols;
+    int wants = r->in[0].slot ? 1 : 0;
+    for (int i = 0; i < r->w->nparts; i++) n += 2 * rows * in * r->w->part[i].rows * (wants + (r->w->part[i].grad ? 1 : 0));
     for (const adapter *a = r->w->adapters; a; a = a->next)
-        n += 2 * rows * a->rank * (a->rows + (wants(r->a) ? in : 0) + (a->grad_A ? in : 0) + (a->grad_B ? a->rows : 0));
+        n += 2 * rows * a->rank * (a->rows + wants * in + (a->grad_A ? in : 0) + (a->grad_B ? a->rows : 0));
     return n;
 }
 
-static void linear_back(nn *cx, const record *r)
+static void linear_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    tensor dx = grad_of(cx, r->a), dy = grad_of(cx, r->y);
-    if (!nn_ok(cx)) return;
-    cx->be->linear_backward(cx->dev, dx, dy, r->a, r->w, r->aux);
-    nn_done(cx, linear_back_flops(r), 2 * values(r->y) + 2 * values(r->a));
+    cx->be->linear_backward(cx->dev, d[0], dy, r->in[0], r->w, r->aux);
+    nn_done(cx, linear_back_flops(r), 2 * tensor_nbytes(dy) + 2 * tensor_nbytes(r->in[0]) + weight_nbytes(r->w));
 }
 
 tensor op_linear(nn *cx, tensor x, const weight *w)
 {
-    if (!nn_require(cx, x.cols == w->in && w->kh * w->kw == 1, "linear %s: x has %d columns, the weight takes %d", w->name, x.cols, w->in)) return none;
+    if (!nn_require(cx, x.cols == w->in && w->kh * w->kw == 1, "linear %s: x has %d columns, the weight takes %d (%d x %d taps)",
+                    name_of(w), x.cols, w->in, w->kh, w->kw)) return none;
     int ranks = 0;
-    for (const adapter *a = w->adapters; a; a = a->next) ranks += a->rank;
+    double flops = 2.0 * x.rows * w->in * w->out;
+    for (const adapter *a = w->adapters; a; a = a->next) {
+        if (!nn_require(cx, a->row0 >= 0 && a->rows >= 0 && a->row0 + a->rows <= w->out, "linear %s: an adapter of rows %d + %d, the weight has %d",
+                        name_of(w), a->row0, a->rows, w->out)) return none;
+        ranks += a->rank;
+        flops += 2.0 * x.rows * a->rank * (w->in + a->rows);
+    }
     tensor y = tensor_new(cx, x.rows, w->out), low = ranks ? tensor_new(cx, x.rows, ranks) : none;
     if (!nn_ok(cx)) return none;
     cx->be->linear(cx->dev, y, x, w, low);
-    nn_done(cx, 2.0 * x.rows * ((double)w->in * w->out + adapter_values(w)), values(x) + values(y) + (double)w->in * w->out);
-    record *r = tape_add(cx, wants(x) || weight_trains(w), linear_back, &y);
+    nn_done(cx, flops, tensor_nbytes(x) + tensor_nbytes(y) + weight_nbytes(w));
+    record *r = tape_add(cx, linear_back, weight_trains(w), &y, x, none, none);
     if (r) {
-        r->a = x;
         r->w = w;
         r->aux = low;
     }
@@ -64,22 +85,23 @@ tensor op_linear(nn *cx, tensor x, const weight *w)
 
 /* ---- embed ---- */
 
-static void embed_back(nn *cx, const record *r)
+static void embed_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    cx->be->embed_backward(cx->dev, grad_of(cx, r->y), r->ids, r->w);
-    nn_done(cx, 0, 2 * values(r->y));
+    (void)d;
+    cx->be->embed_backward(cx->dev, dy, r->ids, r->w);
+    nn_done(cx, 0, 3 * tensor_nbytes(dy));
 }
 
 tensor op_embed(nn *cx, const int32_t *ids, int n, const weight *w)
 {
+    if (!nn_require(cx, !w->adapters, "embed %s: a table takes no adapter", name_of(w))) return none;
+    for (int i = 0; i < n && !cx->be->dry; i++) /* a dry run may have no ids yet */
+        if (!nn_require(cx, ids[i] >= -1 && ids[i] < w->out, "embed %s: id %d, the table has %d rows", name_of(w), ids[i], w->out)) return none;
     tensor y = tensor_new(cx, n, w->in);
     if (!nn_ok(cx)) return none;
-    if (!cx->be->dry)
-        for (int i = 0; i < n; i++)
-            if (!nn_require(cx, ids[i] >= -1 && ids[i] < w->out, "embed %s: id %d, the table has %d rows", w->name, ids[i], w->out)) return none;
     cx->be->embed(cx->dev, y, ids, w);
-    nn_done(cx, 0, 2 * values(y));
-    record *r = tape_add(cx, weight_trains(w), embed_back, &y);
+    nn_done(cx, 0, 2 * tensor_nbytes(y));
+    record *r = tape_add(cx, embed_back, weight_trains(w), &y, none, none, none);
     if (r) {
         r->ids = ids;
         r->w = w;
@@ -89,85 +111,69 @@ tensor op_embed(nn *cx, const int32_t *ids, int n, const weight *w)
 
 /* ---- modulation ---- */
 
-static void adaln_back(nn *cx, const record *r)
+#define ADALN_EPS 1e-6f
+#define QKNORM_EPS 1e-6f
+
+static void adaln_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    modulation dm = { grad_of(cx, r->m.shift), grad_of(cx, r->m.scale), none };
-    tensor dx = grad_of(cx, r->a), dy = grad_of(cx, r->y);
-    if (!nn_ok(cx)) return;
-    cx->be->adaln_backward(cx->dev, dx, dm, dy, r->a, r->m, r->l, r->f);
-    nn_done(cx, 0, 4 * values(r->a));
+    modulation m = { r->in[1], r->in[2], none }, dm = { d[1], d[2], none };
+    cx->be->adaln_backward(cx->dev, d[0], dm, dy, r->in[0], m, r->l, ADALN_EPS);
+    nn_done(cx, 0, 4 * tensor_nbytes(dy));
 }
 
 tensor op_adaln(nn *cx, tensor x, modulation m, layout l)
 {
-    if (!nn_require(cx, m.shift.cols == x.cols && m.scale.cols == x.cols && m.shift.rows == l.samples && m.scale.rows == l.samples,
-                    "adaln: x has %d columns and %d samples, shift is %d x %d", x.cols, l.samples, m.shift.rows, m.shift.cols)) return none;
+    if (!nn_require(cx, m.shift.cols == x.cols && same_shape(m.shift, m.scale) && m.shift.rows == l.samples,
+                    "adaln: x has %d columns and %d samples, shift is %d x %d, scale %d x %d", x.cols, l.samples, m.shift.rows, m.shift.cols,
+                    m.scale.rows, m.scale.cols) || !covers(cx, l, x.rows, "adaln")) return none;
     tensor y = tensor_new(cx, x.rows, x.cols);
     if (!nn_ok(cx)) return none;
-    float eps = 1e-6f;
-    cx->be->adaln(cx->dev, y, x, m, l, eps);
-    nn_done(cx, 0, 2 * values(x));
-    record *r = tape_add(cx, wants(x) || wants(m.shift) || wants(m.scale), adaln_back, &y);
-    if (r) {
-        r->a = x;
-        r->m = m;
-        r->l = l;
-        r->f = eps;
-    }
+    cx->be->adaln(cx->dev, y, x, m, l, ADALN_EPS);
+    nn_done(cx, 0, 2 * tensor_nbytes(x));
+    record *r = tape_add(cx, adaln_back, false, &y, x, m.shift, m.scale);
+    if (r) r->l = l;
     return y;
 }
 
-static void gateadd_back(nn *cx, const record *r)
+static void gateadd_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    tensor dx = grad_of(cx, r->a), dgate = grad_of(cx, r->b), dd = grad_of(cx, r->c), dy = grad_of(cx, r->y);
-    if (!nn_ok(cx)) return;
-    cx->be->gateadd_backward(cx->dev, dx, dgate, dd, dy, r->b, r->c, r->l);
-    nn_done(cx, 0, 5 * values(r->y));
+    cx->be->gateadd_backward(cx->dev, d[0], d[1], d[2], dy, r->in[1], r->in[2], r->l);
+    nn_done(cx, 0, 6 * tensor_nbytes(dy));
 }
 
 tensor op_gateadd(nn *cx, tensor x, tensor gate, tensor d, layout l)
 {
-    if (!nn_require(cx, x.rows == d.rows && x.cols == d.cols && gate.cols == x.cols && gate.rows == l.samples,
-                    "gateadd: x is %d x %d, d %d x %d, gate %d x %d", x.rows, x.cols, d.rows, d.cols, gate.rows, gate.cols)) return none;
+    if (!nn_require(cx, same_shape(x, d) && gate.cols == x.cols && gate.rows == l.samples, "gateadd: x is %d x %d of %d samples, d %d x %d, gate %d x %d",
+                    x.rows, x.cols, l.samples, d.rows, d.cols, gate.rows, gate.cols) || !covers(cx, l, x.rows, "gateadd")) return none;
     tensor y = tensor_new(cx, x.rows, x.cols);
     if (!nn_ok(cx)) return none;
     cx->be->gateadd(cx->dev, y, x, gate, d, l);
-    nn_done(cx, 0, 3 * values(x));
-    record *r = tape_add(cx, wants(x) || wants(gate) || wants(d), gateadd_back, &y);
-    if (r) {
-        r->a = x;
-        r->b = gate;
-        r->c = d;
-        r->l = l;
-    }
+    nn_done(cx, 0, 3 * tensor_nbytes(x));
+    record *r = tape_add(cx, gateadd_back, false, &y, x, gate, d);
+    if (r) r->l = l;
     return y;
 }
 
 /* ---- attention ---- */
 
-static void qknorm_back(nn *cx, const record *r)
+static void qknorm_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    tensor dx = grad_of(cx, r->a), dy = grad_of(cx, r->y);
-    if (!nn_ok(cx)) return;
-    cx->be->qknorm_backward(cx->dev, dx, dy, r->a, r->gain, r->pe, r->f);
-    nn_done(cx, 0, 3 * values(r->y));
+    cx->be->qknorm_backward(cx->dev, d[0], dy, r->in[0], r->gain, r->pe, QKNORM_EPS);
+    nn_done(cx, 0, 4 * tensor_nbytes(dy));
 }
 
 tensor op_qknorm(nn *cx, tensor x, vec gain, rope pe)
 {
-    if (!nn_require(cx, gain.n > 0 && x.cols % gain.n == 0 && (!pe.cos || 2 * pe.dim == gain.n),
-                    "qknorm: %d columns, heads of %d, rotary tables of %d", x.cols, gain.n, pe.dim)) return none;
+    if (!nn_require(cx, gain.n > 0 && x.cols % gain.n == 0 && (!pe.cos || (2 * pe.dim == gain.n && pe.sin)),
+                    "qknorm: %d columns in heads of %d, rotary tables of %d pairs", x.cols, gain.n, pe.dim)) return none;
     tensor y = tensor_new(cx, x.rows, x.cols);
     if (!nn_ok(cx)) return none;
-    float eps = 1e-6f;
-    cx->be->qknorm(cx->dev, y, x, gain, pe, eps);
-    nn_done(cx, 0, 2 * values(x));
-    record *r = tape_add(cx, wants(x) || trains(gain), qknorm_back, &y);
+    cx->be->qknorm(cx->dev, y, x, gain, pe, QKNORM_EPS);
+    nn_done(cx, 0, 2 * tensor_nbytes(x));
+    record *r = tape_add(cx, qknorm_back, gain.grad != NULL, &y, x, none, none);
     if (r) {
-        r->a = x;
         r->gain = gain;
         r->pe = pe;
-        r->f = eps;
     }
     return y;
 }
@@ -186,28 +192,27 @@ static double pairs(layout l)
     return n;
 }
 
-static void attention_back(nn *cx, const record *r)
+static void attention_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    tensor dq = grad_of(cx, r->a), dk = grad_of(cx, r->b), dv = grad_of(cx, r->c), dy = grad_of(cx, r->y);
-    if (!nn_ok(cx)) return;
-    cx->be->attention_backward(cx->dev, dq, dk, dv, dy, r->y, r->a, r->b, r->c, r->l, r->attn, r->aux);
-    nn_done(cx, 10 * pairs(r->l) * r->a.cols, 8 * values(r->a)); /* five products: scores again, dP, dQ, dK, dV */
+    cx->be->attention_backward(cx->dev, d[0], d[1], d[2], dy, r->y, r->in[0], r->in[1], r->in[2], r->l, r->attn, r->aux);
+    nn_done(cx, 10 * pairs(r->l) * dy.cols, 8 * tensor_nbytes(dy)); /* five products: scores again, dP, dQ, dK, dV */
 }
 
 tensor op_attention(nn *cx, tensor q, tensor k, tensor v, layout l, attention_opts o)
 {
-    if (!nn_require(cx, q.rows == k.rows && q.rows == v.rows && q.cols == k.cols && q.cols == v.cols && o.heads > 0 && q.cols % o.heads == 0,
-                    "attention: q %d x %d, k %d x %d, v %d x %d, %d heads", q.rows, q.cols, k.rows, k.cols, v.rows, v.cols, o.heads)) return none;
-    bool needs = wants(q) || wants(k) || wants(v) || (o.relbias && weight_trains(o.relbias));
-    tensor y = tensor_new(cx, q.rows, v.cols), lse = cx->taping && needs ? tensor_new(cx, q.rows, o.heads) : none;
+    if (!nn_require(cx, same_shape(q, k) && same_shape(q, v) && o.heads > 0 && q.cols % o.heads == 0,
+                    "attention: q %d x %d, k %d x %d, v %d x %d, %d heads", q.rows, q.cols, k.rows, k.cols, v.rows, v.cols, o.heads)
+        || !nn_require(cx, !o.relbias || (o.relbias->in == o.heads && o.relbias->out >= 4 && o.max_distance > o.relbias->out / 4),
+                       "attention: a bias table of %d buckets for %d heads and distances up to %d, there are %d heads",
+                       o.relbias ? o.relbias->out : 0, o.relbias ? o.relbias->in : 0, o.max_distance, o.heads)
+        || !covers(cx, l, q.rows, "attention")) return none;
+    bool trains = o.relbias && weight_trains(o.relbias), wants = trains || q.slot || k.slot || v.slot;
+    tensor y = tensor_new(cx, q.rows, v.cols), lse = cx->taping && wants ? tensor_new(cx, q.rows, o.heads) : none;
     if (!nn_ok(cx)) return none;
     cx->be->attention(cx->dev, y, q, k, v, l, o, lse);
-    nn_done(cx, 4 * pairs(l) * q.cols, 4 * values(q));
-    record *r = tape_add(cx, needs, attention_back, &y);
+    nn_done(cx, 4 * pairs(l) * q.cols, 4 * tensor_nbytes(q));
+    record *r = tape_add(cx, attention_back, trains, &y, q, k, v);
     if (r) {
-        r->a = q;
-        r->b = k;
-        r->c = v;
         r->l = l;
         r->attn = o;
         r->aux = lse;
@@ -215,26 +220,33 @@ tensor op_attention(nn *cx, tensor q, tensor k, tensor v, layout l, attention_op
     return y;
 }
 
-static void routemap_back(nn *cx, const record *r)
+/* Route i's map in the row that is its own. */
+static tensor map_of(tensor maps, const route *routes, int i) { return tensor_cols(tensor_rows(maps, i, 1), 0, routes[i].nimg); }
+
+static void routemap_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    tensor dq = grad_of(cx, r->a), dk = grad_of(cx, r->b), dy = grad_of(cx, r->y);
-    for (int i = 0; i < r->n && nn_ok(cx); i++)
-        cx->be->routemap_backward(cx->dev, dq, dk, tensor_cols(tensor_rows(dy, i, 1), 0, r->routes[i].nimg), r->a, r->b, &r->routes[i], r->attn.heads);
-    nn_done(cx, 4.0 * values(r->y) * r->a.cols, values(r->y));
+    for (int i = 0; i < r->n; i++)
+        cx->be->routemap_backward(cx->dev, d[0], d[1], map_of(dy, r->routes, i), r->in[0], r->in[1], &r->routes[i], r->attn.heads);
+    nn_done(cx, 4 * (double)dy.rows * dy.cols * r->in[0].cols, 2 * tensor_nbytes(r->in[1]));
 }
 
 tensor op_routemap(nn *cx, tensor q, tensor k, const route *routes, int n, int heads)
 {
     int widest = 0;
-    for (int i = 0; i < n; i++) widest = routes[i].nimg > widest ? routes[i].nimg : widest;
+    if (!nn_require(cx, same_shape(q, k) && heads > 0 && q.cols % heads == 0, "routemap: q is %d x %d, k %d x %d, %d heads", q.rows, q.cols, k.rows, k.cols,
+                    heads)) return none;
+    for (int i = 0; i < n; i++) {
+        route r = routes[i];
+        if (!nn_require(cx, r.nref > 0 && r.ref0 >= 0 && r.ref0 + r.nref <= q.rows && r.nimg >= 0 && r.img0 >= 0 && r.img0 + r.nimg <= k.rows,
+                        "routemap: route %d takes rows %d + %d and %d + %d of %d", i, r.ref0, r.nref, r.img0, r.nimg, q.rows)) return none;
+        widest = r.nimg > widest ? r.nimg : widest;
+    }
     tensor y = tensor_from(cx, n, widest, NULL);
-    for (int i = 0; i < n && nn_ok(cx); i++)
-        cx->be->routemap(cx->dev, tensor_cols(tensor_rows(y, i, 1), 0, routes[i].nimg), q, k, &routes[i], heads);
-    nn_done(cx, 2.0 * values(y) * q.cols, values(y));
-    record *r = tape_add(cx, wants(q) || wants(k), routemap_back, &y);
+    if (!nn_ok(cx)) return none;
+    for (int i = 0; i < n; i++) cx->be->routemap(cx->dev, map_of(y, routes, i), q, k, &routes[i], heads);
+    nn_done(cx, 2 * (double)n * widest * q.cols, tensor_nbytes(k));
+    record *r = tape_add(cx, routemap_back, false, &y, q, k, none);
     if (r) {
-        r->a = q;
-        r->b = k;
         r->routes = routes;
         r->n = n;
         r->attn.heads = heads;
@@ -244,45 +256,32 @@ tensor op_routemap(nn *cx, tensor q, tensor k, const route *routes, int n, int h
 
 /* ---- element-wise ---- */
 
-typedef void (*unary_fn)(device *, tensor, tensor);
+#define UNARY(f)                                                        \
+    static void f##_back(nn *cx, const record *r, tensor dy, const tensor *d) \
+    {                                                                   \
+        cx->be->f##_backward(cx->dev, d[0], dy, r->in[0]);              \
+        nn_done(cx, 0, 4 * tensor_nbytes(dy));                          \
+    }                                                                   \
+    tensor op_##f(nn *cx, tensor x) { return unary(cx, x, cx->be->f, f##_back); }
 
-static void gelu_back(nn *cx, const record *r)
-{
-    cx->be->gelu_backward(cx->dev, grad_of(cx, r->a), grad_of(cx, r->y), r->a);
-    nn_done(cx, 0, 3 * values(r->y));
-}
-
-static void quickgelu_back(nn *cx, const record *r)
-{
-    cx->be->quickgelu_backward(cx->dev, grad_of(cx, r->a), grad_of(cx, r->y), r->a);
-    nn_done(cx, 0, 3 * values(r->y));
-}
-
-static void silu_back(nn *cx, const record *r)
-{
-    cx->be->silu_backward(cx->dev, grad_of(cx, r->a), grad_of(cx, r->y), r->a);
-    nn_done(cx, 0, 3 * values(r->y));
-}
-
-static tensor unary(nn *cx, tensor x, unary_fn forward, back_fn back)
+static tensor unary(nn *cx, tensor x, void (*forward)(device *, tensor, tensor), back_fn back)
 {
     tensor y = tensor_new(cx, x.rows, x.cols);
     if (!nn_ok(cx)) return none;
     forward(cx->dev, y, x);
-    nn_done(cx, 0, 2 * values(x));
-    record *r = tape_add(cx, wants(x), back, &y);
-    if (r) r->a = x;
+    nn_done(cx, 0, 2 * tensor_nbytes(x));
+    tape_add(cx, back, false, &y, x, none, none);
     return y;
 }
 
-tensor op_gelu(nn *cx, tensor x) { return unary(cx, x, cx->be->gelu, gelu_back); }
-tensor op_quickgelu(nn *cx, tensor x) { return unary(cx, x, cx->be->quickgelu, quickgelu_back); }
-tensor op_silu(nn *cx, tensor x) { return unary(cx, x, cx->be->silu, silu_back); }
+UNARY(gelu)
+UNARY(quickgelu)
+UNARY(silu)
 
-static void scale_back(nn *cx, const record *r)
+static void scale_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    cx->be->scale_backward(cx->dev, grad_of(cx, r->a), grad_of(cx, r->y), r->f);
-    nn_done(cx, 0, 3 * values(r->y));
+    cx->be->scale_backward(cx->dev, d[0], dy, r->f);
+    nn_done(cx, 0, 3 * tensor_nbytes(dy));
 }
 
 tensor op_scale(nn *cx, tensor x, float s)
@@ -290,50 +289,40 @@ tensor op_scale(nn *cx, tensor x, float s)
     tensor y = tensor_new(cx, x.rows, x.cols);
     if (!nn_ok(cx)) return none;
     cx->be->scale(cx->dev, y, x, s);
-    nn_done(cx, 0, 2 * values(x));
-    record *r = tape_add(cx, wants(x), scale_back, &y);
-    if (r) {
-        r->a = x;
-        r->f = s;
-    }
+    nn_done(cx, 0, 2 * tensor_nbytes(x));
+    record *r = tape_add(cx, scale_back, false, &y, x, none, none);
+    if (r) r->f = s;
     return y;
 }
 
-/* The gradient of a sum, or of one half of a concatenation. */
-static void pass_on(nn *cx, tensor x, tensor dy)
+/* The gradient of one summand, or of one half of a concatenation. */
+static void pass_on(nn *cx, tensor dx, tensor dy)
 {
-    tensor dx = grad_of(cx, x);
-    if (dx.p && nn_ok(cx)) cx->be->add_to(cx->dev, dx, dy);
+    if (dx.p) cx->be->add_to(cx->dev, dx, dy);
 }
 
-static void add_back(nn *cx, const record *r)
+static void add_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    tensor dy = grad_of(cx, r->y);
-    pass_on(cx, r->a, dy);
-    pass_on(cx, r->b, dy);
-    nn_done(cx, 0, 4 * values(r->y));
+    (void)r;
+    pass_on(cx, d[0], dy);
+    pass_on(cx, d[1], dy);
+    nn_done(cx, 0, 6 * tensor_nbytes(dy));
 }
 
-static void mul_back(nn *cx, const record *r)
+static void mul_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    tensor da = grad_of(cx, r->a), db = grad_of(cx, r->b), dy = grad_of(cx, r->y);
-    if (!nn_ok(cx)) return;
-    cx->be->mul_backward(cx->dev, da, db, dy, r->a, r->b);
-    nn_done(cx, 0, 5 * values(r->y));
+    cx->be->mul_backward(cx->dev, d[0], d[1], dy, r->in[0], r->in[1]);
+    nn_done(cx, 0, 7 * tensor_nbytes(dy));
 }
 
 static tensor binary(nn *cx, tensor a, tensor b, void (*forward)(device *, tensor, tensor, tensor), back_fn back, const char *name)
 {
-    if (!nn_require(cx, a.rows == b.rows && a.cols == b.cols, "%s: %d x %d and %d x %d", name, a.rows, a.cols, b.rows, b.cols)) return none;
+    if (!nn_require(cx, same_shape(a, b), "%s: %d x %d and %d x %d", name, a.rows, a.cols, b.rows, b.cols)) return none;
     tensor y = tensor_new(cx, a.rows, a.cols);
     if (!nn_ok(cx)) return none;
     forward(cx->dev, y, a, b);
-    nn_done(cx, 0, 3 * values(y));
-    record *r = tape_add(cx, wants(a) || wants(b), back, &y);
-    if (r) {
-        r->a = a;
-        r->b = b;
-    }
+    nn_done(cx, 0, 3 * tensor_nbytes(y));
+    tape_add(cx, back, false, &y, a, b, none);
     return y;
 }
 
@@ -342,24 +331,21 @@ tensor op_mul(nn *cx, tensor a, tensor b) { return binary(cx, a, b, cx->be->mul,
 
 /* ---- norms ---- */
 
-static void layernorm_back(nn *cx, const record *r)
+static void layernorm_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    tensor dx = grad_of(cx, r->a), dy = grad_of(cx, r->y);
-    if (!nn_ok(cx)) return;
-    cx->be->layernorm_backward(cx->dev, dx, dy, r->a, r->gain, r->bias, r->f);
-    nn_done(cx, 0, 3 * values(r->y));
+    cx->be->layernorm_backward(cx->dev, d[0], dy, r->in[0], r->gain, r->bias, r->f);
+    nn_done(cx, 0, 4 * tensor_nbytes(dy));
 }
 
 tensor op_layernorm(nn *cx, tensor x, vec gain, vec bias, float eps)
 {
-    if (!nn_require(cx, gain.n == x.cols && bias.n == x.cols, "layernorm: %d columns, gain of %d", x.cols, gain.n)) return none;
+    if (!nn_require(cx, gain.n == x.cols && bias.n == x.cols, "layernorm: %d columns, gain of %d, bias of %d", x.cols, gain.n, bias.n)) return none;
     tensor y = tensor_new(cx, x.rows, x.cols);
     if (!nn_ok(cx)) return none;
     cx->be->layernorm(cx->dev, y, x, gain, bias, eps);
-    nn_done(cx, 0, 2 * values(x));
-    record *r = tape_add(cx, wants(x) || trains(gain) || trains(bias), layernorm_back, &y);
+    nn_done(cx, 0, 2 * tensor_nbytes(x));
+    record *r = tape_add(cx, layernorm_back, gain.grad || bias.grad, &y, x, none, none);
     if (r) {
-        r->a = x;
         r->gain = gain;
         r->bias = bias;
         r->f = eps;
@@ -367,12 +353,10 @@ tensor op_layernorm(nn *cx, tensor x, vec gain, vec bias, float eps)
     return y;
 }
 
-static void rmsnorm_back(nn *cx, const record *r)
+static void rmsnorm_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    tensor dx = grad_of(cx, r->a), dy = grad_of(cx, r->y);
-    if (!nn_ok(cx)) return;
-    cx->be->rmsnorm_backward(cx->dev, dx, dy, r->a, r->gain, r->f);
-    nn_done(cx, 0, 3 * values(r->y));
+    cx->be->rmsnorm_backward(cx->dev, d[0], dy, r->in[0], r->gain, r->f);
+    nn_done(cx, 0, 4 * tensor_nbytes(dy));
 }
 
 tensor op_rmsnorm(nn *cx, tensor x, vec gain, float eps)
@@ -381,10 +365,9 @@ tensor op_rmsnorm(nn *cx, tensor x, vec gain, float eps)
     tensor y = tensor_new(cx, x.rows, x.cols);
     if (!nn_ok(cx)) return none;
     cx->be->rmsnorm(cx->dev, y, x, gain, eps);
-    nn_done(cx, 0, 2 * values(x));
-    record *r = tape_add(cx, wants(x) || trains(gain), rmsnorm_back, &y);
+    nn_done(cx, 0, 2 * tensor_nbytes(x));
+    record *r = tape_add(cx, rmsnorm_back, gain.grad != NULL, &y, x, none, none);
     if (r) {
-        r->a = x;
         r->gain = gain;
         r->f = eps;
     }
@@ -393,33 +376,28 @@ tensor op_rmsnorm(nn *cx, tensor x, vec gain, float eps)
 
 /* ---- joining (cutting is a view: nn.h) ---- */
 
-static void catrows_back(nn *cx, const record *r)
+static void catrows_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    tensor dy = grad_of(cx, r->y);
-    pass_on(cx, r->a, tensor_rows(dy, 0, r->a.rows));
-    pass_on(cx, r->b, tensor_rows(dy, r->a.rows, r->b.rows));
-    nn_done(cx, 0, 3 * values(r->y));
+    pass_on(cx, d[0], tensor_rows(dy, 0, r->in[0].rows));
+    pass_on(cx, d[1], tensor_rows(dy, r->in[0].rows, r->in[1].rows));
+    nn_done(cx, 0, 3 * tensor_nbytes(dy));
 }
 
-static void catcols_back(nn *cx, const record *r)
+static void catcols_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    tensor dy = grad_of(cx, r->y);
-    pass_on(cx, r->a, tensor_cols(dy, 0, r->a.cols));
-    pass_on(cx, r->b, tensor_cols(dy, r->a.cols, r->b.cols));
-    nn_done(cx, 0, 3 * values(r->y));
+    pass_on(cx, d[0], tensor_cols(dy, 0, r->in[0].cols));
+    pass_on(cx, d[1], tensor_cols(dy, r->in[0].cols, r->in[1].cols));
+    nn_done(cx, 0, 3 * tensor_nbytes(dy));
 }
 
+/* y, of which `first` and `second` are the two halves. */
 static tensor joined(nn *cx, tensor a, tensor b, tensor y, tensor first, tensor second, back_fn back)
 {
     if (!nn_ok(cx)) return none;
     cx->be->copy(cx->dev, first, a);
     cx->be->copy(cx->dev, second, b);
-    nn_done(cx, 0, 2 * values(y));
-    record *r = tape_add(cx, wants(a) || wants(b), back, &y);
-    if (r) {
-        r->a = a;
-        r->b = b;
-    }
+    nn_done(cx, 0, 2 * tensor_nbytes(y));
+    tape_add(cx, back, false, &y, a, b, none);
     return y;
 }
 

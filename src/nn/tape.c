@@ -1,64 +1,61 @@
 /* tape.c - recording ops, running blocks, and the way back.
  *
- * Where gradients live: those of a block's inner tensors in `work`, released when the block's way back is done; those of tensors
- * that are older than the block (its inputs, the modulation vector that all blocks share) in `keep`. */
+ * Where gradients live: those of a block's inner tensors in `work`, given back when the block's way back is done; those of
+ * tensors that are older than the block (its inputs, the modulation vector that all blocks share) in `keep`.  A block's
+ * outputs need theirs no more once its way back is done, so the next block takes the memory over: two gradients of the residual
+ * stream are alive at a time, however deep the network. */
 #include "nn/context.h"
 #include <string.h>
 #include "base/mem.h"
 
 /* ---- slots and records ---- */
 
-static void *grown(void *list, int *room, size_t each)
+/* The list with room for one more than n elements; NULL and the sticky error when there is no memory. */
+static void *grown(nn *cx, void *list, int n, int *room, size_t each)
 {
+    if (n < *room) return list;
     int more = *room ? 2 * *room : 256;
-    void *p = mem_realloc(list, (size_t)more * each);
-    if (p) *room = more;
-    return p;
+    list = mem_realloc(list, (size_t)more * each);
+    if (list) *room = more;
+    else nn_fail(cx, DREAMO_MEMORY, "no memory for a tape of %d entries", more);
+    return list;
 }
 
 static int slot_add(nn *cx, tensor root)
 {
-    if (cx->nslots + 1 >= cx->slot_room) {
-        slot *more = grown(cx->slots, &cx->slot_room, sizeof *more);
-        if (!more) {
-            nn_fail(cx, DREAMO_MEMORY, "no memory for the tape");
-            return 0;
-        }
-        cx->slots = more;
-    }
-    cx->slots[++cx->nslots] = (slot){ .root = root };
+    slot *slots = grown(cx, cx->slots, cx->nslots + 1, &cx->slot_room, sizeof *slots);
+    if (!slots) return 0;
+    cx->slots = slots;
+    slots[++cx->nslots] = (slot){ .root = root };
     return cx->nslots;
 }
 
 static record *record_add(nn *cx)
 {
-    if (cx->nrecords == cx->record_room) {
-        record *more = grown(cx->tape, &cx->record_room, sizeof *more);
-        if (!more) {
-            nn_fail(cx, DREAMO_MEMORY, "no memory for the tape");
-            return NULL;
-        }
-        cx->tape = more;
-    }
-    record *r = &cx->tape[cx->nrecords++];
-    memset(r, 0, sizeof *r);
-    return r;
+    record *tape = grown(cx, cx->tape, cx->nrecords, &cx->record_room, sizeof *tape);
+    if (!tape) return NULL;
+    cx->tape = tape;
+    return memset(&tape[cx->nrecords++], 0, sizeof *tape);
 }
 
-record *tape_add(nn *cx, bool needs, back_fn back, tensor *y)
+record *tape_add(nn *cx, back_fn back, bool trains, tensor *y, tensor a, tensor b, tensor c)
 {
-    if (!cx->taping || !needs || !nn_ok(cx)) return NULL;
-    y->slot = slot_add(cx, *y);
-    record *r = nn_ok(cx) ? record_add(cx) : NULL;
+    if (!nn_ok(cx) || !(trains || a.slot || b.slot || c.slot)) return NULL;
+    cx->touched = true;
+    if (!cx->taping || !(y->slot = slot_add(cx, *y))) return NULL;
+    record *r = record_add(cx);
     if (!r) return NULL;
     r->back = back;
     r->y = *y;
+    r->in[0] = a;
+    r->in[1] = b;
+    r->in[2] = c;
     return r;
 }
 
 tensor tensor_leaf(nn *cx, tensor x)
 {
-    if (nn_require(cx, x.ld == x.cols, "a leaf must be packed")) x.slot = slot_add(cx, x);
+    if (nn_require(cx, x.ld == x.cols, "a leaf of %d columns, %d apart, must be packed", x.cols, x.ld)) x.slot = slot_add(cx, x);
     return x;
 }
 
@@ -66,154 +63,201 @@ tensor tensor_leaf(nn *cx, tensor x)
 
 static tensor view_of_grad(const slot *s, tensor x)
 {
-    ptrdiff_t at = ((intptr_t)x.p - (intptr_t)s->root.p) / (ptrdiff_t)sizeof(float);
-    float *p = (float *)((intptr_t)s->grad.p + at * (ptrdiff_t)sizeof(float));
-    return (tensor){ .p = p, .rows = x.rows, .cols = x.cols, .ld = s->grad.ld };
+    uintptr_t at = (uintptr_t)x.p - (uintptr_t)s->root.p; /* bytes; on integers, for a dry run's addresses are not real */
+    return (tensor){ .p = (float *)((uintptr_t)s->grad.p + at), .rows = x.rows, .cols = x.cols, .ld = s->grad.ld };
 }
 
-tensor grad_of(nn *cx, tensor x)
+/* Memory for the gradient of a tensor that is older than the block: a spent one of the same shape, or new. */
+static tensor outer_grad(nn *cx, tensor root)
+{
+    for (int i = 0; i < cx->nspares; i++)
+        if (cx->spare[i].rows == root.rows && cx->spare[i].cols == root.cols) {
+            tensor g = cx->spare[i];
+            cx->spare[i] = cx->spare[--cx->nspares];
+            return g;
+        }
+    return keep_new(cx, root.rows, root.cols);
+}
+
+/* The gradient of x, made (zeroed) on first use; p NULL when none is wanted. */
+static tensor grad_of(nn *cx, tensor x)
 {
     if (!x.slot || !nn_ok(cx)) return (tensor){ 0 };
     slot *s = &cx->slots[x.slot];
     if (!s->grad.p) {
-        bool outer = x.slot < cx->first_inner;
-        s->grad = outer ? keep_new(cx, s->root.rows, s->root.cols) : tensor_new(cx, s->root.rows, s->root.cols);
+        s->kept = x.slot < cx->first_inner;
+        s->grad = s->kept ? outer_grad(cx, s->root) : tensor_new(cx, s->root.rows, s->root.cols);
         if (!nn_ok(cx)) return (tensor){ 0 };
         cx->be->zero(cx->dev, s->grad);
     }
     return view_of_grad(s, x);
 }
 
-tensor tensor_grad(nn *cx, tensor x)
+/* The block that made these slots is done with: nothing before it has heard of them. */
+static void forget_grads(nn *cx, int first, int end)
 {
-    if (!x.slot || !cx->slots[x.slot].grad.p) return (tensor){ 0 };
-    return view_of_grad(&cx->slots[x.slot], x);
+    for (int i = first; i < end; i++) {
+        slot *s = &cx->slots[i];
+        if (s->grad.p && s->kept && cx->nspares < SPARES) cx->spare[cx->nspares++] = s->grad;
+        s->grad = (tensor){ 0 };
+    }
 }
+
+static bool arrived(const nn *cx, tensor x) { return x.slot && x.slot <= cx->nslots && cx->slots[x.slot].grad.p; }
+
+tensor tensor_grad(nn *cx, tensor x) { return nn_ok(cx) && arrived(cx, x) ? view_of_grad(&cx->slots[x.slot], x) : (tensor){ 0 }; }
 
 /* ---- blocks ---- */
 
-static void block_back(nn *cx, const record *r);
-static void block_end_back(nn *cx, const record *r);
+static void block_add(nn *cx, const block *b)
+{
+    if (!nn_ok(cx)) return;
+    block *blocks = grown(cx, cx->blocks, cx->nblocks, &cx->block_room, sizeof *blocks);
+    if (!blocks) return;
+    cx->blocks = blocks;
+    record *end = record_add(cx);
+    if (!end) return;
+    end->n = cx->nblocks;
+    blocks[cx->nblocks++] = *b;
+}
+
+/* fn must give back what it got, shape by shape. */
+static void run(nn *cx, const block *b, tensor *io)
+{
+    b->fn(cx, b->weights, io, b->n, b->env);
+    for (int i = 0; i < b->n && nn_ok(cx); i++)
+        nn_require(cx, io[i].rows == b->in[i].rows && io[i].cols == b->in[i].cols, "a block made %d x %d of its tensor %d, which was %d x %d",
+                   io[i].rows, io[i].cols, i, b->in[i].rows, b->in[i].cols);
+}
 
 /* Without a tape: outputs go to a place that the next block reuses, everything else is given back. */
-static void block_plain(nn *cx, nn_block_fn fn, const void *weights, tensor *io, int n, const void *env)
+static void run_plain(nn *cx, const block *b, tensor *io)
 {
     tensor place[BLOCK_IO];
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < b->n; i++) {
         bool mine = io[i].p && io[i].p == cx->block_out[i].p;
         place[i] = mine ? io[i] : tensor_new(cx, io[i].rows, io[i].cols);
     }
     size_t mark = arena_mark(&cx->work);
-    fn(cx, weights, io, n, env);
-    for (int i = 0; i < n && nn_ok(cx); i++) {
+    run(cx, b, io);
+    for (int i = 0; i < b->n && nn_ok(cx); i++) {
         if (io[i].p != place[i].p) cx->be->copy(cx->dev, place[i], io[i]);
         io[i] = cx->block_out[i] = place[i];
     }
     arena_release(&cx->work, mark);
 }
 
-/* With a tape and all activations kept: two marks, so that the way back can give inner gradients back. */
-static void block_taped(nn *cx, nn_block_fn fn, const void *weights, tensor *io, int n, const void *env)
+/* With a tape and all activations kept: the way back gives the inner gradients back block by block. */
+static void run_taped(nn *cx, block *b, tensor *io)
 {
-    int first_slot = cx->nslots + 1;
-    record *begin = record_add(cx), *end;
-    if (!begin) return;
-    fn(cx, weights, io, n, env);
-    if (nn_ok(cx) && (end = record_add(cx)) != NULL) {
-        end->back = block_end_back;
-        end->first_slot = first_slot;
-    }
+    b->first_record = cx->nrecords;
+    b->first_slot = cx->nslots + 1;
+    run(cx, b, io);
+    b->end_slot = cx->nslots + 1;
+    block_add(cx, b);
 }
 
 /* With a tape and a checkpoint: keep the outputs, remember how to run again. */
-static void block_checkpointed(nn *cx, nn_block_fn fn, const void *weights, tensor *io, int n, const void *env)
+static void run_checkpointed(nn *cx, block *b, tensor *io)
 {
-    tensor in[BLOCK_IO];
     size_t mark = arena_mark(&cx->work);
-    memcpy(in, io, (size_t)n * sizeof *io);
-    cx->taping = false;
-    fn(cx, weights, io, n, env);
+    b->checkpointed = true;
+    cx->taping = cx->touched = false;
+    run(cx, b, io);
     cx->taping = true;
-    for (int i = 0; i < n && nn_ok(cx); i++) {
-        tensor out = keep_new(cx, io[i].rows, io[i].cols);
-        if (nn_ok(cx)) cx->be->copy(cx->dev, out, io[i]);
-        io[i] = out;
+    for (int i = 0; i < b->n && nn_ok(cx); i++) {
+        b->out[i] = keep_new(cx, io[i].rows, io[i].cols);
+        if (nn_ok(cx)) cx->be->copy(cx->dev, b->out[i], io[i]);
     }
     arena_release(&cx->work, mark);
-    record *r = nn_ok(cx) ? record_add(cx) : NULL;
-    if (!r) return;
-    *r = (record){ .back = block_back, .fn = fn, .weights = weights, .env = env, .n = n };
-    for (int i = 0; i < n; i++) {
-        io[i].slot = slot_add(cx, io[i]);
-        r->in[i] = in[i];
-        r->out[i] = io[i];
+    b->first_slot = cx->nslots + 1;
+    for (int i = 0; i < b->n && nn_ok(cx); i++) {
+        if (cx->touched) b->out[i].slot = slot_add(cx, b->out[i]);
+        io[i] = b->out[i];
     }
+    b->end_slot = cx->nslots + 1;
+    if (cx->touched) block_add(cx, b);
 }
 
 void nn_block(nn *cx, nn_block_fn fn, const void *weights, tensor *io, int n, const void *env)
 {
-    if (!nn_ok(cx) || !nn_require(cx, n >= 1 && n <= BLOCK_IO, "a block of %d tensors", n)) return;
-    bool outermost = !cx->in_block;
+    if (!nn_require(cx, n >= 1 && n <= BLOCK_IO, "a block of %d tensors", n)) return;
+    block b = { .n = n, .fn = fn, .weights = weights, .env = env };
+    memcpy(b.in, io, (size_t)n * sizeof *io);
+    if (cx->in_block) { /* the outer block's scratch and tape serve */
+        run(cx, &b, io);
+        return;
+    }
     cx->in_block = true;
-    if (!outermost) fn(cx, weights, io, n, env);
-    else if (!cx->taping) block_plain(cx, fn, weights, io, n, env);
-    else if (!cx->checkpoint) block_taped(cx, fn, weights, io, n, env);
-    else block_checkpointed(cx, fn, weights, io, n, env);
-    if (outermost) cx->in_block = false;
+    if (!cx->taping) run_plain(cx, &b, io);
+    else if (!cx->checkpoint) run_taped(cx, &b, io);
+    else run_checkpointed(cx, &b, io);
+    cx->in_block = false;
 }
 
 /* ---- the way back ---- */
 
-static void walk(nn *cx, int first, int last)
+static void block_back(nn *cx, const block *b, int end);
+
+static void op_back(nn *cx, const record *r)
 {
-    for (int i = last; i-- > first && nn_ok(cx);) {
-        /* a copy: a checkpointed block grows the tape while it runs again */
-        record r = cx->tape[i];
-        if (r.back == block_end_back) {
-            r.first_record = i;
-            block_end_back(cx, &r);
-            while (i > first && cx->tape[i].back) i--; /* on to the mark of the block's beginning */
-        } else if (r.back == block_back || (r.back && cx->slots[r.y.slot].grad.p)) {
-            r.back(cx, &r);
+    tensor d[OP_INPUTS], dy = grad_of(cx, r->y);
+    for (int i = 0; i < OP_INPUTS; i++) d[i] = grad_of(cx, r->in[i]);
+    if (nn_ok(cx)) r->back(cx, r, dy, d);
+}
+
+/* Records [first, end), last one first. */
+static void walk(nn *cx, int first, int end)
+{
+    for (int i = end - 1; i >= first && nn_ok(cx); i--) {
+        const record *r = &cx->tape[i];
+        if (!r->back) {
+            block b = cx->blocks[r->n]; /* a copy: the tape and its lists grow when a block runs again */
+            block_back(cx, &b, i);
+            if (!b.checkpointed) i = b.first_record;
+        } else if (arrived(cx, r->y)) {
+            op_back(cx, r);
         }
     }
 }
 
-/* r is the block's last record; its inner records lie between the beginning's mark and it. */
-static void block_end_back(nn *cx, const record *r)
-{
-    int begin = r->first_record;
-    while (cx->tape[begin].back) begin--;
-    int outer = cx->first_inner;
-    size_t mark = arena_mark(&cx->work);
-    cx->first_inner = r->first_slot;
-    walk(cx, begin + 1, r->first_record);
-    cx->first_inner = outer;
-    arena_release(&cx->work, mark);
-}
-
-static void block_back(nn *cx, const record *r)
+/* Run it again with the tape on, and hand the gradients of the kept outputs to those of this run. */
+static void run_again(nn *cx, const block *b)
 {
     tensor io[BLOCK_IO];
-    int nrecords = cx->nrecords, nslots = cx->nslots, outer = cx->first_inner;
-    bool taping = cx->taping, any = false;
-    size_t mark = arena_mark(&cx->work);
-    for (int i = 0; i < r->n; i++) any |= cx->slots[r->out[i].slot].grad.p != NULL;
-    if (!any) return;
-    memcpy(io, r->in, sizeof io);
-    cx->first_inner = nslots + 1;
+    bool taping = cx->taping;
+    memcpy(io, b->in, sizeof io);
     cx->taping = cx->in_block = true;
-    r->fn(cx, r->weights, io, r->n, r->env);
+    run(cx, b, io);
     cx->taping = taping;
     cx->in_block = false;
-    for (int i = 0; i < r->n && nn_ok(cx); i++) {
-        tensor dy = cx->slots[r->out[i].slot].grad, into = grad_of(cx, io[i]);
-        if (dy.p && into.p && nn_ok(cx)) cx->be->add_to(cx->dev, into, dy);
+    for (int i = 0; i < b->n; i++) {
+        if (!nn_ok(cx) || !arrived(cx, b->out[i])) continue;
+        tensor into = grad_of(cx, io[i]);
+        if (into.p) cx->be->add_to(cx->dev, into, view_of_grad(&cx->slots[b->out[i].slot], b->out[i]));
     }
-    walk(cx, nrecords, cx->nrecords);
-    cx->nrecords = nrecords;
-    cx->nslots = nslots;
+}
+
+/* `end` is the block's place on the tape. */
+static void block_back(nn *cx, const block *b, int end)
+{
+    int nrecords = cx->nrecords, nslots = cx->nslots, outer = cx->first_inner;
+    size_t mark = arena_mark(&cx->work);
+    bool wanted = false;
+    for (int i = b->first_slot; i < b->end_slot; i++) wanted |= cx->slots[i].grad.p != NULL;
+    if (!wanted) return;
+    if (b->checkpointed) {
+        cx->first_inner = nslots + 1;
+        run_again(cx, b);
+        walk(cx, nrecords, cx->nrecords);
+        cx->nrecords = nrecords;
+        cx->nslots = nslots;
+    } else {
+        cx->first_inner = b->first_slot;
+        walk(cx, b->first_record, end);
+    }
     cx->first_inner = outer;
+    forget_grads(cx, b->first_slot, b->end_slot);
     arena_release(&cx->work, mark);
 }
 
@@ -221,6 +265,8 @@ void nn_backward(nn *cx, tensor loss)
 {
     static const float one = 1;
     if (!nn_require(cx, loss.rows == 1 && loss.cols == 1, "backward from a tensor of %d x %d", loss.rows, loss.cols)) return;
+    if (!nn_require(cx, !cx->walked, "backward twice in one step")) return;
+    cx->walked = true;
     tensor seed = grad_of(cx, loss);
     if (!seed.p) return; /* nothing trainable took part */
     cx->be->write(cx->dev, seed, &one);
