@@ -127,6 +127,7 @@ static bool is_cased(int32_t cp)
 {
     utf8proc_category_t c = utf8proc_category(cp);
     return c == UTF8PROC_CATEGORY_LU || c == UTF8PROC_CATEGORY_LL || c == UTF8PROC_CATEGORY_LT || cp == 0xAA || cp == 0xBA ||
+           (cp >= 0x1F130 && cp <= 0x1F149) || (cp >= 0x1F150 && cp <= 0x1F169) || (cp >= 0x1F170 && cp <= 0x1F189) ||
            utf8proc_tolower(cp) != cp || utf8proc_toupper(cp) != cp;
 }
 
@@ -165,6 +166,10 @@ static size_t literal(const int32_t *w, size_t n, const char *s)
     return i;
 }
 
+/* The official pattern ignores case, so the iota below is no letter by itself and no non-letter by its capital: nothing
+ * matches it, and it is lost. */
+#define LOST_IOTA 0x345
+
 /* Length of the first piece of w[0..n), n > 0: a special token, an English suffix, letters, one digit, or anything else. */
 static size_t piece_length(const int32_t *w, size_t n)
 {
@@ -172,9 +177,9 @@ static size_t piece_length(const int32_t *w, size_t n)
     size_t len = 0;
     for (size_t i = 0; i < sizeof first / sizeof *first; i++)
         if ((len = literal(w, n, first[i]))) return len;
-    if (is_number(w[0])) return 1;
+    if (is_number(w[0]) || w[0] == LOST_IOTA) return 1;
     bool letters = is_letter(w[0]);
-    for (len = 1; len < n && is_letter(w[len]) == letters && !is_number(w[len]); len++) {}
+    for (len = 1; len < n && is_letter(w[len]) == letters && !is_number(w[len]) && w[len] != LOST_IOTA; len++) {}
     return len;
 }
 
@@ -184,7 +189,7 @@ static bool end_word(splitter *s)
     const points *w = &s->lower;
     for (size_t i = 0, len; ok && i < w->n; i += len) {
         len = piece_length(w->cp + i, w->n - i);
-        ok = s->fn(s->user, w->cp + i, len, s->from);
+        if (w->cp[i] != LOST_IOTA) ok = s->fn(s->user, w->cp + i, len, s->from);
     }
     s->raw.n = 0;
     return ok;

@@ -169,6 +169,14 @@ static void spec_vectors(void **state)
          "11949 1399 3 14574 3 29 9 2 162 3 2 3 2 1", NULL},
         {"a [ref#1] dog", "3 9 3 32100 1782 1", NULL},
         {"[ref#1]'s cat and [ref#2] on [res]", "32100 3 31 7 1712 11 3 32101 30 3 32109 1", NULL},
+        /* corners of Unicode that the strings do not reach; ids of the official class */
+        {"cy\xCD\x85\xD6\xB3", NULL, "49406 1678 146 367 49407"},
+        {"\xCE\x91\xCE\xA3\xF0\x9F\x84\xBF", NULL, "49406 138 109 139 481 558 226 379 49407"},
+        {"\xCE\x9F\xCE\x94\xCE\xA5\xCE\xA3\xCE\xA3\xCE\x95\xCE\xA5\xCE\xA3'", NULL,
+         "49406 138 123 138 112 139 227 139 225 139 225 138 113 139 227 139 480 262 49407"},
+        {"\xC4\xB0x", NULL, "49406 328 16384 343 49407"},
+        {"x'\xC5\xBFy", NULL, "49406 343 6 129 379 344 49407"},
+        {"<|ENDOFTEXT|>", NULL, "49406 49407 49407"},
         {"the dog of [ref#1], walking", "8 1782 13 3 32100 3 6 3214 1", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
