@@ -23,7 +23,8 @@ tensor op_conv2d(nn *cx, tensor x, grid g, const weight *w, int stride)
     const char *name = w->name ? w->name : "(unnamed)";
     if (!nn_require(cx, fits(x, g) && x.cols == w->in, "conv2d %s: x is %d x %d on a grid of %d x %d x %d, the weight takes %d channels", name, x.rows,
                     x.cols, g.n, g.h, g.w, w->in)
-        || !nn_require(cx, stride == 1 ? w->kh % 2 == 1 && w->kw % 2 == 1 : stride == 2 && even(g), "conv2d %s: stride %d, %d x %d taps, %d x %d pixels",
+        || !nn_require(cx, (w->kh == 1 || w->kh == 3) && w->kw == w->kh && (stride == 1 || (stride == 2 && even(g))),
+                       "conv2d %s: stride %d, %d x %d taps, %d x %d pixels (taken: 1 x 1 and 3 x 3, stride 1, or 2 of even sizes)",
                        name, stride, w->kh, w->kw, g.h, g.w)
         || !nn_require(cx, w->nparts == 1 && !w->adapters, "conv2d %s: %d parts, one without adapters is taken", name, w->nparts)) return none;
     tensor y = tensor_new(cx, x.rows / (stride * stride), w->out);

@@ -40,23 +40,22 @@ static double score(tensor q, tensor k, int qi, int kj, int i, int j, int head, 
 void ref_attention(device *dev, tensor y, tensor q, tensor k, tensor v, layout l, attention_opts o, tensor lse)
 {
     int dim = q.cols / o.heads;
+    double out[dim];
     (void)dev;
     for (int span = 0, first, n; next_sample(l, &span, &first, &n);)
         for (int head = 0; head < o.heads; head++)
             for (int i = 0; i < n; i++) {
-                int qi = row_of(l, first, i);
+                int qi = row_of(l, first, i), c0 = head * dim;
                 double top = -INFINITY, sum = 0;
                 for (int j = 0; j < n; j++) top = fmax(top, score(q, k, qi, row_of(l, first, j), i, j, head, dim, o));
-                for (int j = 0; j < n; j++) sum += exp(score(q, k, qi, row_of(l, first, j), i, j, head, dim, o) - top);
-                for (int c = head * dim; c < (head + 1) * dim; c++) *at(y, qi, c) = 0;
-                for (int c = head * dim; c < (head + 1) * dim; c++) {
-                    double s = 0;
-                    for (int j = 0; j < n; j++) {
-                        int kj = row_of(l, first, j);
-                        s += exp(score(q, k, qi, kj, i, j, head, dim, o) - top) * *at(v, kj, c);
-                    }
-                    *at(y, qi, c) = (float)(s / sum);
+                for (int c = 0; c < dim; c++) out[c] = 0;
+                for (int j = 0; j < n; j++) {
+                    int kj = row_of(l, first, j);
+                    double p = exp(score(q, k, qi, kj, i, j, head, dim, o) - top);
+                    sum += p;
+                    for (int c = 0; c < dim; c++) out[c] += p * *at(v, kj, c0 + c);
                 }
+                for (int c = 0; c < dim; c++) *at(y, qi, c0 + c) = (float)(out[c] / sum);
                 if (lse.p) *at(lse, qi, head) = (float)(top + log(sum));
             }
 }
