@@ -246,6 +246,26 @@ DREAMO_API dreamo_status dreamo_train_plan(const dreamo_train_options *o, dreamo
  * dump/train.safetensors; no step is made. */
 DREAMO_API dreamo_status dreamo_train_probe(const char *probe, const dreamo_model_options *model, const char *dump, dreamo_error *err);
 
+/* ---- speed ----------------------------------------------------------------------------------- */
+
+/* One kernel at one shape.  The peak is what pure fused multiply-adds reach on all threads, measured right before and
+ * after each run, because hosts have fast and slow phases. */
+typedef struct dreamo_kernel_rate {
+    const char *kernel;      /* "linear", "attention", "conv", each also with ".backward" */
+    const char *shape;       /* "1024x3072->9216"; valid during the call */
+    const char *weights;     /* "F32", "BF16", "F16" */
+    double gflops;           /* median, 10^9 floating-point operations a second */
+    double peak_share;       /* median of rate / peak, 0..1 */
+    double best_share;       /* of the best run */
+    double cpu_share;        /* peak_share reckoned with processor time instead of elapsed time: other programs do not count */
+    int runs;
+} dreamo_kernel_rate;
+typedef bool (*dreamo_kernel_row)(void *user, const dreamo_kernel_rate *row); /* false: stop, DREAMO_CANCELLED */
+
+/* Measure the CPU kernels at FLUX's and the default model's shapes, about a minute.  `only`: kernels whose name begins
+ * with it; NULL = all.  threads 0 = one for each core. */
+DREAMO_API dreamo_status dreamo_bench_kernels(int threads, const char *only, dreamo_kernel_row row, void *user, dreamo_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "base/file.h"
 #include "base/mem.h"
 
 #if defined(__x86_64__)
@@ -21,24 +22,24 @@ static bool has_avx512(void)
 }
 #endif
 
-/* The best table this machine runs, or the one asked for; NULL: asked for something it lacks. */
-static const backend *pick(const char *wanted)
+/* The best instruction set this machine runs, or the one asked for; NULL: asked for something it lacks. */
+static const cpu_isa *pick(const char *wanted)
 {
-    if (wanted && strcmp(wanted, "generic") == 0) return &backend_cpu;
+    if (wanted && strcmp(wanted, "generic") == 0) return &cpu_isa_generic;
 #if defined(__x86_64__)
     bool any = !wanted || !*wanted;
-    if ((any || strcmp(wanted, "avx512") == 0) && has_avx512()) return &cpu_avx512;
-    if ((any || strcmp(wanted, "avx2") == 0) && has_avx2()) return &cpu_avx2;
-    return any ? &backend_cpu : NULL;
+    if ((any || strcmp(wanted, "avx512") == 0) && has_avx512()) return &cpu_isa_avx512;
+    if ((any || strcmp(wanted, "avx2") == 0) && has_avx2()) return &cpu_isa_avx2;
+    return any ? &cpu_isa_generic : NULL;
 #else
-    return !wanted || !*wanted ? &backend_cpu : NULL;
+    return !wanted || !*wanted ? &cpu_isa_generic : NULL;
 #endif
 }
 
 device *cpu_open(int threads)
 {
-    const backend *be = pick(getenv("DREAMO_CPU"));
-    if (!be) return NULL;
+    const cpu_isa *isa = pick(getenv("DREAMO_CPU"));
+    if (!isa) return NULL;
     device *dev = mem_calloc(1, sizeof *dev);
     cpu_state *st = mem_calloc(1, sizeof *st);
     pool *p = dev && st && threads != 1 ? pool_new(threads) : NULL;
@@ -47,8 +48,9 @@ device *cpu_open(int threads)
         mem_free(st);
         return NULL;
     }
+    st->isa = isa;
     st->threads = pool_threads(p);
-    *dev = (device){.be = be, .threads = p, .state = st};
+    *dev = (device){.be = isa->table, .threads = p, .state = st};
     return dev;
 }
 
@@ -81,4 +83,26 @@ float *cpu_scratch(device *dev, int which, size_t nfloats)
     if (to > from) madvise((void *)from, to - from, MADV_HUGEPAGE);
 #endif
     return s->p;
+}
+
+typedef struct burn_job { const cpu_isa *isa; double *rate; } burn_job;
+
+static void burn_task(void *arg, int task, int worker)
+{
+    const burn_job *j = arg;
+    (void)worker;
+    double start = seconds_now(), flops = j->isa->burn(20000);
+    j->rate[task] = flops / (seconds_now() - start);
+}
+
+double cpu_peak(device *dev)
+{
+    const cpu_state *st = dev->state;
+    double sum = 0, *rate = mem_calloc((size_t)st->threads, sizeof *rate);
+    if (!rate) return 0;
+    burn_job j = {st->isa, rate};
+    pool_run(dev->threads, st->threads, burn_task, &j);
+    for (int i = 0; i < st->threads; i++) sum += rate[i];
+    mem_free(rate);
+    return sum;
 }

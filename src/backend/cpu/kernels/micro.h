@@ -7,6 +7,7 @@
  * fixed distance in B. */
 #ifndef CPU_KERNELS_MICRO_H
 #define CPU_KERNELS_MICRO_H
+#include <stdbool.h>
 #include "backend/cpu/kernels/simd.h"
 
 typedef struct tile {
