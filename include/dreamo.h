@@ -251,7 +251,7 @@ DREAMO_API dreamo_status dreamo_train_probe(const char *probe, const dreamo_mode
 /* One kernel at one shape.  The peak is what pure fused multiply-adds reach on all threads, measured right before and
  * after each run, because hosts have fast and slow phases. */
 typedef struct dreamo_kernel_rate {
-    const char *kernel;      /* "linear", "attention", "conv", each also with ".backward" */
+    const char *kernel;      /* "linear", "attention", "conv", each also with ".backward"; "step": a training step */
     const char *shape;       /* "1024x3072->9216"; valid during the call */
     const char *weights;     /* "F32", "BF16", "F16" */
     double gflops;           /* median, 10^9 floating-point operations a second */

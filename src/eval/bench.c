@@ -12,9 +12,10 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/half.h"
+#include "eval/bench_step.h"
 
 enum { RUNS_MIN = 5, RUNS_MAX = 25 };
-static const double SECONDS_A_ROW = 0.7;
+static const double SECONDS_A_ROW = 0.5;
 
 typedef struct bench {
     device *dev;
@@ -35,6 +36,7 @@ typedef struct operands {
     int stride;
     layout l;
     attention_opts o;
+    bench_step *step;
 } operands;
 
 static tensor bench_tensor(bench *b, int rows, int cols)
@@ -186,6 +188,26 @@ static void bench_conv(bench *b, direction d, int n, int size, int in, int out, 
     arena_release(&b->memory, 0);
 }
 
+/* ---- whole training steps ---- */
+
+static void run_step(device *dev, operands *o)
+{
+    if (bench_step_run(o->step, NULL)) dev->failed = true;
+}
+
+static void bench_whole_step(bench *b, bench_network which)
+{
+    if (!wanted(b, "step")) return;
+    operands o = {.step = bench_step_new(b->dev, which, NULL)};
+    if (!o.step) {
+        b->dev->failed = true;
+        return;
+    }
+    run_step(b->dev, &o);
+    measure(b, "step", bench_step_shape(o.step), DT_F32, bench_step_flops(o.step), run_step, &o);
+    bench_step_free(o.step);
+}
+
 /* ---- the list: FLUX's shapes, then the default model's and its autoencoder's ---- */
 
 static void bench_all_linear(bench *b)
@@ -231,6 +253,8 @@ dreamo_status bench_kernels(device *dev, const char *only, dreamo_kernel_row row
         bench_all_attention(&b, d);
         bench_all_conv(&b, d);
     }
+    bench_whole_step(&b, BENCH_DIT);
+    bench_whole_step(&b, BENCH_VAE);
     bool full = b.memory.full || dev->failed;
     arena_free(&b.memory);
     if (full) return fail(err, DREAMO_MEMORY, "no memory to measure in");
