@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -191,6 +192,33 @@ dreamo_status file_replace(const char *path, const void *data, size_t nbytes, dr
     return s;
 }
 
+dreamo_status file_append(const char *path, const void *data, size_t nbytes, dreamo_error *err)
+{
+    filewriter w = { .fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666), .path = (char *)(uintptr_t)path };
+    if (w.fd < 0) return fail_errno(err, path, "cannot be opened");
+    dreamo_status s = file_write(&w, data, nbytes, err);
+    if (close(w.fd) != 0 && !s) s = fail_errno(err, path, "cannot be closed");
+    return s;
+}
+
+/* ---- locks ---- */
+
+dreamo_status file_lock(const char *path, int *fd, dreamo_error *err)
+{
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*fd < 0) return fail_errno(err, path, "cannot be opened");
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0) return DREAMO_OK;
+    dreamo_status s = errno == EWOULDBLOCK ? fail(err, DREAMO_BUSY, "%s: another process holds this lock", path) : fail_errno(err, path, "cannot be locked");
+    close(*fd);
+    *fd = -1;
+    return s;
+}
+
+void file_unlock(int fd)
+{
+    if (fd >= 0) close(fd);
+}
+
 /* ---- folders ---- */
 
 bool file_exists(const char *path)
@@ -209,6 +237,13 @@ dreamo_status folder_make(const char *path, dreamo_error *err)
 {
     if (mkdir(path, 0777) == 0 || (errno == EEXIST && folder_exists(path))) return DREAMO_OK;
     return fail_errno(err, path, "folder cannot be created");
+}
+
+dreamo_status folder_rename(const char *from, const char *to, dreamo_error *err)
+{
+    if (rename(from, to) != 0) return fail_errno(err, to, "cannot be put in place");
+    sync_folder_of(to);
+    return DREAMO_OK;
 }
 
 char *path_join(const char *folder, const char *name)

@@ -25,10 +25,17 @@ dreamo_status file_commit(filewriter *w, dreamo_error *err); /* on failure it ha
 void          file_abort(filewriter *w);                     /* harmless after commit */
 dreamo_status file_replace(const char *path, const void *data, size_t nbytes, dreamo_error *err); /* all in one */
 
+/* Add to the end of a file that grows line by line (a log); made when missing. */
+dreamo_status file_append(const char *path, const void *data, size_t nbytes, dreamo_error *err);
+/* Hold a lock file for as long as the process lives or until file_unlock; DREAMO_BUSY when another process holds it. */
+dreamo_status file_lock(const char *path, int *fd, dreamo_error *err);
+void          file_unlock(int fd);
+
 bool  file_exists(const char *path);
 bool  folder_exists(const char *path);
 dreamo_status folder_make(const char *path, dreamo_error *err);   /* existing is fine; parents are not made */
 dreamo_status folder_remove(const char *path, dreamo_error *err); /* recursively; renamed to .trash first */
+dreamo_status folder_rename(const char *from, const char *to, dreamo_error *err); /* and put it on the disk; `to` is not there yet */
 char *path_join(const char *folder, const char *name);            /* mem_free; NULL: no memory */
 /* Names in a folder, sorted by bytes, without . and ..; free with folder_list_free. */
 dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_error *err);
