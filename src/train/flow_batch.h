@@ -1,0 +1,50 @@
+/* flow_batch.h - several samples of the transformer's task in one packed layout, on the host.
+ *
+ * First the shape is laid out (flow_batch_shape: which rows belong to what), then the arrays are filled by the caller, then
+ * flow_batch_mix makes what the network is shown.  Image rows of a sample: noise tokens, then its references in order. */
+#ifndef TRAIN_FLOW_BATCH_H
+#define TRAIN_FLOW_BATCH_H
+#include "pipe/condition.h"
+
+/* Rows of one sample's text. */
+typedef struct flow_text { int nt5, nclip; /* clip rows end with the first end token: later ones change nothing */ } flow_text;
+
+typedef struct flow_batch {
+    int samples, room;             /* now; at most */
+    int channels;                  /* of a token */
+    condition_sample *sample;      /* [samples], given */
+    flow_text *text;               /* [samples], given */
+    /* laid out */
+    int text_rows, clip_rows, image_rows, noise_total;
+    int *text0, *clip0, *image0;   /* [samples] first rows */
+    span *text_spans, *clip_spans, *image_spans, *joint_spans;
+    layout text_layout, clip_layout, image_layout, joint_layout;
+    int32_t *task, *slot;          /* [image_rows] rows of the two tables; slot -1: none (noise tokens) */
+    float *row_weight;             /* [image_rows] makes op_mse the mean over noise rows of a sample, then over samples */
+    float *cos, *sin;              /* [text_rows + image_rows, head_dim/2] */
+    int nroutes, widest;           /* one route a reference */
+    route *routes;
+    float *route_weight;           /* [nroutes], the same for op_mse over maps of different sizes */
+    /* to be filled */
+    int32_t *t5_ids, *clip_ids;    /* [text_rows], [clip_rows] */
+    int *clip_end;                 /* [samples] rows of the first end tokens */
+    float *sigma, *guidance;       /* [samples] */
+    float *clean;                  /* [image_rows, channels] x_0, and the references' latents in their rows */
+    float *noise;                  /* [image_rows, channels], noise rows only */
+    float *mask;                   /* [nroutes, widest] 0..1 */
+    /* made by flow_batch_mix */
+    float *shown, *target;         /* [image_rows, channels] */
+    float *time_table, *guidance_table; /* [samples, 256] */
+    size_t rows_room;
+    struct rope_memo *memo;
+} flow_batch;
+
+/* Limits of what the batch will hold: samples, and rows of one sample. */
+typedef struct flow_limits { int samples, text_rows, clip_rows, image_rows, refs; } flow_limits;
+
+dreamo_status flow_batch_new(flow_batch *b, const dit_config *c, flow_limits most, dreamo_error *err);
+void          flow_batch_free(flow_batch *b);
+/* After sample[] and text[] of `samples` samples are set. */
+dreamo_status flow_batch_shape(flow_batch *b, const dit_config *c, int samples, dreamo_error *err);
+void          flow_batch_mix(flow_batch *b);
+#endif

@@ -1,0 +1,156 @@
+/* network.c - configs, weights and tokenizers of a model folder. */
+#include "train/network.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "pipe/config.h"
+
+/* ---- what the four parts have in common ---- */
+
+static void walk_dit(void *m, param_visitor visit, void *user) { dit_visit(m, visit, user); }
+static void walk_t5(void *m, param_visitor visit, void *user) { t5_visit(m, visit, user); }
+static void walk_clip(void *m, param_visitor visit, void *user) { clip_visit(m, visit, user); }
+static void walk_vae(void *m, param_visitor visit, void *user) { vae_visit(m, visit, user); }
+
+static const struct { const char *folder, *stem; network_walk walk; } parts_table[PARTS] = {
+    [PART_DIT] = { "transformer", "diffusion_pytorch_model", walk_dit },
+    [PART_T5] = { "text_encoder_2", "model", walk_t5 },
+    [PART_CLIP] = { "text_encoder", "model", walk_clip },
+    [PART_VAE] = { "vae", "diffusion_pytorch_model", walk_vae },
+};
+
+const char  *network_folder(network_part part) { return parts_table[part].folder; }
+const char  *network_stem(network_part part) { return parts_table[part].stem; }
+network_walk network_walker(network_part part) { return parts_table[part].walk; }
+
+void *network_get(network *n, network_part part)
+{
+    void *const all[PARTS] = { [PART_DIT] = n->dit, [PART_T5] = n->t5, [PART_CLIP] = n->clip, [PART_VAE] = n->vae };
+    return all[part];
+}
+
+/* ---- opening ---- */
+
+static dreamo_status shape_part(network *n, network_part part, const char *config, dreamo_error *err)
+{
+    union { dit_config dit; t5_config t5; clip_config clip; vae_config vae; } c;
+    dreamo_status s = DREAMO_OK;
+    switch (part) {
+    case PART_DIT:
+        if (!(s = config_dit(config, &c.dit, err))) n->dit = dit_new(&c.dit);
+        break;
+    case PART_T5:
+        if (!(s = config_t5(config, &c.t5, err))) n->t5 = t5_new(&c.t5);
+        break;
+    case PART_CLIP:
+        if (!(s = config_clip(config, &c.clip, err))) n->clip = clip_new(&c.clip);
+        break;
+    default:
+        if (!(s = config_vae(config, &c.vae, err))) n->vae = vae_new(&c.vae);
+        break;
+    }
+    return s || network_get(n, part) ? s : fail(err, DREAMO_MEMORY, "%s: no memory for the network", config);
+}
+
+static dreamo_status bind_part(network *n, network_part part, const char *folder, dreamo_error *err)
+{
+    bound_files *files = &n->files[part];
+    switch (part) {
+    case PART_DIT: return bind_dit(n->dit, folder, files, err);
+    case PART_T5: return bind_t5(n->t5, folder, files, err);
+    case PART_CLIP: return bind_clip(n->clip, folder, files, err);
+    default: return bind_vae(n->vae, folder, files, err);
+    }
+}
+
+static bool has_weights(const char *folder, const char *stem)
+{
+    char *file = mem_printf("%s/%s.safetensors", folder, stem), *index = mem_printf("%s/%s.safetensors.index.json", folder, stem);
+    bool there = (file && file_exists(file)) || (index && file_exists(index));
+    mem_free(file);
+    mem_free(index);
+    return there;
+}
+
+static dreamo_status open_part(network *n, network_part part, bool may_lack, dreamo_error *err)
+{
+    char *folder = path_join(n->dir, parts_table[part].folder), *config = folder ? path_join(folder, "config.json") : NULL;
+    dreamo_status s = config ? shape_part(n, part, config, err) : fail(err, DREAMO_MEMORY, "%s: no memory", n->dir);
+    n->has[part] = !s;
+    n->fresh[part] = !s && may_lack && !has_weights(folder, parts_table[part].stem);
+    if (!s && !n->fresh[part]) s = bind_part(n, part, folder, err);
+    mem_free(folder);
+    mem_free(config);
+    return s;
+}
+
+static dreamo_status open_words(network *n, unsigned parts, dreamo_error *err)
+{
+    char *t5 = path_join(n->dir, "tokenizer_2"), *clip = path_join(n->dir, "tokenizer");
+    dreamo_status s = t5 && clip ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", n->dir);
+    if (!s && (parts & 1u << PART_T5)) s = unigram_open(t5, &n->t5_words, err);
+    if (!s && (parts & 1u << PART_CLIP)) s = bpe_open(clip, &n->clip_words, err);
+    mem_free(t5);
+    mem_free(clip);
+    return s;
+}
+
+static dreamo_status check_together(const network *n, dreamo_error *err)
+{
+    if (!n->dit) return DREAMO_OK;
+    const dit_config *d = &n->dit->config;
+    if (n->t5 && n->t5->config.width != d->text_dim)
+        return fail(err, DREAMO_FORMAT, "%s: text_encoder_2 is %d wide, transformer's joint_attention_dim is %d", n->dir, n->t5->config.width, d->text_dim);
+    if (n->clip && n->clip->config.width != d->pooled_dim)
+        return fail(err, DREAMO_FORMAT, "%s: text_encoder is %d wide, transformer's pooled_projection_dim is %d", n->dir, n->clip->config.width, d->pooled_dim);
+    if (n->vae && 4 * n->vae->config.latent_channels != d->in_channels)
+        return fail(err, DREAMO_FORMAT, "%s: vae has %d latent channels, so transformer's in_channels must be %d, not %d", n->dir,
+                    n->vae->config.latent_channels, 4 * n->vae->config.latent_channels, d->in_channels);
+    return DREAMO_OK;
+}
+
+dreamo_status network_open(network *n, const char *dir, unsigned parts, unsigned may_lack, dreamo_error *err)
+{
+    *n = (network){ .dir = mem_strdup(dir) };
+    dreamo_status s = n->dir ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", dir);
+    if (!s && !folder_exists(dir)) s = fail(err, DREAMO_NOT_FOUND, "%s: no such folder", dir);
+    for (int part = 0; !s && part < PARTS; part++)
+        if (parts & 1u << part) s = open_part(n, (network_part)part, (may_lack & 1u << part) != 0, err);
+    if (!s) s = open_words(n, parts, err);
+    if (!s) s = check_together(n, err);
+    if (s) network_close(n);
+    return s;
+}
+
+void network_close(network *n)
+{
+    for (int part = 0; part < PARTS; part++) bind_close(&n->files[part]);
+    dit_free(n->dit);
+    t5_free(n->t5);
+    clip_free(n->clip);
+    vae_free(n->vae);
+    if (n->t5_words) unigram_close(n->t5_words);
+    if (n->clip_words) bpe_close(n->clip_words);
+    mem_free(n->dir);
+    *n = (network){ 0 };
+}
+
+void network_hash(const network *n, char hex[65])
+{
+    sha256 h;
+    unsigned char bytes[32] = { 0 };
+    bool any = false;
+    sha256_init(&h);
+    for (int part = 0; part < PARTS; part++)
+        for (int f = 0; f < n->files[part].set.nfiles; f++) {
+            const filemap *m = &n->files[part].set.files[f].map;
+            sha256_add(&h, m->data, m->nbytes);
+            any = true;
+        }
+    if (any) sha256_done(&h, bytes);
+    for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+}

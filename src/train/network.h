@@ -1,0 +1,37 @@
+/* network.h - a model folder, opened for training: the parts a stage needs, and which of them have no weights yet. */
+#ifndef TRAIN_NETWORK_H
+#define TRAIN_NETWORK_H
+#include "model/clip.h"
+#include "model/dit.h"
+#include "model/t5.h"
+#include "model/vae.h"
+#include "pipe/bind.h"
+#include "text/tokenizer.h"
+#include "train/params.h"
+
+typedef enum network_part { PART_DIT, PART_T5, PART_CLIP, PART_VAE, PARTS } network_part;
+
+typedef struct network {
+    char *dir;
+    dit *dit;
+    t5 *t5;
+    clip *clip;
+    vae *vae;
+    bound_files files[PARTS];
+    bool has[PARTS], fresh[PARTS];   /* opened; opened without weights: every data pointer is NULL */
+    unigram *t5_words;
+    bpe *clip_words;
+} network;
+
+/* `parts`: a bit (1 << PART_...) for each part wanted; a part in `may_lack` may have a config and no weights.  The text
+ * encoders come with their tokenizers.  On failure *n is closed. */
+dreamo_status network_open(network *n, const char *dir, unsigned parts, unsigned may_lack, dreamo_error *err);
+void          network_close(network *n);
+
+void        *network_get(network *n, network_part part);
+network_walk network_walker(network_part part);
+const char  *network_folder(network_part part);  /* "transformer", "text_encoder_2", ... */
+const char  *network_stem(network_part part);    /* of its weight file */
+/* sha256 over the weight files of the opened parts; 64 zeros when there are none. */
+void network_hash(const network *n, char hex[65]);
+#endif
