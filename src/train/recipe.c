@@ -61,8 +61,6 @@ static const entry entries[] = {
     { "t_shift", "flow", ENTRY_NUMBER, AT(flow.shift), 0.01, 100, 1, NULL },
     { "init", "autoencoder", ENTRY_CHOICE, AT(init), 0, 0, INIT_PCA, "plain|pca" },
     { "kl", "autoencoder", ENTRY_NUMBER, AT(kl), 0, 100, 1e-3, NULL },
-    { "l1", "autoencoder", ENTRY_NUMBER, AT(l1), 0, 100, 0, NULL },
-    { "edge", "autoencoder", ENTRY_NUMBER, AT(edge), 0, 100, 0, NULL },
     { "rank", "adapter", ENTRY_INT, AT(rank), 1, 1024, 16, NULL },
     { "routing_loss", "adapter", ENTRY_NUMBER, AT(routing_loss), 0, 100, 0, NULL },
     { "train_t5_rows", "adapter", ENTRY_BOOL, AT(train_t5_rows), 0, 1, 0, NULL },

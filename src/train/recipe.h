@@ -35,7 +35,7 @@ typedef struct recipe {
     flow flow;
     /* autoencoder */
     vae_init init;
-    double kl, l1, edge;
+    double kl;
     /* adapter */
     int64_t rank;
     double routing_loss;
