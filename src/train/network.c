@@ -139,6 +139,16 @@ void network_close(network *n)
     *n = (network){ 0 };
 }
 
+static void count_one(void *user, const param *p) { *(int64_t *)user += param_count(p); }
+
+int64_t network_count(network *n)
+{
+    int64_t count = 0;
+    for (int part = 0; part < PARTS; part++)
+        if (n->has[part]) parts_table[part].walk(network_get(n, (network_part)part), count_one, &count);
+    return count;
+}
+
 void network_hash(const network *n, char hex[65])
 {
     sha256 h;

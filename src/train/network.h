@@ -32,6 +32,7 @@ void        *network_get(network *n, network_part part);
 network_walk network_walker(network_part part);
 const char  *network_folder(network_part part);  /* "transformer", "text_encoder_2", ... */
 const char  *network_stem(network_part part);    /* of its weight file */
+int64_t      network_count(network *n);           /* numbers in the opened parts */
 /* sha256 over the weight files of the opened parts; 64 zeros when there are none. */
 void network_hash(const network *n, char hex[65]);
 #endif

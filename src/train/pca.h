@@ -1,0 +1,22 @@
+/* pca.h - principal components of picture patches: the autoencoder's opponent, and its first weights. */
+#ifndef TRAIN_PCA_H
+#define TRAIN_PCA_H
+#include <stdbool.h>
+#include "base/error.h"
+
+/* Patches of side x side pixels, values channels last: dim = side * side * 3. */
+typedef struct pca {
+    int side, dim, kept;
+    double *mean;        /* [dim] */
+    double *variance;    /* [kept], largest first */
+    double *axis;        /* [kept, dim], orthonormal rows */
+} pca;
+
+/* Fit to `pictures` of n x n pixels each, [pictures, n, n, 3] in [-1, 1]; n is a multiple of side. */
+dreamo_status pca_fit(pca *c, const float *pixels, int pictures, int n, int side, int kept, dreamo_error *err);
+void          pca_free(pca *c);
+/* Mean squared error of pictures put through the `kept` numbers and back. */
+double        pca_error(const pca *c, const float *pixels, int pictures, int n);
+/* 10 log10(range^2 / error), range 2: pictures lie in [-1, 1]. */
+double        psnr(double error);
+#endif
