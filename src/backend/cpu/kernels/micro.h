@@ -19,7 +19,7 @@ typedef struct tile {
     int segments, k;
     float *c;
     ptrdiff_t ldc;
-    const float *bias;      /* [n], start value when !add; NULL: 0 */
+    const float *bias;      /* [n], added; NULL: none */
     bool add;
 } tile;
 
@@ -28,8 +28,10 @@ INLINE void micro_body(const tile *t, const int m, const int nv, const bool cols
     vf acc[MR][2];
     const ptrdiff_t lda = t->lda, ldb = t->ldb;
     for (int i = 0; i < m; i++)
-        for (int j = 0; j < nv; j++)
-            acc[i][j] = t->add ? v_load(t->c + i * t->ldc + j * VL) : t->bias ? v_load(t->bias + j * VL) : v_zero();
+        for (int j = 0; j < nv; j++) {
+            acc[i][j] = t->bias ? v_load(t->bias + j * VL) : v_zero();
+            __builtin_prefetch(t->c + i * t->ldc + j * VL, 1); /* C is wanted at the end only, and then at once */
+        }
     for (int s = 0; s < t->segments; s++) {
         const float *a = t->a + (t->a_at ? t->a_at[s] : 0), *b = t->b + s * t->b_step;
         /* four row pointers, three rows each: what x86 addressing reaches with lda and 2 lda */
@@ -49,7 +51,11 @@ INLINE void micro_body(const tile *t, const int m, const int nv, const bool cols
         }
     }
     for (int i = 0; i < m; i++)
-        for (int j = 0; j < nv; j++) v_store(t->c + i * t->ldc + j * VL, acc[i][j]);
+        for (int j = 0; j < nv; j++) {
+            float *c = t->c + i * t->ldc + j * VL;
+            if (t->add) acc[i][j] += v_load(c);
+            v_store(c, acc[i][j]);
+        }
 }
 
 #define MICRO(m)                                                                                                  \
