@@ -8,7 +8,8 @@
 #include "backend/cpu/kernels/micro.h"
 #include "backend/cpu/kernels/rows.h"
 
-enum { GEMM_KC = 320, GEMM_MC = 240, GEMM_NC = 256 }; /* A block 300 KiB, B block 320 KiB; multiples of MR and NR for all */
+/* A block 300 KiB, panels of B 320 KiB: together less than an L2 cache; multiples of every MR and NR. */
+enum { GEMM_KC = 320, GEMM_MC = 240, GEMM_NC = 256, GEMM_OFTEN = 6 /* column chunks that make one shared copy of A pay */ };
 
 typedef struct gemm {
     int M, N, K;
@@ -29,10 +30,18 @@ typedef struct gemm {
 typedef struct gemm_job {
     gemm g;
     int m_each, n_each, m_chunks; /* task = n chunk * m_chunks + m chunk */
-    int k_each;
-    float *work;
+    int k_each, k_slabs, m_blocks;
+    float *work;       /* a worker's part: its panels of B, its block of A */
     size_t work_each;
+    float *a_copy;     /* all of A, slab after slab, when it is used often; NULL: tasks copy blocks as they go */
 } gemm_job;
+
+/* Rows of a copied block are this far apart (ROWS): off the powers of two, so that the rows of a tile share no cache set. */
+INLINE size_t gemm_lda(int k) { return (size_t)round_up(k, VL) + 16; }
+
+/* Numbers that m rows of a slab of k take, and where row i (a multiple of MR) begins. */
+INLINE size_t gemm_block(const gemm *g, int m, int k) { return g->a_cols ? (size_t)round_up(m, MR) * (size_t)k : (size_t)m * gemm_lda(k); }
+INLINE size_t gemm_row(const gemm *g, int i, int k) { return (size_t)i * (g->a_cols ? (size_t)k : gemm_lda(k)); }
 
 /* panel[k][NR] = rows n0.. of b[n][k], k0..k0+k; absent rows are zero. */
 INLINE void pack_rows_as(dtype t, float *panel, const void *b, size_t ldb, int n, int k0, int k)
@@ -72,18 +81,19 @@ static void pack_b(float *panel, const gemm *g, int n0, int n, int k0, int k)
     }
 }
 
-/* A block of m rows: ROWS form [m][ld] */
-static void pack_a_rows(float *block, size_t ld, const gemm *g, int m0, int m, int k0, int k)
+/* A block of m rows of A: [m][gemm_lda] ... */
+static void pack_a_rows(float *block, const gemm *g, int m0, int m, int k0, int k)
 {
     vf s = v_set(g->a_scale);
     for (int i = 0; i < m; i++) {
         const float *src = g->a + (size_t)(m0 + i) * g->lda + k0;
-        float *dst = block + (size_t)i * ld;
+        float *dst = block + (size_t)i * gemm_lda(k);
         for (int kk = 0; kk < k; kk += VL) v_store(dst + kk, v_loadn(src + kk, k - kk) * s);
     }
 }
 
-/* ... or panels of MR rows in COLS form, [m/MR][k][MR].  Every store is VL wide: what it spills is overwritten by the next. */
+/* ... or panels of MR rows in COLS form, [m/MR][k][MR].  Stores are VL wide, and what they spill is overwritten by the next;
+ * the last one is exact, for the next panel may be there already. */
 static void pack_a_cols(float *block, const gemm *g, int m0, int m, int k0, int k)
 {
     vf s = v_set(g->a_scale);
@@ -91,9 +101,46 @@ static void pack_a_cols(float *block, const gemm *g, int m0, int m, int k0, int 
         float *panel = block + (size_t)i * (size_t)k;
         const float *src = g->a + (size_t)k0 * g->lda + m0 + i;
         int left = g->M - m0 - i;
-        for (int kk = 0; kk < k; kk++)
-            for (int v = 0; v < MR; v += VL) v_store(panel + kk * MR + v, v_loadn(src + (size_t)kk * g->lda + v, left - v) * s);
+        for (int kk = 0; kk < k - 1; kk++) v_store(panel + kk * MR, v_loadn(src + (size_t)kk * g->lda, left) * s);
+        v_storen(panel + (k - 1) * MR, v_loadn(src + (size_t)(k - 1) * g->lda, left) * s, MR);
     }
+}
+
+static void pack_a(float *block, const gemm *g, int m0, int m, int k0, int k)
+{
+    if (g->a_cols) pack_a_cols(block, g, m0, m, k0, k);
+    else pack_a_rows(block, g, m0, m, k0, k);
+}
+
+/* One block of rows of one slab into a_copy. */
+static void gemm_copy_task(void *arg, int task, int worker)
+{
+    const gemm_job *j = arg;
+    (void)worker;
+    int slab = task / j->m_blocks, m0 = task % j->m_blocks * GEMM_MC, k0 = slab * j->k_each, k = imin(j->k_each, j->g.K - k0);
+    pack_a(j->a_copy + (size_t)slab * gemm_block(&j->g, j->g.M, j->k_each) + gemm_row(&j->g, m0, k), &j->g, m0, imin(GEMM_MC, j->g.M - m0), k0, k);
+}
+
+/* A share of the lines of a region into the cache. */
+INLINE void prefetch_share(const float *p, size_t nfloats, int share, int shares)
+{
+    size_t lines = nfloats / 16, from = lines * (size_t)share / (size_t)shares, to = lines * (size_t)(share + 1) / (size_t)shares;
+    for (size_t i = from; i < to; i++) __builtin_prefetch(p + 16 * i);
+}
+
+/* m rows of A (a copied block) times the panels of B -> rows m0.., columns n_begin..n_end of C */
+static void gemm_block_times_panels(const gemm *g, const float *a, const float *bp, int m0, int m, int k, int n_begin, int n_end, bool add, bool ahead)
+{
+    int panels = ceil_div(n_end - n_begin, NR);
+    for (int i = 0; i < m; i += MR)
+        for (int p = 0; p < panels; p++) {
+            int n = n_begin + p * NR;
+            if (ahead) prefetch_share(a + gemm_row(g, i + MR, k), gemm_row(g, MR, k), p, panels);
+            tile t = {.a = a + gemm_row(g, i, k), .lda = g->a_cols ? MR : (ptrdiff_t)gemm_lda(k), .b = bp + (size_t)(p * NR) * (size_t)k, .ldb = NR,
+                      .segments = 1, .k = k, .c = g->c + (size_t)(m0 + i) * g->ldc + n, .ldc = (ptrdiff_t)g->ldc,
+                      .bias = g->bias && !add ? g->bias + n : NULL, .add = add};
+            micro(t, imin(MR, m - i), imin(NR, n_end - n), g->a_cols);
+        }
 }
 
 static void gemm_task(void *arg, int task, int worker)
@@ -102,24 +149,16 @@ static void gemm_task(void *arg, int task, int worker)
     const gemm *g = &j->g;
     int m_begin = task % j->m_chunks * j->m_each, m_end = imin(g->M, m_begin + j->m_each);
     int n_begin = task / j->m_chunks * j->n_each, n_end = imin(g->N, n_begin + j->n_each);
-    float *bp = j->work + (size_t)worker * j->work_each, *ap = bp + (size_t)j->n_each * (size_t)j->k_each;
-    for (int k0 = 0; k0 < g->K; k0 += j->k_each) {
-        int k = imin(j->k_each, g->K - k0);
-        size_t lda = (size_t)round_up(k, VL) + 16; /* off the powers of two: the rows of a tile share no cache set */
-        bool first = k0 == 0 && !g->add;
+    float *bp = j->work + (size_t)worker * j->work_each, *block = bp + (size_t)j->n_each * (size_t)j->k_each;
+    for (int slab = 0; slab < j->k_slabs; slab++) {
+        int k0 = slab * j->k_each, k = imin(j->k_each, g->K - k0);
+        bool add = slab > 0 || g->add;
+        const float *copy = j->a_copy ? j->a_copy + (size_t)slab * gemm_block(g, g->M, j->k_each) : NULL;
         for (int n = n_begin; n < n_end; n += NR) pack_b(bp + (size_t)(n - n_begin) * (size_t)k, g, n, imin(NR, n_end - n), k0, k);
         for (int m0 = m_begin; m0 < m_end; m0 += GEMM_MC) {
             int m = imin(GEMM_MC, m_end - m0);
-            if (g->a_cols) pack_a_cols(ap, g, m0, m, k0, k);
-            else pack_a_rows(ap, lda, g, m0, m, k0, k);
-            for (int i = 0; i < m; i += MR)
-                for (int n = n_begin; n < n_end; n += NR) {
-                    tile t = {.a = g->a_cols ? ap + (size_t)i * (size_t)k : ap + (size_t)i * lda, .lda = g->a_cols ? MR : (ptrdiff_t)lda,
-                              .b = bp + (size_t)(n - n_begin) * (size_t)k, .ldb = NR, .segments = 1, .k = k,
-                              .c = g->c + (size_t)(m0 + i) * g->ldc + n, .ldc = (ptrdiff_t)g->ldc,
-                              .bias = g->bias ? g->bias + n : NULL, .add = !first};
-                    micro(t, imin(MR, m - i), imin(NR, n_end - n), g->a_cols);
-                }
+            if (!copy) pack_a(block, g, m0, m, k0, k);
+            gemm_block_times_panels(g, copy ? copy + gemm_row(g, m0, k) : block, bp, m0, m, k, n_begin, n_end, add, copy);
         }
     }
 }
@@ -130,17 +169,25 @@ static void gemm_run(device *dev, gemm g)
     if (g.a_scale == 0) g.a_scale = 1;
     gemm_job j = {.g = g};
     int threads = cpu_threads(dev), n_chunks = ceil_div(g.N, GEMM_NC), wanted = threads == 1 ? 1 : 3 * threads;
-    j.k_each = round_up(ceil_div(g.K, ceil_div(g.K, GEMM_KC)), 8);
+    j.k_slabs = ceil_div(g.K, GEMM_KC);
+    j.k_each = round_up(ceil_div(g.K, j.k_slabs), 8);
+    j.k_slabs = ceil_div(g.K, j.k_each);
     j.m_chunks = imax(1, imin(ceil_div(wanted, n_chunks), g.M / (8 * MR)));
     j.m_each = round_up(ceil_div(g.M, j.m_chunks), MR);
     j.m_chunks = ceil_div(g.M, j.m_each);
     if (j.m_chunks * n_chunks < wanted) n_chunks = imin(ceil_div(wanted, j.m_chunks), ceil_div(g.N, NR));
     j.n_each = round_up(ceil_div(g.N, n_chunks), NR);
     n_chunks = ceil_div(g.N, j.n_each);
-    j.work_each = (size_t)j.k_each * (size_t)j.n_each + (size_t)(GEMM_MC + MR) * (size_t)(j.k_each + VL + 16) + 64;
+    j.m_blocks = ceil_div(g.M, GEMM_MC);
+    j.work_each = (size_t)j.k_each * (size_t)j.n_each + gemm_block(&g, GEMM_MC, j.k_each);
     j.work_each = (j.work_each + 15) / 16 * 16;
-    j.work = cpu_scratch(dev, CPU_WORK, j.work_each * (size_t)threads);
+    size_t copy = n_chunks >= GEMM_OFTEN ? (size_t)j.k_slabs * gemm_block(&g, g.M, j.k_each) : 0;
+    j.work = cpu_scratch(dev, CPU_WORK, j.work_each * (size_t)threads + copy);
     if (!j.work) return;
+    if (copy) {
+        j.a_copy = j.work + j.work_each * (size_t)threads;
+        pool_run(dev->threads, j.k_slabs * j.m_blocks, gemm_copy_task, &j);
+    }
     pool_run(dev->threads, j.m_chunks * n_chunks, gemm_task, &j);
 }
 #endif

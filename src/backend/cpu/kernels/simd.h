@@ -238,6 +238,7 @@ INLINE void v_transpose(vf r[VL])
 #endif
 
 #define NR (2 * VL)
+_Static_assert(MR <= VL, "a row of a packed panel is one vector store");
 
 INLINE vf v_zero(void) { return v_set(0.0f); }
 
