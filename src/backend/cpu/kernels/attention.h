@@ -47,11 +47,21 @@ static float relbias_at(const weight *w, int bucket, int head)
     return p->type == DT_F32 ? load_as(DT_F32, p->data, at) : p->type == DT_BF16 ? load_as(DT_BF16, p->data, at) : load_as(DT_F16, p->data, at);
 }
 
+enum { ATT_AHEAD = 12 };
+
+/* One head's part of a row is a line or two far from the next row's: fetch some rows ahead. */
+INLINE void att_ahead(const att_job *j, tensor x, const int *rows, int i, int n, int head)
+{
+    const float *p = row(x, rows[imin(i + ATT_AHEAD, n - 1)]) + head * j->dim;
+    for (int c = 0; c < j->dim; c += 16) __builtin_prefetch(p + c);
+}
+
 /* n rows of one head, times s -> dst [n][wide], zero beyond dim */
 static void att_copy(const att_job *j, float *dst, tensor x, const int *rows, int n, int head, float s)
 {
     vf vs = v_set(s);
     for (int i = 0; i < n; i++, dst += j->wide) {
+        att_ahead(j, x, rows, i, n, head);
         const float *src = row(x, rows[i]) + head * j->dim;
         for (int c = 0; c < j->wide; c += VL) v_store(dst + c, v_loadn(src + c, imax(j->dim - c, 0)) * vs);
     }
@@ -64,6 +74,7 @@ static void att_pack(const att_job *j, float *dst, tensor x, const int *rows, in
         float *panel = dst + (i / NR) * NR * j->dim + i % NR;
         for (int c = 0; c < j->dim; c += VL) {
             vf r[VL];
+            for (int e = 0; e < VL && c == 0; e++) att_ahead(j, x, rows, i + e, n, head);
             for (int e = 0; e < VL; e++) r[e] = i + e < n ? v_loadn(row(x, rows[i + e]) + head * j->dim + c, j->dim - c) : v_zero();
             v_transpose(r);
             for (int e = 0; e < VL && c + e < j->dim; e++) v_store(panel + (c + e) * NR, r[e]);
@@ -110,13 +121,13 @@ static void att_softmax(float *s, int n, int seen, const float *bias, float *max
             }
             top = v_max(top, v_keep(x, seen - c, -INFINITY));
         }
-        float m = fmaxf(*max, v_hmax(top));
-        if (m > *max) {
+        float highest = v_hmax(top), m = highest > *max ? highest : *max;
+        if (m > *max && *sum > 0) {
             vf shrink = v_exp(v_set(*max - m));
             *sum *= v_sum(shrink) / VL;
             for (int c = 0; c < wide; c += VL) v_store(out + c, v_load(out + c) * shrink);
-            *max = m;
         }
+        *max = m;
         vf total = v_zero(), vm = v_set(m);
         for (int c = 0; c < seen; c += VL) {
             vf e = v_keep(v_exp(v_load(s + c) - vm), seen - c, 0.0f);
@@ -233,6 +244,7 @@ static void att_add_rows(const att_job *j, tensor x, const int *rows, int n, int
 {
     vf vs = v_set(s);
     for (int i = 0; x.p && i < n; i++) {
+        att_ahead(j, x, rows, i, n, head);
         float *dst = row(x, rows[i]) + head * j->dim;
         for (int c = 0; c < j->dim; c += VL) v_storen(dst + c, v_fma(v_load(src + i * j->wide + c), vs, v_loadn(dst + c, j->dim - c)), j->dim - c);
     }
@@ -252,6 +264,7 @@ static void att_backward_task(void *arg, int task, int worker)
     memset(dq, 0, sizeof(float) * (size_t)n * (size_t)wide);
     if (j->bias) memset(dbias, 0, sizeof(float) * (size_t)(2 * j->longest));
     for (int i = 0; i < n; i++) {
+        att_ahead(j, j->y, rows, i, n, head);
         const float *y = row(j->y, rows[i]) + head * j->dim;
         vf s = v_zero();
         for (int c = 0; c < j->dim; c += VL) s = v_fma(v_load(dy + i * wide + c), v_loadn(y + c, j->dim - c), s);
