@@ -11,8 +11,10 @@
 
 enum { CONV_TAPS = 9, CONV_CHANNELS = 128, CONV_COLS = 64, CONV_PIXELS = 256 };
 
-/* What is multiplied: for output pixel (oy, ox) tap t sees source pixel (oy step + dy[t], ox step + dx[t]). */
-typedef struct taps { int n, dy[CONV_TAPS], dx[CONV_TAPS], at[CONV_TAPS]; /* place in the file's kh x kw */ } taps;
+/* What is multiplied: for output pixel (oy, ox) tap t sees source pixel (oy step + dy[t], ox step + dx[t]).  Taps come row by
+ * row, from left to right, `run` in a row: in a copied block the channels under a row of taps are contiguous, one long
+ * segment of k. */
+typedef struct taps { int n, run, dy[CONV_TAPS], dx[CONV_TAPS], at[CONV_TAPS]; /* place in the file's kh x kw */ } taps;
 
 typedef struct conv_job {
     tensor src;              /* [gs pixels, channels] */
@@ -32,8 +34,9 @@ typedef struct conv_job {
     int pad_y, pad_x, patch_h, patch_w; /* border before, size of the copied block */
     float *packed, *work;
     size_t work_each;
-    float *grad;             /* weights' gradient: [outs][taps][channels], by conv_weight_task */
-    int m_each, m_chunks;
+    /* weights' gradient, by conv_weight_task: sums [groups][channels / each][outs][taps][each] */
+    float *sums;
+    int groups, m_each, m_chunks;
 } conv_job;
 
 static void conv_extent(conv_job *j)
@@ -48,6 +51,14 @@ static void conv_extent(conv_job *j)
     j->block_h = imax(1, imin(j->oh, CONV_PIXELS / j->block_w));
     j->patch_h = (j->block_h - 1) * j->step + y1 - y0 + 1;
     j->patch_w = (j->block_w - 1) * j->step + x1 - x0 + 1;
+}
+
+/* How many channels are copied at a time, and what a worker's block then takes. */
+static void conv_cut_channels(conv_job *j)
+{
+    int chunks = ceil_div(j->channels, CONV_CHANNELS);
+    j->each = round_up(ceil_div(j->channels, chunks), chunks == 1 ? 1 : 16);
+    j->work_each = (size_t)round_up(j->patch_h * j->patch_w * j->each + NR, 16);
 }
 
 /* channels c0.. (n of them) of the source under output block (picture, oy, ox) -> patch [patch_h][patch_w][n] */
@@ -67,6 +78,14 @@ static void conv_copy_patch(const conv_job *j, float *patch, int picture, int oy
             }
         }
     }
+}
+
+/* Where each row of taps begins in a block copied with n channels; returns how many there are. */
+INLINE int conv_runs(const conv_job *j, int n, ptrdiff_t *at)
+{
+    int runs = 0;
+    for (int t = 0; t < j->t.n; t += j->t.run) at[runs++] = (ptrdiff_t)((j->pad_y + j->t.dy[t]) * j->patch_w + j->pad_x + j->t.dx[t]) * n;
+    return runs;
 }
 
 /* Weights -> panels [outs/NR][channels/each][taps][each][NR]; one task a panel. */
@@ -109,16 +128,16 @@ static void conv_task(void *arg, int task, int worker)
     for (int c0 = 0; c0 < j->channels; c0 += j->each) {
         int n = imin(j->each, j->channels - c0);
         conv_copy_patch(j, patch, picture, oy, ox, c0, n);
-        ptrdiff_t tap_at[CONV_TAPS];
-        for (int t = 0; t < j->t.n; t++) tap_at[t] = (ptrdiff_t)((j->pad_y + j->t.dy[t]) * j->patch_w + j->pad_x + j->t.dx[t]) * n;
+        ptrdiff_t run_at[CONV_TAPS];
+        int runs = conv_runs(j, n, run_at);
         for (int n0 = 0; n0 < outs; n0 += NR)
             for (int r = 0; r < h; r++) {
                 int first = (picture * j->go.h + (oy + r) * j->spread + j->phase_y) * j->go.w + ox * j->spread + j->phase_x;
-                tile t = {.a = patch + (ptrdiff_t)(r * j->step * j->patch_w) * n, .lda = (ptrdiff_t)j->step * n, .a_at = tap_at,
+                tile t = {.a = patch + (ptrdiff_t)(r * j->step * j->patch_w) * n, .lda = (ptrdiff_t)j->step * n, .a_at = run_at,
                           .b = j->packed + (size_t)n0 * (size_t)(j->channels * j->t.n) + (size_t)(c0 * j->t.n * NR),
-                          .ldb = NR, .b_step = (ptrdiff_t)n * NR, .segments = j->t.n, .k = n,
+                          .ldb = NR, .b_step = (ptrdiff_t)(j->t.run * n) * NR, .segments = runs, .k = j->t.run * n,
                           .c = row(j->out, first) + n0, .ldc = (ptrdiff_t)j->out.ld * j->spread,
-                          .bias = j->bias ? j->bias + n0 : NULL, .add = j->add || c0 > 0};
+                          .bias = j->bias && c0 == 0 ? j->bias + n0 : NULL, .add = j->add || c0 > 0};
                 micro_strip(t, w, imin(NR, outs - n0), false);
             }
     }
@@ -127,9 +146,8 @@ static void conv_task(void *arg, int task, int worker)
 static void conv_run(device *dev, conv_job j)
 {
     conv_extent(&j);
-    int chunks = ceil_div(j.channels, CONV_CHANNELS), panels = ceil_div(j.out.cols, NR);
-    j.each = round_up(ceil_div(j.channels, chunks), chunks == 1 ? 1 : 16);
-    j.work_each = (size_t)round_up(j.patch_h * j.patch_w * j.each + NR, 16);
+    conv_cut_channels(&j);
+    int panels = ceil_div(j.out.cols, NR);
     size_t packed = (size_t)panels * (size_t)(j.channels * j.t.n * NR);
     j.packed = cpu_scratch(dev, CPU_WORK, packed + j.work_each * (size_t)cpu_threads(dev));
     if (!j.packed) return;
@@ -141,7 +159,7 @@ static void conv_run(device *dev, conv_job j)
 /* The filter's taps as the forward pass sees them: padding kh/2 all around, or none at left and top with stride 2. */
 static taps conv_taps(const weight *w, int stride)
 {
-    taps t = {.n = w->kh * w->kw};
+    taps t = {.n = w->kh * w->kw, .run = w->kw};
     for (int i = 0; i < t.n; i++) {
         t.dy[i] = i / w->kw - (stride == 2 ? 0 : w->kh / 2);
         t.dx[i] = i % w->kw - (stride == 2 ? 0 : w->kw / 2);
@@ -151,14 +169,15 @@ static taps conv_taps(const weight *w, int stride)
 }
 
 /* Taps that lead back from output gradients to input pixels of parity (py, px): oy stride + dy = y, so for y = stride oy' + py
- * the tap sees oy' + (py - dy)/stride. */
+ * the tap sees oy' + (py - dy)/stride.  Backwards, so that they come from left to right again. */
 static taps conv_taps_back(taps f, int stride, int py, int px)
 {
     taps t = {0};
-    for (int i = 0; i < f.n; i++) {
+    for (int i = f.n - 1; i >= 0; i--) {
         int y = py - f.dy[i], x = px - f.dx[i];
         if (y % stride || x % stride) continue;
         t.dy[t.n] = y / stride, t.dx[t.n] = x / stride, t.at[t.n++] = f.at[i];
+        if (t.dy[t.n - 1] == t.dy[0]) t.run = t.n;
     }
     return t;
 }
@@ -179,49 +198,66 @@ static void k_conv2d(device *dev, tensor y, tensor x, grid g, const weight *w, i
                                  .w_out = (size_t)w->in * area, .w_channel = area, .channels = w->in});
 }
 
-/* grad[outs][taps][channels] += dy^T patch over all pixels; a task owns a panel of channels and some outs. */
+/* sums += dy^T patch over the blocks of one group, for some channels and some outs. */
 static void conv_weight_task(void *arg, int task, int worker)
 {
     const conv_job *j = arg;
     float *patch = j->work + (size_t)worker * j->work_each;
-    int c0 = task / j->m_chunks * NR, n = imin(NR, j->channels - c0);
-    int m0 = task % j->m_chunks * j->m_each, m = imin(j->m_each, j->out.cols - m0);
-    ptrdiff_t row_at[CONV_PIXELS];
-    for (int b = 0; b < conv_blocks(j); b++) {
+    int m0 = task % j->m_chunks * j->m_each, m = imin(j->m_each, j->out.cols - m0), group = task / j->m_chunks % j->groups;
+    int c0 = task / j->m_chunks / j->groups * j->each, n = imin(j->each, j->channels - c0), taps_n = j->t.n;
+    float *sums = j->sums + (size_t)group * (size_t)(j->out.cols * taps_n * j->channels) + (size_t)(c0 * j->out.cols * taps_n);
+    ptrdiff_t row_at[CONV_PIXELS], run_at[CONV_TAPS];
+    int runs = conv_runs(j, n, run_at), blocks = conv_blocks(j), columns = j->t.run * n;
+    int begin = (int)((int64_t)blocks * group / j->groups), end = (int)((int64_t)blocks * (group + 1) / j->groups);
+    for (int b = begin; b < end; b++) {
         int picture, oy, ox;
         conv_block_of(j, b, &picture, &oy, &ox);
         int h = imin(j->block_h, j->oh - oy), w = imin(j->block_w, j->ow - ox);
         conv_copy_patch(j, patch, picture, oy, ox, c0, n);
         for (int r = 0; r < h; r++) row_at[r] = (ptrdiff_t)r * j->ow * j->out.ld;
-        for (int t = 0; t < j->t.n; t++) {
-            tile u = {.a = row(j->out, (picture * j->oh + oy) * j->ow + ox) + m0, .lda = j->out.ld, .a_at = row_at,
-                      .b = patch + ((j->pad_y + j->t.dy[t]) * j->patch_w + j->pad_x + j->t.dx[t]) * n, .ldb = (ptrdiff_t)j->step * n,
-                      .b_step = (ptrdiff_t)j->step * j->patch_w * n, .segments = h, .k = w,
-                      .c = j->grad + (size_t)(m0 * j->t.n + t) * (size_t)j->channels + c0, .ldc = (ptrdiff_t)j->t.n * j->channels,
-                      .add = b > 0};
-            micro_strip(u, m, n, true);
-        }
+        for (int run = 0; run < runs; run++)
+            for (int c = 0; c < columns; c += NR) {
+                tile u = {.a = row(j->out, (picture * j->oh + oy) * j->ow + ox) + m0, .lda = j->out.ld, .a_at = row_at,
+                          .b = patch + run_at[run] + c, .ldb = (ptrdiff_t)j->step * n, .b_step = (ptrdiff_t)j->step * j->patch_w * n,
+                          .segments = h, .k = w, .c = sums + (size_t)(m0 * taps_n + run * j->t.run) * (size_t)n + c,
+                          .ldc = (ptrdiff_t)taps_n * n, .add = b > begin};
+                micro_strip(u, m, imin(NR, columns - c), true);
+            }
     }
+}
+
+/* sums -> the gradient in the file's order, [outs][channels][taps]; extra: the job. */
+static void conv_weight_add(const rows_job *r, int out0, int out1)
+{
+    const conv_job *j = r->extra;
+    int outs = j->out.cols, taps_n = j->t.n;
+    for (int o = out0; o < out1; o++)
+        for (int c = 0; c < j->channels; c++) {
+            int c0 = c / j->each * j->each, n = imin(j->each, j->channels - c0);
+            float *grad = r->t[0].p + ((size_t)o * (size_t)j->channels + (size_t)c) * (size_t)taps_n;
+            for (int g = 0; g < j->groups; g++) {
+                const float *sum = j->sums + (size_t)(g * outs * taps_n) * (size_t)j->channels + (size_t)(c0 * outs + o * n) * (size_t)taps_n + (c - c0);
+                for (int t = 0; t < taps_n; t++) grad[j->t.at[t]] += sum[t * n];
+            }
+        }
 }
 
 static void conv_weight_gradient(device *dev, conv_job j, float *grad)
 {
     conv_extent(&j);
-    int panels = ceil_div(j.channels, NR), outs = j.out.cols, wanted = 3 * cpu_threads(dev);
-    j.m_chunks = imax(1, imin(ceil_div(wanted, panels), outs / MR));
+    conv_cut_channels(&j);
+    int outs = j.out.cols, chunks = ceil_div(j.channels, j.each), wanted = cpu_threads(dev) == 1 ? 1 : 3 * cpu_threads(dev);
+    j.m_chunks = imax(1, imin(ceil_div(wanted, chunks), outs / (4 * MR)));
     j.m_each = round_up(ceil_div(outs, j.m_chunks), MR);
     j.m_chunks = ceil_div(outs, j.m_each);
-    j.work_each = (size_t)round_up(j.patch_h * j.patch_w * imin(NR, j.channels) + NR, 16);
-    size_t total = ((size_t)outs * (size_t)(j.t.n * j.channels) + NR + 15) / 16 * 16;
-    j.grad = cpu_scratch(dev, CPU_WORK, total + j.work_each * (size_t)cpu_threads(dev));
-    if (!j.grad) return;
-    j.work = j.grad + total;
-    pool_run(dev->threads, panels * j.m_chunks, conv_weight_task, &j);
-    for (int o = 0; o < outs; o++)
-        for (int c = 0; c < j.channels; c++)
-            for (int t = 0; t < j.t.n; t++)
-                grad[((size_t)o * (size_t)j.channels + (size_t)c) * (size_t)j.t.n + (size_t)t] +=
-                    j.grad[((size_t)o * (size_t)j.t.n + (size_t)t) * (size_t)j.channels + (size_t)c];
+    j.groups = imax(1, imin(ceil_div(wanted, chunks * j.m_chunks), conv_blocks(&j)));
+    size_t total = (size_t)j.groups * (size_t)outs * (size_t)(j.t.n * j.channels);
+    total = (total + 15) / 16 * 16;
+    j.sums = cpu_scratch(dev, CPU_WORK, total + j.work_each * (size_t)cpu_threads(dev));
+    if (!j.sums) return;
+    j.work = j.sums + total;
+    pool_run(dev->threads, chunks * j.groups * j.m_chunks, conv_weight_task, &j);
+    rows_run(dev, (rows_job){.fn = conv_weight_add, .t = {{.p = grad}}, .extra = &j}, outs, j.channels * j.t.n);
 }
 
 static void k_conv2d_backward(device *dev, tensor dx, tensor dy, tensor x, grid g, const weight *w, int stride)

@@ -103,7 +103,7 @@ INLINE void micro(tile t, int m, int n, bool cols)
         for (int j = 0; j < n; j += VL) {
             vf v = v_load(edge + i * NR + j);
             if (add) v += v_loadn(c + i * ldc + j, n - j);
-            else if (bias) v += v_loadn(bias + j, n - j);
+            if (bias) v += v_loadn(bias + j, n - j);
             v_storen(c + i * ldc + j, v, n - j);
         }
 }
