@@ -198,9 +198,7 @@ static void run_case(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_prestate(run_case, "plain"), cmocka_unit_test_prestate(run_case, "v1_two"), cmocka_unit_test_prestate(run_case, "cfg"),
-        cmocka_unit_test_prestate(run_case, "v11_noturbo_bf16"),
-    };
+#define CASE(name) { name, run_case, NULL, NULL, name }
+    const struct CMUnitTest tests[] = { CASE("plain"), CASE("v1_two"), CASE("cfg"), CASE("v11_noturbo_bf16") };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

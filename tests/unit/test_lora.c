@@ -315,9 +315,32 @@ static void test_refusals(void **state)
     assert_int_equal(mem_live(), 0);
 }
 
+static void test_failed_allocations(void **state)
+{
+    (void)state;
+    dit *m = dit_new(&tiny);
+    assert_non_null(m);
+    size_t live = mem_live();
+    lora_file f;
+    dreamo_status s = DREAMO_MEMORY;
+    long nth = 1;
+    for (; s != DREAMO_OK; nth++) {
+        dreamo_error err = { 0 };
+        mem_fail_at(nth);
+        s = lora_open(LORA "dreamo.safetensors", 1, m, TEXT_WIDTH, &f, &err);
+        mem_fail_at(0);
+        if (s != DREAMO_OK && s != DREAMO_MEMORY) fail_msg("allocation %ld: %s", nth, err.message);
+        if (s != DREAMO_OK) assert_int_equal(mem_live(), live);
+    }
+    assert_true(nth > 10);
+    lora_close(&f);
+    assert_int_equal(mem_live(), live);
+    dit_free(m);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_scales), cmocka_unit_test(test_refusals),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_scales), cmocka_unit_test(test_refusals), cmocka_unit_test(test_failed_allocations),
                                         cmocka_unit_test(test_same_lora_other_names), cmocka_unit_test(test_kohya), cmocka_unit_test(test_v11_stack) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
