@@ -1,8 +1,25 @@
 /* arena.c - one mapping, one pointer that moves. */
 #include "base/arena.h"
 #include <stdint.h>
-#include <sys/mman.h>
 #include "base/mem.h"
+
+/* With AddressSanitizer, memory that was given back may not be touched until it is handed out again. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+static void forbid(const arena *a, size_t from, size_t to, bool forbidden)
+{
+    if (!a->base || to <= from) return;
+    if (forbidden) __asan_poison_memory_region(a->base + from, to - from);
+    else __asan_unpoison_memory_region(a->base + from, to - from);
+}
+#else
+static void forbid(const arena *a, size_t from, size_t to, bool forbidden) { (void)a, (void)from, (void)to, (void)forbidden; }
+#endif
 
 /* A measuring arena starts here: never NULL, never followed. */
 #define FAKE_BASE ((uintptr_t)ARENA_ALIGN)
@@ -11,24 +28,17 @@ bool arena_init(arena *a, size_t nbytes)
 {
     *a = (arena){ 0 };
     if (nbytes == 0) nbytes = ARENA_ALIGN;
-    if (nbytes > SIZE_MAX / 2) return false;
-    /* mem_alloc's switch also stands for this memory, so that a test can refuse it. */
-    void *permit = mem_alloc(1);
-    if (!permit) return false;
-    mem_free(permit);
-    void *p = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) return false;
-    madvise(p, nbytes, MADV_HUGEPAGE); /* fewer TLB misses; refusal does not matter */
-    a->base = p;
-    a->cap = nbytes;
-    return true;
+    a->base = mem_map(nbytes);
+    a->cap = a->base ? nbytes : 0;
+    return a->base != NULL;
 }
 
 void arena_measure(arena *a) { *a = (arena){ .cap = SIZE_MAX / 2 }; }
 
 void arena_free(arena *a)
 {
-    if (a->base) munmap(a->base, a->cap);
+    if (a->base) forbid(a, 0, a->peak, false);
+    mem_unmap(a->base, a->cap);
     *a = (arena){ 0 };
 }
 
@@ -45,8 +55,14 @@ void *arena_get(arena *a, size_t nbytes)
     size_t at = a->top;
     a->top += need;
     if (a->top > a->peak) a->peak = a->top;
+    forbid(a, at, a->top, false);
     return a->base ? a->base + at : (void *)(FAKE_BASE + at);
 }
 
 size_t arena_mark(const arena *a) { return a->top; }
-void   arena_release(arena *a, size_t mark) { a->top = mark; }
+
+void arena_release(arena *a, size_t mark)
+{
+    forbid(a, mark, a->top, true);
+    a->top = mark;
+}

@@ -22,12 +22,12 @@ int dtype_from_name(const char *s)
     return -1;
 }
 
-/* 1 sign, 4 exponent (bias 7), 3 fraction bits; no infinity, 0x7F is NaN. */
+/* 1 sign, 4 exponent (bias 7), 3 fraction bits; no infinity, 0x7F is NaN.  As binary16 with one exponent bit less it is 2^-8 of its
+ * value, except that the highest exponent is an ordinary one. */
 static float f8_e4m3_to_f32(uint8_t b)
 {
-    int exponent = (b >> 3) & 15, fraction = b & 7;
-    float v = (b & 0x7F) == 0x7F ? NAN : exponent ? ldexpf(1 + (float)fraction / 8, exponent - 7) : ldexpf((float)fraction, -9);
-    return b & 0x80 ? -v : v;
+    float v = f16_to_f32((uint16_t)((b & 0x80) << 8 | (b & 0x7F) << 7)) * 256;
+    return (b & 0x7F) == 0x7F ? NAN : v;
 }
 
 void dtype_to_f32(dtype t, const void *src, size_t n, float *dst)

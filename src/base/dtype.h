@@ -10,6 +10,6 @@ typedef enum dtype {
 const char *dtype_name(dtype t);                    /* safetensors' spelling: "F32", "BF16" */
 int         dtype_from_name(const char *s);         /* -1: unknown */
 size_t      dtype_nbytes(dtype t);                  /* bytes an element */
-/* n values of a float type to fp32. */
+/* n values of any type to fp32, rounded to nearest where fp32 has fewer bits.  src need not be aligned. */
 void        dtype_to_f32(dtype t, const void *src, size_t n, float *dst);
 #endif

@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+static _Thread_local dreamo_status latest; /* what hint returns when the caller wants no text */
+
 dreamo_status fail(dreamo_error *err, dreamo_status status, const char *format, ...)
 {
+    latest = status;
     if (!err || err->status != DREAMO_OK) return status;
     va_list ap;
     va_start(ap, format);
@@ -19,7 +22,7 @@ dreamo_status fail(dreamo_error *err, dreamo_status status, const char *format, 
 
 dreamo_status hint(dreamo_error *err, const char *format, ...)
 {
-    if (!err) return DREAMO_BUG;
+    if (!err) return latest;
     va_list ap;
     va_start(ap, format);
     vsnprintf(err->hint, sizeof err->hint, format, ap);
@@ -30,11 +33,12 @@ dreamo_status hint(dreamo_error *err, const char *format, ...)
 dreamo_status fail_errno(dreamo_error *err, const char *path, const char *doing)
 {
     int number = errno;
-    dreamo_status status = number == ENOENT || number == ENOTDIR || number == ELOOP ? DREAMO_NOT_FOUND : number == ENOMEM ? DREAMO_MEMORY : DREAMO_IO;
+    bool absent = number == ENOENT || number == ENOTDIR || number == ELOOP || number == ENAMETOOLONG;
+    dreamo_status status = absent ? DREAMO_NOT_FOUND : number == ENOMEM ? DREAMO_MEMORY : DREAMO_IO;
     return fail(err, status, "%s: %s: %s", path, doing, strerror(number));
 }
 
-/* Status, process exit code, machine-readable code, HTTP status: nothing else in the project maps these. */
+/* Status, process exit code, machine-readable code, HTTP status (interface B6): nothing else in the project maps these. */
 static const struct outcome { int exit; const char *code; int http; } outcomes[] = {
     [DREAMO_OK]        = { 0, "ok", 200 },
     [DREAMO_DIFFERS]   = { 1, "differs", 200 },
@@ -46,10 +50,10 @@ static const struct outcome { int exit; const char *code; int http; } outcomes[]
     [DREAMO_IO]        = { 7, "io", 500 },
     [DREAMO_DEVICE]    = { 8, "device", 503 },
     [DREAMO_NUMERIC]   = { 9, "not_finite", 500 },
-    [DREAMO_CONTENT]   = { 10, "unusable", 422 },
+    [DREAMO_CONTENT]   = { 10, "no_subject", 422 },
     [DREAMO_MISMATCH]  = { 11, "mismatch", 409 },
     [DREAMO_BUSY]      = { 12, "busy", 429 },
-    [DREAMO_AUTH]      = { 13, "unauthorized", 403 },
+    [DREAMO_AUTH]      = { 13, "unauthorized", 401 },
     [DREAMO_NET]       = { 14, "network", 502 },
     [DREAMO_VERSION]   = { 15, "version", 409 },
     [DREAMO_BUG]       = { 70, "internal", 500 },

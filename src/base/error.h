@@ -11,7 +11,7 @@
 dreamo_status fail(dreamo_error *err, dreamo_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Add what the user can do about it; returns err->status.  `return hint(err, "Try ...")`. */
+/* Right after fail: add what the user can do about it; returns fail's status, so that a check ends `return hint(err, "Try ...")`. */
 dreamo_status hint(dreamo_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* "Not a directory" and the like: fail with DREAMO_NOT_FOUND, DREAMO_MEMORY or DREAMO_IO by errno. */

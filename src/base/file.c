@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,20 +23,27 @@ double seconds_now(void)
 
 /* ---- reading ---- */
 
-/* Open for reading, without hanging on a FIFO; only regular files pass. */
+static dreamo_status must_be_regular(const struct stat *st, const char *path, dreamo_error *err)
+{
+    if (S_ISREG(st->st_mode)) return DREAMO_OK;
+    const char *kind = S_ISDIR(st->st_mode) ? "a folder" : S_ISFIFO(st->st_mode) ? "a pipe" : S_ISSOCK(st->st_mode) ? "a socket" : "a device";
+    return fail(err, DREAMO_FORMAT, "%s: is %s, not a file", path, kind);
+}
+
+/* Open for reading.  Only regular files pass: it looks before it opens, because opening a device may do something, and again
+ * afterwards, because the name may have changed hands; O_NONBLOCK keeps it from hanging on a FIFO even then. */
 static dreamo_status open_regular(const char *path, int *fd, size_t *nbytes, dreamo_error *err)
 {
     struct stat st;
+    dreamo_status s = stat(path, &st) == 0 ? must_be_regular(&st, path, err) : fail_errno(err, path, "cannot be opened");
+    if (s) return s;
     int f = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (f < 0 && errno == EACCES) return fail(err, DREAMO_NOT_FOUND, "%s: may not be read: %s", path, strerror(errno));
     if (f < 0) return fail_errno(err, path, "cannot be opened");
-    if (fstat(f, &st) != 0) {
-        dreamo_status s = fail_errno(err, path, "cannot be examined");
+    s = fstat(f, &st) == 0 ? must_be_regular(&st, path, err) : fail_errno(err, path, "cannot be examined");
+    if (s) {
         close(f);
         return s;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        close(f);
-        return fail(err, DREAMO_FORMAT, "%s: is %s, not a file", path, S_ISDIR(st.st_mode) ? "a folder" : S_ISFIFO(st.st_mode) ? "a pipe" : "a device");
     }
     *fd = f;
     *nbytes = (size_t)st.st_size;
@@ -62,7 +70,7 @@ dreamo_status file_map(const char *path, filemap *out, dreamo_error *err)
 void file_unmap(filemap *m)
 {
     if (m->data) munmap((void *)(uintptr_t)m->data, m->nbytes);
-    if ((m->data || m->nbytes == 0) && m->fd > 0) close(m->fd);
+    if (m->fd > 0) close(m->fd); /* 0: the map was zeroed, never opened */
     *m = (filemap){ .fd = -1 };
 }
 
@@ -110,22 +118,45 @@ static void forget(filewriter *w)
     *w = (filewriter){ .fd = -1 };
 }
 
+/* A name that no other writer of this process uses. */
+static int open_temporary(filewriter *w)
+{
+    static atomic_uint count;
+    unsigned n = atomic_fetch_add(&count, 1);
+    w->temp = n ? mem_printf("%s.tmp.%ld.%u", w->path, (long)getpid(), n) : mem_printf("%s.tmp.%ld", w->path, (long)getpid());
+    if (!w->temp) {
+        errno = ENOMEM;
+        return -1;
+    }
+    int fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 && errno == EEXIST && unlink(w->temp) == 0) /* left by a process of the same number that was killed */
+        fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return fd;
+}
+
+/* A device or a pipe is written to as it is: there is nothing to replace.  O_NONBLOCK: a pipe that nobody reads is an error, no wait. */
+static int open_in_place(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0) fcntl(fd, F_SETFL, 0);
+    return fd;
+}
+
 dreamo_status file_create(filewriter *w, const char *path, bool clobber, dreamo_error *err)
 {
-    *w = (filewriter){ .fd = -1, .clobber = clobber, .path = mem_strdup(path), .temp = mem_printf("%s.tmp.%ld", path, (long)getpid()) };
-    if (!w->path || !w->temp) {
-        forget(w);
-        return fail(err, DREAMO_MEMORY, "%s: no memory", path);
-    }
-    w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (w->fd < 0 && errno == EEXIST && unlink(w->temp) == 0) /* left by a process of the same number that was killed */
-        w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (w->fd < 0) {
-        dreamo_status s = fail_errno(err, path, "cannot be created");
-        forget(w);
-        return s;
-    }
-    return DREAMO_OK;
+    struct stat st;
+    bool there = stat(path, &st) == 0;
+    *w = (filewriter){ .fd = -1, .clobber = clobber };
+    if (there && S_ISDIR(st.st_mode)) return fail(err, DREAMO_IO, "%s: is a folder", path);
+    if (there && S_ISREG(st.st_mode) && !clobber) return fail(err, DREAMO_IO, "%s: exists already", path);
+    if (!(w->path = mem_strdup(path))) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
+    w->fd = there && !S_ISREG(st.st_mode) ? open_in_place(path) : open_temporary(w);
+    if (w->fd >= 0) return DREAMO_OK;
+    dreamo_status s = fail_errno(err, path, "cannot be created");
+    mem_free(w->temp);
+    w->temp = NULL;
+    file_abort(w);
+    return s;
 }
 
 dreamo_status file_write(filewriter *w, const void *data, size_t nbytes, dreamo_error *err)
@@ -163,6 +194,19 @@ static void sync_folder_of(const char *path)
     mem_free(folder);
 }
 
+/* The temporary gets the final name.  Without clobber by a link, which refuses an existing name, unlike a rename. */
+static dreamo_status put_in_place(filewriter *w, dreamo_error *err)
+{
+    if (w->clobber && rename(w->temp, w->path) != 0) return fail_errno(err, w->path, "cannot be replaced");
+    if (!w->clobber && link(w->temp, w->path) != 0)
+        return errno == EEXIST ? fail(err, DREAMO_IO, "%s: exists already", w->path) : fail_errno(err, w->path, "cannot be created");
+    if (!w->clobber) unlink(w->temp);
+    mem_free(w->temp);
+    w->temp = NULL;
+    sync_folder_of(w->path);
+    return DREAMO_OK;
+}
+
 dreamo_status file_commit(filewriter *w, dreamo_error *err)
 {
     dreamo_status s = w->status;
@@ -170,16 +214,9 @@ dreamo_status file_commit(filewriter *w, dreamo_error *err)
     int closed = close(w->fd);
     w->fd = -1;
     if (!s && closed != 0) s = fail_errno(err, w->path, "cannot be closed");
-    if (!s && w->clobber && rename(w->temp, w->path) != 0) s = fail_errno(err, w->path, "cannot be replaced");
-    if (!s && !w->clobber && link(w->temp, w->path) != 0) /* refuses an existing name, unlike rename */
-        s = errno == EEXIST ? fail(err, DREAMO_IO, "%s: exists already", w->path) : fail_errno(err, w->path, "cannot be created");
-    if (!s) sync_folder_of(w->path);
-    if (s || !w->clobber) {
-        file_abort(w);
-        return s;
-    }
-    forget(w);
-    return DREAMO_OK;
+    if (!s && w->temp) s = put_in_place(w, err);
+    file_abort(w);
+    return s;
 }
 
 dreamo_status file_replace(const char *path, const void *data, size_t nbytes, dreamo_error *err)
@@ -270,7 +307,7 @@ dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_er
     *names = NULL;
     *count = 0;
     if (!dir) return fail_errno(err, path, "folder cannot be read");
-    while (!s && (entry = readdir(dir)) != NULL) {
+    while (!s && (errno = 0, entry = readdir(dir)) != NULL) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
         if (n == room) {
             char **more = mem_realloc(list, (size_t)(room = room ? 2 * room : 32) * sizeof *list);
@@ -284,6 +321,7 @@ dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_er
         if (!list[n]) s = fail(err, DREAMO_MEMORY, "%s: no memory for its list of names", path);
         else n++;
     }
+    if (!s && errno) s = fail_errno(err, path, "folder cannot be read");
     closedir(dir);
     if (s) {
         folder_list_free(list, n);

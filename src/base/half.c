@@ -1,23 +1,6 @@
 /* half.c - IEEE binary16, bit by bit: no hardware needed. */
 #include "base/half.h"
 
-float f16_to_f32(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, fraction = h & 0x3FFu, u;
-    float f;
-    if (exponent == 31) {
-        u = sign | 0x7F800000u | fraction << 13;
-    } else if (exponent) {
-        u = sign | (exponent + 112u) << 23 | fraction << 13;
-    } else { /* zero or subnormal: fraction * 2^-24 is exact in fp32 */
-        float magnitude = (float)fraction * 0x1p-24f;
-        memcpy(&u, &magnitude, 4);
-        u |= sign;
-    }
-    memcpy(&f, &u, 4);
-    return f;
-}
-
 uint16_t f32_to_f16(float f)
 {
     uint32_t u;

@@ -23,6 +23,20 @@ static inline uint16_t f32_to_bf16(float f)
 
 static inline float round_bf16(float f) { return bf16_to_f32(f32_to_bf16(f)); }
 
-float    f16_to_f32(uint16_t h);
+/* IEEE binary16, without branches, so that loops over it become vector code. */
+static inline float f16_to_f32(uint16_t h)
+{
+    uint32_t magnitude = h & 0x7FFFu, sign = (uint32_t)(h & 0x8000u) << 16, tiny, u;
+    float subnormal = (float)magnitude * 0x1p-24f; /* exact */
+    memcpy(&tiny, &subnormal, 4);
+    u = (magnitude << 13) + 0x38000000u;          /* the exponents' biases differ by 112 */
+    u = magnitude >= 0x7C00u ? u + 0x38000000u : u; /* infinity and NaN: the highest exponent stays the highest */
+    u = (magnitude < 0x400u ? tiny : u) | sign;
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+
+/* Round to nearest, ties to even; NaN stays NaN; too large becomes infinity. */
 uint16_t f32_to_f16(float f);
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static atomic_long fail_at;     /* 0: never; n: the nth allocation from now */
 static atomic_size_t live;
@@ -46,6 +47,22 @@ void mem_free(void *p)
 {
     if (p) atomic_fetch_sub(&live, 1);
     free(p);
+}
+
+void *mem_map(size_t nbytes)
+{
+    if (nbytes == 0 || nbytes > PTRDIFF_MAX || refused()) return NULL;
+    void *p = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    madvise(p, nbytes, MADV_HUGEPAGE); /* fewer TLB misses; refusal does not matter */
+    return counted(p);
+}
+
+void mem_unmap(void *p, size_t nbytes)
+{
+    if (!p) return;
+    atomic_fetch_sub(&live, 1);
+    munmap(p, nbytes);
 }
 
 char *mem_strdup(const char *s)

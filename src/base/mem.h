@@ -9,6 +9,11 @@ void *mem_calloc(size_t count, size_t each); /* zeroed, multiplication checked *
 void *mem_realloc(void *p, size_t nbytes);
 void *mem_aligned(size_t nbytes);            /* 64-byte aligned; freed by mem_free like the others */
 void  mem_free(void *p);
+
+/* Zeroed pages of which the system gives each when it is first touched: for what is large and used bit by bit.  NULL on failure. */
+void *mem_map(size_t nbytes);
+void  mem_unmap(void *p, size_t nbytes); /* the same number; NULL is allowed */
+
 char *mem_strdup(const char *s);
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2))); /* NULL on failure */
 
@@ -17,7 +22,7 @@ bool mul_nbytes(size_t a, size_t b, size_t *out);
 bool add_nbytes(size_t a, size_t b, size_t *out);
 
 /* Tests only: the nth allocation from now fails (1 = the next); 0 switches it off.  mem_live
- * counts blocks not yet freed. */
+ * counts blocks and mappings not yet freed. */
 void   mem_fail_at(long nth);
 size_t mem_live(void);
 #endif

@@ -1,5 +1,6 @@
 /* progress.c - an exponentially smoothed step time. */
 #include "base/progress.h"
+#include <stdbool.h>
 #include <stdio.h>
 #include "base/file.h"
 
@@ -17,14 +18,20 @@ void progress_step(progress *p, int64_t done)
 }
 
 double progress_seconds_a_step(const progress *p) { return p->smoothed; }
-double progress_seconds_left(const progress *p) { return p->smoothed < 0 ? -1 : p->smoothed * (double)(p->total - p->done); }
+
+double progress_seconds_left(const progress *p)
+{
+    int64_t left = p->total > p->done ? p->total - p->done : 0;
+    return p->smoothed < 0 ? -1 : p->smoothed * (double)left;
+}
 
 void progress_words(double seconds, char *out, int nbytes)
 {
-    long s = (long)(seconds + 0.5);
     size_t room = nbytes > 0 ? (size_t)nbytes : 0;
-    if (seconds < 0) snprintf(out, room, "unknown");
-    else if (seconds < 60) snprintf(out, room, "%.1f s", seconds);
+    bool known = seconds >= 0 && seconds < 1e15;
+    long s = known ? (long)(seconds + 0.5) : 0;
+    if (!known) snprintf(out, room, "unknown");
+    else if (seconds < 59.95) snprintf(out, room, "%.1f s", seconds);
     else if (s < 3600) snprintf(out, room, "%ld min %02ld s", s / 60, s % 60);
     else snprintf(out, room, "%ld h %02ld min", s / 3600, s / 60 % 60);
 }
