@@ -206,6 +206,11 @@ DREAMO_API void          dreamo_tokenizer_close(dreamo_tokenizer *t); /* NULL is
 DREAMO_API dreamo_status dreamo_tokenize(const char *model_dir, const char *text, dreamo_tokens *out, dreamo_error *err);
 DREAMO_API void          dreamo_tokens_free(dreamo_tokens *t); /* NULL is allowed */
 
+/* What a picture, weight file, model folder, checkpoint or dataset is, by its content: JSON, to be freed with
+ * dreamo_text_free.  `tensors` lists every tensor of a weight file. */
+DREAMO_API dreamo_status dreamo_info(const char *path, bool tensors, char **json, dreamo_error *err);
+DREAMO_API void          dreamo_text_free(char *text);
+
 /* ---- training -------------------------------------------------------------------------------- */
 
 /* One run of one stage (autoencoder, base or adapter), as a recipe file says: recipes/ holds those of the shipped model.

@@ -3,8 +3,9 @@
 #define CLI_COMMANDS_H
 #include "cli/options.h"
 
-extern const option generate_options[], tokenize_options[], train_options[];
+extern const option generate_options[], info_options[], tokenize_options[], train_options[];
 int run_generate(const parsed *p);
+int run_info(const parsed *p);
 int run_tokenize(const parsed *p);
 int run_train(const parsed *p);
 #endif

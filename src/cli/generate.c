@@ -1,5 +1,4 @@
 /* generate.c - dreamo generate PROMPT -r TASK=FILE ... -o out.png */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -133,14 +132,10 @@ static dreamo_status parse_ref(job *j, const char *whole, dreamo_reference *r, d
 
 static dreamo_status parse_lora(job *j, const char *whole, dreamo_lora *l, dreamo_error *err)
 {
-    const char *at = strrchr(whole, '@');
-    double scale = 1;
-    if (at && !text_number(at + 1, &scale)) return complain(err, DREAMO_ARG, NULL, "--lora %s: \"%s\" is not a number", whole, at + 1);
-    if (fabs(scale) > 1000) return complain(err, DREAMO_ARG, NULL, "--lora %s: the scale is outside -1000 to 1000", whole);
-    l->path = keep(j, whole, at ? (size_t)(at - whole) : strlen(whole));
-    l->scale = (float)scale;
-    if (!l->path) return complain(err, DREAMO_LIMIT, NULL, "--lora %s: file names are too long", whole);
-    return DREAMO_OK;
+    size_t room = sizeof j->text - j->used;
+    dreamo_status s = text_lora(whole, j->text + j->used, room, l, err);
+    if (!s) j->used += strlen(l->path) + 1;
+    return s;
 }
 
 static dreamo_status bad_seed(const char *s, dreamo_error *err)
