@@ -35,7 +35,7 @@ static bool event(void *user, const dreamo_event *e)
 static dreamo_status run_probe(const parsed *p, const char *probe, dreamo_error *err)
 {
     dreamo_model_options model;
-    dreamo_lora lora = { .scale = 1 };
+    dreamo_lora lora;
     const char *whole = option_text(p, "lora", NULL), *dump = option_text(p, "dump", NULL);
     char path[4096];
     dreamo_model_options_init(&model);
@@ -43,14 +43,8 @@ static dreamo_status run_probe(const parsed *p, const char *probe, dreamo_error 
     model.backend = option_text(p, "backend", NULL);
     model.threads = (int)option_integer(p, "threads", 0);
     if (!model.dir || !whole || !dump) return complain(err, DREAMO_ARG, NULL, "train --probe: -m, --lora and --dump are needed");
-    const char *at = strrchr(whole, '@');
-    size_t n = at ? (size_t)(at - whole) : strlen(whole);
-    double scale = 1;
-    if (at && !text_number(at + 1, &scale)) return complain(err, DREAMO_ARG, NULL, "--lora %s: \"%s\" is not a number", whole, at + 1);
-    if (n >= sizeof path) return complain(err, DREAMO_LIMIT, NULL, "--lora: the file name is too long");
-    memcpy(path, whole, n);
-    path[n] = '\0';
-    lora = (dreamo_lora){ path, (float)scale };
+    dreamo_status status = text_lora(whole, path, sizeof path, &lora, err);
+    if (status) return status;
     model.loras = &lora;
     model.nloras = 1;
     return dreamo_train_probe(probe, &model, dump, err);
