@@ -33,6 +33,8 @@ static const option no_options[] = { { 0 } };
 
 const command commands[] = {
     { "generate", "PROMPT", "make pictures from a prompt and reference pictures", 0, 1, generate_options, run_generate },
+    { "dataset", "build|check|stats|show|captions", "build and look at training data", 1, 1, dataset_options, run_dataset },
+    { "bench", "kernels", "measure this machine", 1, 1, bench_options, run_bench },
     { "info", "FILE", "look into a picture, model, LoRA, checkpoint or dataset", 1, 1, info_options, run_info },
     { "tokenize", "TEXT", "show what the model reads of a prompt, and what is cut", 0, 1, tokenize_options, run_tokenize },
     { "train", "RECIPE [NAME=VALUE...]", "train the autoencoder, the base model or an adapter", 0, 16, train_options, run_train },

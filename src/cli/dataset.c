@@ -1,0 +1,95 @@
+/* dataset.c - dreamo dataset build|check|stats|show|captions|vocab: training data on disk. */
+#include <string.h>
+#include "cli/commands.h"
+#include "cli/screen.h"
+
+const option dataset_options[] = {
+    { "data", 0, VALUE_TEXT, false, 0, 0, "DIR", "the dataset folder" },
+    { "npm", 0, VALUE_TEXT, false, 0, 0, "DIR", "build: folder with node_modules of the emoji packages" },
+    { "furniture", 0, VALUE_TEXT, false, 0, 0, "DIR", "build: folder with Sweet Home 3D's .sh3f files" },
+    { "threads", 0, VALUE_INTEGER, false, 1, 1024, "N", "build: one a core by default" },
+    { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "show: the contact sheet; captions: the text file" },
+    { "text-only", 0, VALUE_NONE, false, 0, 0, NULL, "show: samples without reference" },
+    { "held-out", 0, VALUE_NONE, false, 0, 0, NULL, "show: subjects that are never trained on" },
+    { "seed", 0, VALUE_INTEGER, false, 0, 9e15, "N", "show: another choice" },
+    { "count", 'n', VALUE_INTEGER, false, 1, 10000, "N", "show: samples (24)" },
+    { "columns", 0, VALUE_INTEGER, false, 1, 100, "N", "show: samples in a row (4)" },
+    { 0 }
+};
+
+static dreamo_status build(const parsed *p, const char *data, dreamo_error *err)
+{
+    dreamo_dataset_options o;
+    dreamo_dataset_options_init(&o);
+    o.npm = option_text(p, "npm", NULL);
+    o.furniture = option_text(p, "furniture", NULL);
+    o.out = data;
+    o.threads = (int)option_integer(p, "threads", 0);
+    o.progress = screen_event;
+    if (!o.npm && !o.furniture) return complain(err, DREAMO_ARG, NULL, "dataset build: --npm DIR or --furniture DIR is missing");
+    dreamo_status s = dreamo_dataset_build(&o, err);
+    if (!s) screen_result(data);
+    return s;
+}
+
+static dreamo_status stats(const parsed *p, const char *data, dreamo_error *err)
+{
+    dreamo_dataset_stats c;
+    (void)p;
+    dreamo_status s = dreamo_dataset_count(data, &c, err);
+    if (s) return s;
+    if (screen_json())
+        printf("{\"subjects\":%d,\"flat\":%d,\"solid\":%d,\"concepts\":%d,\"held_out_concepts\":%d,\"held_out_subjects\":%d,\"bytes\":%llu}\n", c.subjects, c.flat, c.solid,
+               c.concepts, c.held_out_concepts, c.held_out_subjects, (unsigned long long)c.bytes);
+    else
+        printf("%d subjects (%d drawings, %d models), %d concepts to train on, %d held out (%d subjects), %.1f MB\n", c.subjects, c.flat, c.solid, c.concepts,
+               c.held_out_concepts, c.held_out_subjects, (double)c.bytes / (1 << 20));
+    return DREAMO_OK;
+}
+
+static dreamo_status show(const parsed *p, const char *data, dreamo_error *err)
+{
+    dreamo_sheet_options o;
+    dreamo_sheet_options_init(&o);
+    o.folder = data;
+    o.path = option_text(p, "output", "dataset.png");
+    o.text_only = option_flag(p, "text-only");
+    o.held_out = option_flag(p, "held-out");
+    o.seed = (uint64_t)option_integer(p, "seed", (int64_t)o.seed);
+    o.count = (int)option_integer(p, "count", o.count);
+    o.columns = (int)option_integer(p, "columns", o.columns);
+    o.clobber = true;
+    dreamo_status s = dreamo_dataset_show(&o, err);
+    if (!s) screen_result(o.path);
+    return s;
+}
+
+static dreamo_status check(const parsed *p, const char *data, dreamo_error *err)
+{
+    (void)p;
+    return dreamo_dataset_check(data, screen_event, NULL, err);
+}
+
+static dreamo_status captions(const parsed *p, const char *data, dreamo_error *err)
+{
+    const char *path = option_text(p, "output", NULL);
+    if (!path) return complain(err, DREAMO_ARG, NULL, "dataset captions: --output FILE is missing");
+    return dreamo_dataset_captions(data, path, err);
+}
+
+int run_dataset(const parsed *p)
+{
+    static const struct { const char *name; dreamo_status (*run)(const parsed *, const char *, dreamo_error *); } verbs[] = {
+        { "build", build }, { "check", check }, { "stats", stats }, { "show", show }, { "captions", captions },
+    };
+    dreamo_error err = { 0 };
+    const char *data = option_text(p, "data", NULL);
+    dreamo_status s = DREAMO_ARG;
+    size_t i = 0, n = sizeof verbs / sizeof *verbs;
+    while (i < n && strcmp(verbs[i].name, p->args[0]) != 0) i++;
+    screen_catch_signals();
+    if (i == n) complain(&err, DREAMO_ARG, NULL, "dataset: \"%s\" is none of build, check, stats, show, captions", p->args[0]);
+    else if (!data) complain(&err, DREAMO_ARG, NULL, "dataset %s: --data DIR is missing", p->args[0]);
+    else s = verbs[i].run(p, data, &err);
+    return s ? report(p, &err) : 0;
+}
