@@ -271,6 +271,48 @@ typedef bool (*dreamo_kernel_row)(void *user, const dreamo_kernel_rate *row); /*
  * with it; NULL = all.  threads 0 = one for each core. */
 DREAMO_API dreamo_status dreamo_bench_kernels(int threads, const char *only, dreamo_kernel_row row, void *user, dreamo_error *err);
 
+/* ---- data sets ------------------------------------------------------------------------------- */
+
+/* An asset folder (assets.safetensors, assets.json, held-out.txt): subjects drawn once, from which training samples are
+ * composed on the fly. */
+typedef struct dreamo_dataset_options {
+    size_t size;
+    const char *npm;        /* folder with node_modules of emojibase-data and @iconify-json packages; NULL = none */
+    const char *furniture;  /* folder with Sweet Home 3D's .sh3f files; NULL = none */
+    const char *out;        /* asset folder to write */
+    int threads;            /* 0 = one for each core */
+    dreamo_progress progress;
+    void *user;
+} dreamo_dataset_options;
+DREAMO_API void          dreamo_dataset_options_init(dreamo_dataset_options *o);
+DREAMO_API dreamo_status dreamo_dataset_build(const dreamo_dataset_options *o, dreamo_error *err);
+
+typedef struct dreamo_dataset_stats {
+    int subjects, flat, solid;       /* drawings and 3D models; their sum */
+    int concepts, held_out_concepts; /* different names in training; names never trained on */
+    int held_out_subjects;
+    uint64_t bytes;
+} dreamo_dataset_stats;
+DREAMO_API dreamo_status dreamo_dataset_count(const char *folder, dreamo_dataset_stats *out, dreamo_error *err);
+/* Opens everything and compares every subject with its hash; DREAMO_DIFFERS names the first that does not match. */
+DREAMO_API dreamo_status dreamo_dataset_check(const char *folder, dreamo_progress progress, void *user, dreamo_error *err);
+/* Every caption the set can say, one a line, for the makers of vocabularies. */
+DREAMO_API dreamo_status dreamo_dataset_captions(const char *folder, const char *path, dreamo_error *err);
+
+/* A contact sheet of what the trainer sees, as PNG; the captions go to PATH.txt. */
+typedef struct dreamo_sheet_options {
+    size_t size;
+    const char *folder, *path;
+    bool text_only;         /* samples without reference (text to picture) */
+    bool held_out;          /* the validation split */
+    uint64_t seed;
+    int count, columns;     /* 24 samples in 4 columns */
+    int side, zoom;         /* 64 pixels, magnified 2 times */
+    bool clobber;
+} dreamo_sheet_options;
+DREAMO_API void          dreamo_sheet_options_init(dreamo_sheet_options *o);
+DREAMO_API dreamo_status dreamo_dataset_show(const dreamo_sheet_options *o, dreamo_error *err);
+
 #ifdef __cplusplus
 }
 #endif

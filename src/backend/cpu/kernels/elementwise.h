@@ -64,11 +64,12 @@ MAP(gelu_back, true, a *gelu_slope(b))
 MAP(swish, false, swish(a, s))
 MAP(swish_back, true, a *swish_slope(b, s))
 
-static void k_zero(device *dev, tensor y)
+static void zero_rows(const rows_job *j, int row0, int row1)
 {
-    (void)dev;
-    for (int r = 0; r < y.rows; r++) memset(row(y, r), 0, sizeof(float) * (size_t)y.cols);
+    for (int r = row0; r < row1; r++) memset(row(j->t[0], r), 0, sizeof(float) * (size_t)j->t[0].cols);
 }
+
+static void k_zero(device *dev, tensor y) { rows_run(dev, (rows_job){.fn = zero_rows, .t = {y}}, y.rows, y.cols); }
 static void k_write(device *dev, tensor y, const float *src)
 {
     (void)dev;

@@ -10,6 +10,13 @@
 #include <stdbool.h>
 #include "backend/cpu/kernels/simd.h"
 
+/* The tile's registers are an array; only loops that are unrolled leave it in registers. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 12")
+#endif
+
 typedef struct tile {
     const float *a;
     ptrdiff_t lda;          /* ROWS: from row to row; COLS: from k to k */
@@ -27,7 +34,9 @@ INLINE void micro_body(const tile *t, const int m, const int nv, const bool cols
 {
     vf acc[MR][2];
     const ptrdiff_t lda = t->lda, ldb = t->ldb;
+    UNROLL
     for (int i = 0; i < m; i++)
+        UNROLL
         for (int j = 0; j < nv; j++) {
             acc[i][j] = t->bias ? v_load(t->bias + j * VL) : v_zero();
             __builtin_prefetch(t->c + i * t->ldc + j * VL, 1); /* C is wanted at the end only, and then at once */
@@ -38,11 +47,13 @@ INLINE void micro_body(const tile *t, const int m, const int nv, const bool cols
         const float *a3 = a + 3 * lda, *a6 = a + 6 * lda, *a9 = a + 9 * lda;
         for (int k = 0; k < t->k; k++) {
             vf bv[2];
+            UNROLL
             for (int j = 0; j < nv; j++) bv[j] = v_load(b + j * VL);
-#pragma GCC unroll 12
+            UNROLL
             for (int i = 0; i < m; i++) {
                 const float *r = i < 3 ? a : i < 6 ? a3 : i < 9 ? a6 : a9;
                 vf x = v_set(cols ? a[i] : r[(i % 3) * lda]);
+                UNROLL
                 for (int j = 0; j < nv; j++) acc[i][j] = v_fma(x, bv[j], acc[i][j]);
             }
             b += ldb;
@@ -50,7 +61,9 @@ INLINE void micro_body(const tile *t, const int m, const int nv, const bool cols
             a3++, a6++, a9++;
         }
     }
+    UNROLL
     for (int i = 0; i < m; i++)
+        UNROLL
         for (int j = 0; j < nv; j++) {
             float *c = t->c + i * t->ldc + j * VL;
             if (t->add) acc[i][j] += v_load(c);

@@ -27,7 +27,7 @@ static double burn(long rounds)
 {
     enum { CHAINS = 12 }; /* enough to hide the latency of every unit we know */
     vf sum[CHAINS], x = v_set(0.999f), y = v_set(1e-3f);
-    for (int i = 0; i < CHAINS; i++) sum[i] = v_set((float)i);
+    for (int i = 0; i < CHAINS; i++) sum[i] = v_set((float)(i + 2)); /* never 1, the fixed point: compilers see that */
     for (long r = 0; r < rounds; r++)
         for (int i = 0; i < CHAINS; i++) sum[i] = v_fma(sum[i], x, y);
     for (int i = 1; i < CHAINS; i++) sum[0] += sum[i];
