@@ -32,9 +32,14 @@ static json_t *manifest_new(const asset_source *sources, int nsources)
 
 static dreamo_status write_json(const char *folder, const json_t *manifest, dreamo_error *err)
 {
-    char *path = path_join(folder, "assets.json"), *text = json_dumps(manifest, JSON_INDENT(1));
-    dreamo_status status = path && text ? file_replace(path, text, strlen(text), err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
-    mem_free(text); /* jansson allocates through base/mem.h (json.c) */
+    size_t nbytes = json_dumpb(manifest, NULL, 0, JSON_INDENT(1));
+    char *path = path_join(folder, "assets.json"), *text = mem_alloc(nbytes);
+    dreamo_status status = path && text && nbytes ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory for the manifest", folder);
+    if (!status) {
+        json_dumpb(manifest, text, nbytes, JSON_INDENT(1));
+        status = file_replace(path, text, nbytes, err);
+    }
+    mem_free(text);
     mem_free(path);
     return status;
 }
