@@ -134,7 +134,7 @@ static dreamo_status check_finite(const loop *l, int step, dreamo_error *err)
     for (size_t i = 0; i < l->n; i++)
         if (!isfinite(l->x[i])) {
             fail(err, DREAMO_NUMERIC, "step %d of %d: the latent holds NaN or infinity", step + 1, l->in->how->steps);
-            hint(err, "A weight or a LoRA may be damaged, or a LoRA scale too large.");
+            hint(err, "a weight or a LoRA may be damaged, or a LoRA scale too large");
             return DREAMO_NUMERIC;
         }
     return DREAMO_OK;

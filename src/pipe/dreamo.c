@@ -15,12 +15,15 @@ void dreamo_request_init(dreamo_request *r)
 static dreamo_status announce(generation *g, const dreamo_plan *p, dreamo_error *err)
 {
     char time[48] = "", words[40];
+    bool tera = p->flops >= 1e12;
     if (p->seconds >= 0) {
-        progress_words(p->seconds, words, sizeof words);
+        if (p->seconds < 1) snprintf(words, sizeof words, "%.2g s", p->seconds);
+        else progress_words(p->seconds, words, sizeof words);
         snprintf(time, sizeof time, "about %s, ", words);
     }
-    return report_line(&g->to, DREAMO_EVENT_PLAN, err, "%dx%d, %d step%s, %d tokens: %s%.3g TFLOP, %.1f MB of weights, %.1f MB to work in", p->width, p->height,
-                  p->steps, p->steps == 1 ? "" : "s", p->tokens, time, p->flops * 1e-12, (double)p->weight_bytes * 1e-6, (double)p->work_bytes * 1e-6);
+    return report_line(&g->to, DREAMO_EVENT_PLAN, err, "%dx%d, %d step%s, %d tokens: %s%.3g %s, %.1f MB of weights, %.1f MB to work in", p->width, p->height,
+                       p->steps, p->steps == 1 ? "" : "s", p->tokens, time, p->flops * (tera ? 1e-12 : 1e-9), tera ? "TFLOP" : "GFLOP",
+                       (double)p->weight_bytes / (1 << 20), (double)p->work_bytes / (1 << 20));
 }
 
 static dreamo_status check_call(const dreamo_model *m, const void *r, const void *out, dreamo_error *err)

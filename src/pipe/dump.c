@@ -58,11 +58,9 @@ void dump_tensor(dump *d, dtype type, dump_shape shape, const void *data, const 
 dreamo_status dump_write(dump *d, const char *folder, dreamo_error *err)
 {
     if (d->short_of_memory) return fail(err, DREAMO_MEMORY, "no memory for the dump of %d tensors", d->n);
-    dreamo_status s = folder_make(folder, err);
-    if (s != DREAMO_OK) return s;
     char *path = path_join(folder, "stages.safetensors");
     if (!path) return fail(err, DREAMO_MEMORY, "%s: no memory for its name", folder);
-    s = st_write(path, d->tensors, d->n, NULL, 0, err);
+    dreamo_status s = st_write(path, d->tensors, d->n, NULL, 0, err);
     mem_free(path);
     return s;
 }

@@ -9,7 +9,7 @@ typedef struct dump dump;
 
 dump         *dump_new(void);          /* NULL: no memory */
 void          dump_free(dump *d);
-dreamo_status dump_write(dump *d, const char *folder, dreamo_error *err); /* folder/stages.safetensors; the folder is made */
+dreamo_status dump_write(dump *d, const char *folder, dreamo_error *err); /* folder/stages.safetensors; the folder is there */
 
 /* `name` is a printf format; the shape is a list of sizes that ends with 0. */
 typedef struct dump_shape { int64_t n[4]; } dump_shape;

@@ -347,7 +347,7 @@ void lora_close(lora_file *f)
 
 void lora_attach(lora_file *f)
 {
-    for (int i = 0; i < f->nmodules && f->scale != 0; i++) {
+    for (int i = 0; i < f->nmodules; i++) {
         adapter **end = &f->modules[i].w->adapters;
         while (*end) end = &(*end)->next;
         *end = &f->modules[i].a;

@@ -77,8 +77,9 @@ static dreamo_status add_lora(dreamo_model *m, const char *path, float scale, co
     dreamo_status s = lora_open(path, scale, m->dit, m->t5->config.width, f, err);
     if (s != DREAMO_OK) return s;
     m->nloras++;
-    lora_attach(f);
     if (f->warning) s = report_line(to, DREAMO_EVENT_WARNING, err, "%s", f->warning);
+    if (scale == 0) return s; /* as if it were not there, tables included */
+    lora_attach(f);
     if (s == DREAMO_OK && f->tables.task && m->tables.task)
         s = report_line(to, DREAMO_EVENT_WARNING, err, "%s: its embedding tables replace those of an earlier LoRA", path);
     if (f->tables.task) {
@@ -220,7 +221,7 @@ static dreamo_status find_folder(dreamo_model *m, const char *dir, dreamo_error 
     if (!dir) dir = dreamo_default_model();
     if (!dir) {
         fail(err, DREAMO_NOT_FOUND, "no model is given, and the shipped model is not found");
-        hint(err, "Give a model folder with -m, or set DREAMO_MODEL.");
+        hint(err, "name a model folder, or set DREAMO_MODEL");
         return DREAMO_NOT_FOUND;
     }
     m->dir = mem_strdup(dir);

@@ -40,7 +40,7 @@ static dreamo_status check_sampling(generation *g, dreamo_error *err)
         return fail(err, DREAMO_ARG, "true CFG in steps %d to %d: the first must be 0 or more, the end not before it", r->cfg_start, r->cfg_end);
     if (r->true_cfg > 1 && !r->negative) {
         fail(err, DREAMO_ARG, "true CFG %g needs a negative prompt", r->true_cfg);
-        hint(err, "An empty one counts.");
+        hint(err, "an empty one counts");
         return DREAMO_ARG;
     }
     g->how = (sampling){ .steps = steps, .guidance = (float)guidance, .first_guidance = (float)first, .negative_guidance = (float)negative,
@@ -60,7 +60,7 @@ static dreamo_status check_references(generation *g, dreamo_error *err)
     if (r->nrefs > CONDITION_REFS) return fail(err, DREAMO_LIMIT, "%d references: the model takes %d", r->nrefs, CONDITION_REFS);
     if (r->nrefs > 0 && !t->task) {
         fail(err, DREAMO_MISMATCH, "%s: references need DreamO's adapter, and this model has none", g->m->dir);
-        hint(err, "Add dreamo.safetensors as a LoRA.");
+        hint(err, "add dreamo.safetensors as a LoRA");
         return DREAMO_MISMATCH;
     }
     for (int i = 0; i < r->nrefs; i++) {
