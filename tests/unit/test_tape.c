@@ -102,7 +102,8 @@ static void block_fn(nn *cx, const void *weights, tensor *io, int n, const void 
     if (n > 2) io[2] = op_routemap(cx, q, k, &map_route, 1, HEADS);
     for (int s = 0; s < 2; s++) {
         tensor h = op_gateadd(cx, io[s], m.gate, tensor_rows(a, s ? NTXT : 0, s ? NIMG : NTXT), *rows[s]);
-        io[s] = op_add(cx, h, op_linear(cx, op_gelu(cx, op_linear(cx, h, &l->up)), &l->down));
+        /* the shared vector again, as a gate: late here, so early on the way back, when its gradient's memory is most in danger */
+        io[s] = op_gateadd(cx, h, e->vec, op_linear(cx, op_gelu(cx, op_linear(cx, h, &l->up)), &l->down), *rows[s]);
     }
 }
 
