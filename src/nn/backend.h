@@ -5,7 +5,8 @@
  *  - Tensors may be views: honour `ld` on every operand, including gradients.
  *  - Forward kernels overwrite y.  Backward kernels ADD to every gradient (parameters: accumulation over
  *    micro-batches; activations: a tensor may be used twice); an absent gradient has p == NULL and is skipped.
- *  - y never overlaps an input unless stated.
+ *  - y never overlaps an input unless stated.  Gradients of one call may be the same tensor (op_mul(x, x)): add to one,
+ *    then to the next.
  *  - Kernels cannot fail, except by memory: then they set dev->failed and return.
  *  - Same device, same thread count, same input: same bytes.
  * One op = a forward and a backward kernel side by side; backend/ref is the executable specification (double accumulation,
@@ -31,7 +32,8 @@ typedef struct backend {
     void (*copy)(device *, tensor y, tensor x);            /* y = x */
     void (*add_to)(device *, tensor y, tensor x);          /* y += x */
 
-    /* y [T,out] = x [T,in] W^T + bias (+ adapters).  low [T, sum of ranks] receives x A^T per adapter for the way back (p NULL: no adapters). */
+    /* y [T,out] = x [T,in] W^T + bias (+ adapters).  low [T, sum of ranks] receives x A^T of each adapter,
+     * side by side, for the way back (p NULL: no adapters). */
     void (*linear)(device *, tensor y, tensor x, const weight *w, tensor low);
     void (*linear_backward)(device *, tensor dx, tensor dy, tensor x, const weight *w, tensor low);
 
@@ -57,7 +59,7 @@ typedef struct backend {
     void (*attention_backward)(device *, tensor dq, tensor dk, tensor dv, tensor dy, tensor y, tensor q, tensor k, tensor v,
                                layout l, attention_opts o, tensor lse);
 
-    /* Mean over a reference's tokens and over heads of q.k_image / sqrt(head_dim): y row i = map of route i, first nimg columns (training 1.2). */
+    /* One route's map (training 1.2): y [1, nimg] = mean over the reference's tokens and over heads of q . k_image / sqrt(head_dim). */
     void (*routemap)(device *, tensor y, tensor q, tensor k, const route *r, int heads);
     void (*routemap_backward)(device *, tensor dq, tensor dk, tensor dy, tensor q, tensor k, const route *r, int heads);
 
@@ -80,18 +82,21 @@ typedef struct backend {
     void (*rmsnorm)(device *, tensor y, tensor x, vec gain, float eps);
     void (*rmsnorm_backward)(device *, tensor dx, tensor dy, tensor x, vec gain, float eps);
 
-    /* GroupNorm over (pixels of one picture) x (channels of a group), then SiLU when asked.  stats [n, 2*groups] = mean, 1/std for the way back. */
+    /* GroupNorm over (pixels of one picture) x (channels of a group), then SiLU when asked.
+     * stats [n, 2*groups] = mean, 1/std of each group in turn, for the way back. */
     void (*groupnorm)(device *, tensor y, tensor x, grid g, int groups, vec gain, vec bias, float eps, bool silu, tensor stats);
-    void (*groupnorm_backward)(device *, tensor dx, tensor dy, tensor x, grid g, int groups, vec gain, vec bias, float eps, bool silu, tensor stats);
+    void (*groupnorm_backward)(device *, tensor dx, tensor dy, tensor x, grid g, int groups, vec gain, vec bias, float eps,
+                               bool silu, tensor stats);
 
-    /* Cross-correlation, w->kh x w->kw; input grid g; `pad` zeros on every side, or with stride 2 on the right and bottom only (spec 4.4).
-     * Output height = h / stride. */
+    /* Cross-correlation, 1 x 1 or 3 x 3 (w->kh x w->kw); input grid g; (kh - 1) / 2 zeros on every side, or with stride 2 on the
+     * right and bottom only (spec 4.4).  Output height = h / stride. */
     void (*conv2d)(device *, tensor y, tensor x, grid g, const weight *w, int stride);
     void (*conv2d_backward)(device *, tensor dx, tensor dy, tensor x, grid g, const weight *w, int stride);
     void (*upsample2x)(device *, tensor y, tensor x, grid g);   /* nearest; g is the input's */
     void (*upsample2x_backward)(device *, tensor dx, tensor dy, grid g);
 
-    /* Space to depth and back: spec 1.12, channel k = 4c + 2dy + dx.  pack: x [n*h*w, c] -> y [n*(h/2)*(w/2), 4c]; g is the unpacked grid. */
+    /* Space to depth and back: spec 1.12, channel k = 4c + 2dy + dx.  pack: x [n*h*w, c] -> y [n*(h/2)*(w/2), 4c]; g is the
+     * unpacked grid. */
     void (*pack2x2)(device *, tensor y, tensor x, grid g);
     void (*unpack2x2)(device *, tensor y, tensor x, grid g);
     void (*pack2x2_backward)(device *, tensor dx, tensor dy, grid g);

@@ -67,6 +67,12 @@ struct nn {
     nn_counts counts;
 };
 
+/* For messages: nn_require(cx, ..., "x is " SHAPE, DIMS(x)). */
+#define SHAPE "%d x %d"
+#define DIMS(x) (x).rows, (x).cols
+#define GRID "%d x %d x %d"
+#define SIDES(g) (g).n, (g).h, (g).w
+
 static inline double tensor_nbytes(tensor x) { return sizeof(float) * (double)x.rows * x.cols; }
 
 /* Count an op and look at the device; call after every kernel. */

@@ -10,6 +10,7 @@
  * tables), model (weights), job (a request), step (nn_reset), block. */
 #ifndef NN_NN_H
 #define NN_NN_H
+#include <assert.h>
 #include "base/arena.h"
 #include "base/error.h"
 #include "nn/backend.h"
@@ -44,15 +45,20 @@ tensor tensor_new(nn *cx, int rows, int cols);                       /* step (or
 tensor tensor_from(nn *cx, int rows, int cols, const float *packed); /* copied in; NULL = zeros */
 tensor tensor_leaf(nn *cx, tensor x);                                /* x, with a gradient to be read later */
 void   tensor_read(nn *cx, tensor x, float *packed);
-tensor tensor_grad(nn *cx, tensor x);                                /* after nn_backward; p NULL = none arrived */
-static inline tensor tensor_rows(tensor x, int row0, int rows)       /* views */
+/* After nn_backward: the gradient of a leaf, or of a tensor made outside blocks (those of a block are given back with its scratch).
+ * p NULL: none arrived. */
+tensor tensor_grad(nn *cx, tensor x);
+/* Views: rows or columns of x, no copy and no op.  The gradient of a view is the same view of x's gradient. */
+static inline tensor tensor_rows(tensor x, int row0, int rows)
 {
+    assert(!x.p || (row0 >= 0 && rows >= 0 && row0 + rows <= x.rows));
     if (x.p) x.p += (size_t)row0 * x.ld;
     x.rows = rows;
     return x;
 }
 static inline tensor tensor_cols(tensor x, int col0, int cols)
 {
+    assert(!x.p || (col0 >= 0 && cols >= 0 && col0 + cols <= x.cols));
     if (x.p) x.p += col0;
     x.cols = cols;
     return x;
@@ -62,13 +68,21 @@ static inline tensor tensor_cols(tensor x, int col0, int cols)
 void *nn_keep(nn *cx, const void *data, size_t nbytes);
 
 /* ---- blocks and the way back ---- */
-/* Run one block: fn replaces io[0..n-1] by its outputs (same shapes).  Scratch is released after it; with checkpoints on,
- * taping keeps only its inputs and fn runs again during nn_backward.  `weights` and `env` must stay valid until then. */
+/* Run one block: fn replaces io[0..n-1] (n <= 4) by its outputs, of the same shapes.  Scratch is released after it; with checkpoints
+ * on, taping keeps only its inputs and fn runs again during nn_backward (unless nothing in it is trained).
+ *  - io's old tensors are spent: without a tape the outputs may take their place.
+ *  - Whatever is to leave the block goes through io; other tensors made in it are gone when it ends.
+ *  - Tensors from outside may be used (through env); their gradients add up over the blocks.
+ *  - `weights`, `env` and all that ops point to (spans, rotary tables, routes, ids, row weights) must stay until nn_backward has
+ *    run: nn_keep holds what would not.
+ *  - A block inside a block is part of it. */
 typedef void (*nn_block_fn)(nn *cx, const void *weights, tensor *io, int n, const void *env);
 void nn_block(nn *cx, nn_block_fn fn, const void *weights, tensor *io, int n, const void *env);
-void nn_backward(nn *cx, tensor loss);       /* loss [1,1]; adds to all parameters' gradients */
+/* From loss [1,1]: adds to all parameters' gradients.  Once in a step: the tape is spent. */
+void nn_backward(nn *cx, tensor loss);
 
-/* ---- ops: shapes and sources stand at the kernels, nn/backend.h ---- */
+/* ---- ops ---- */
+/* Shapes and sources stand at the kernels, nn/backend.h.  A wrong shape is the sticky error DREAMO_BUG that names the op. */
 tensor op_linear(nn *cx, tensor x, const weight *w);                        /* [T,in] -> [T,out] */
 tensor op_embed(nn *cx, const int32_t *ids, int n, const weight *w);        /* -> [n,in]; ids must outlive the step */
 tensor op_adaln(nn *cx, tensor x, modulation m, layout l);                  /* eps 1e-6 */
@@ -91,7 +105,7 @@ tensor op_pack2x2(nn *cx, tensor x, grid g);
 tensor op_unpack2x2(nn *cx, tensor x, grid g);
 tensor op_gaussian(nn *cx, tensor x, tensor eps);
 tensor op_kl(nn *cx, tensor x);
-tensor op_mse(nn *cx, tensor a, tensor b, const float *row_weight);
+tensor op_mse(nn *cx, tensor a, tensor b, const float *row_weight);         /* b: the target, without gradient */
 tensor op_catrows(nn *cx, tensor a, tensor b);                              /* [a; b] */
 tensor op_catcols(nn *cx, tensor a, tensor b);                              /* [a b] */
 #endif

@@ -32,9 +32,9 @@ static bool covers(nn *cx, layout l, int rows, const char *op)
     int64_t n = 0;
     for (int i = 0; i < l.nspans; i++) {
         span s = l.spans[i];
-        if (!nn_require(cx, s.start >= 0 && s.rows >= 0 && (int64_t)s.start + s.rows <= rows && s.sample >= 0 && s.sample < l.samples,
-                        "%s: span %d is rows %d + %d of sample %d, x has %d rows and %d samples", op, i, s.start, s.rows, s.sample, rows, l.samples))
-            return false;
+        bool inside = s.start >= 0 && s.rows >= 0 && (int64_t)s.start + s.rows <= rows && s.sample >= 0 && s.sample < l.samples;
+        if (!nn_require(cx, inside, "%s: span %d is rows %d + %d of sample %d, x has %d rows and %d samples", op, i, s.start,
+                        s.rows, s.sample, rows, l.samples)) return false;
         n += s.rows;
     }
     return nn_require(cx, n == rows, "%s: the layout covers %lld rows, x has %d", op, (long long)n, rows);
@@ -47,7 +47,8 @@ static double linear_back_flops(const record *r)
 {
     double n = 0, rows = r->y.rows, in = r->in[0].cols;
     int wants = r->in[0].slot ? 1 : 0;
-    for (int i = 0; i < r->w->nparts; i++) n += 2 * rows * in * r->w->part[i].rows * (wants + (r->w->part[i].grad ? 1 : 0));
+    for (int i = 0; i < r->w->nparts; i++)
+        n += 2 * rows * in * r->w->part[i].rows * (wants + (r->w->part[i].grad ? 1 : 0));
     for (const adapter *a = r->w->adapters; a; a = a->next)
         n += 2 * rows * a->rank * (a->rows + wants * in + (a->grad_A ? in : 0) + (a->grad_B ? a->rows : 0));
     return n;
@@ -66,8 +67,9 @@ tensor op_linear(nn *cx, tensor x, const weight *w)
     int ranks = 0;
     double flops = 2.0 * x.rows * w->in * w->out;
     for (const adapter *a = w->adapters; a; a = a->next) {
-        if (!nn_require(cx, a->row0 >= 0 && a->rows >= 0 && a->row0 + a->rows <= w->out, "linear %s: an adapter of rows %d + %d, the weight has %d",
-                        name_of(w), a->row0, a->rows, w->out)) return none;
+        if (!nn_require(cx, a->row0 >= 0 && a->rows >= 0 && a->row0 + a->rows <= w->out,
+                        "linear %s: an adapter of rows %d + %d, the weight has %d", name_of(w), a->row0, a->rows, w->out))
+            return none;
         ranks += a->rank;
         flops += 2.0 * x.rows * a->rank * (w->in + a->rows);
     }
@@ -96,7 +98,8 @@ tensor op_embed(nn *cx, const int32_t *ids, int n, const weight *w)
 {
     if (!nn_require(cx, !w->adapters, "embed %s: a table takes no adapter", name_of(w))) return none;
     for (int i = 0; i < n && !cx->be->dry; i++) /* a dry run may have no ids yet */
-        if (!nn_require(cx, ids[i] >= -1 && ids[i] < w->out, "embed %s: id %d, the table has %d rows", name_of(w), ids[i], w->out)) return none;
+        if (!nn_require(cx, ids[i] >= -1 && ids[i] < w->out, "embed %s: id %d, the table has %d rows",
+                        name_of(w), ids[i], w->out)) return none;
     tensor y = tensor_new(cx, n, w->in);
     if (!nn_ok(cx)) return none;
     cx->be->embed(cx->dev, y, ids, w);
@@ -124,8 +127,9 @@ static void adaln_back(nn *cx, const record *r, tensor dy, const tensor *d)
 tensor op_adaln(nn *cx, tensor x, modulation m, layout l)
 {
     if (!nn_require(cx, m.shift.cols == x.cols && same_shape(m.shift, m.scale) && m.shift.rows == l.samples,
-                    "adaln: x has %d columns and %d samples, shift is %d x %d, scale %d x %d", x.cols, l.samples, m.shift.rows, m.shift.cols,
-                    m.scale.rows, m.scale.cols) || !covers(cx, l, x.rows, "adaln")) return none;
+                    "adaln: x has %d columns and %d samples, shift is " SHAPE ", scale " SHAPE,
+                    x.cols, l.samples, DIMS(m.shift), DIMS(m.scale))
+        || !covers(cx, l, x.rows, "adaln")) return none;
     tensor y = tensor_new(cx, x.rows, x.cols);
     if (!nn_ok(cx)) return none;
     cx->be->adaln(cx->dev, y, x, m, l, ADALN_EPS);
@@ -143,8 +147,9 @@ static void gateadd_back(nn *cx, const record *r, tensor dy, const tensor *d)
 
 tensor op_gateadd(nn *cx, tensor x, tensor gate, tensor d, layout l)
 {
-    if (!nn_require(cx, same_shape(x, d) && gate.cols == x.cols && gate.rows == l.samples, "gateadd: x is %d x %d of %d samples, d %d x %d, gate %d x %d",
-                    x.rows, x.cols, l.samples, d.rows, d.cols, gate.rows, gate.cols) || !covers(cx, l, x.rows, "gateadd")) return none;
+    if (!nn_require(cx, same_shape(x, d) && gate.cols == x.cols && gate.rows == l.samples,
+                    "gateadd: x is " SHAPE " of %d samples, d " SHAPE ", gate " SHAPE, DIMS(x), l.samples, DIMS(d), DIMS(gate))
+        || !covers(cx, l, x.rows, "gateadd")) return none;
     tensor y = tensor_new(cx, x.rows, x.cols);
     if (!nn_ok(cx)) return none;
     cx->be->gateadd(cx->dev, y, x, gate, d, l);
@@ -201,7 +206,7 @@ static void attention_back(nn *cx, const record *r, tensor dy, const tensor *d)
 tensor op_attention(nn *cx, tensor q, tensor k, tensor v, layout l, attention_opts o)
 {
     if (!nn_require(cx, same_shape(q, k) && same_shape(q, v) && o.heads > 0 && q.cols % o.heads == 0,
-                    "attention: q %d x %d, k %d x %d, v %d x %d, %d heads", q.rows, q.cols, k.rows, k.cols, v.rows, v.cols, o.heads)
+                    "attention: q " SHAPE ", k " SHAPE ", v " SHAPE ", %d heads", DIMS(q), DIMS(k), DIMS(v), o.heads)
         || !nn_require(cx, !o.relbias || (o.relbias->in == o.heads && o.relbias->out >= 4 && o.max_distance > o.relbias->out / 4),
                        "attention: a bias table of %d buckets for %d heads and distances up to %d, there are %d heads",
                        o.relbias ? o.relbias->out : 0, o.relbias ? o.relbias->in : 0, o.max_distance, o.heads)
@@ -233,12 +238,13 @@ static void routemap_back(nn *cx, const record *r, tensor dy, const tensor *d)
 tensor op_routemap(nn *cx, tensor q, tensor k, const route *routes, int n, int heads)
 {
     int widest = 0;
-    if (!nn_require(cx, same_shape(q, k) && heads > 0 && q.cols % heads == 0, "routemap: q is %d x %d, k %d x %d, %d heads", q.rows, q.cols, k.rows, k.cols,
-                    heads)) return none;
+    if (!nn_require(cx, same_shape(q, k) && heads > 0 && q.cols % heads == 0, "routemap: q is " SHAPE ", k " SHAPE ", %d heads",
+                    DIMS(q), DIMS(k), heads)) return none;
     for (int i = 0; i < n; i++) {
         route r = routes[i];
-        if (!nn_require(cx, r.nref > 0 && r.ref0 >= 0 && r.ref0 + r.nref <= q.rows && r.nimg >= 0 && r.img0 >= 0 && r.img0 + r.nimg <= k.rows,
-                        "routemap: route %d takes rows %d + %d and %d + %d of %d", i, r.ref0, r.nref, r.img0, r.nimg, q.rows)) return none;
+        bool inside = r.nref > 0 && r.ref0 >= 0 && r.ref0 + r.nref <= q.rows && r.nimg >= 0 && r.img0 >= 0 && r.img0 + r.nimg <= k.rows;
+        if (!nn_require(cx, inside, "routemap: route %d takes rows %d + %d and %d + %d of %d", i, r.ref0, r.nref, r.img0, r.nimg,
+                        q.rows)) return none;
         widest = r.nimg > widest ? r.nimg : widest;
     }
     tensor y = tensor_from(cx, n, widest, NULL);
@@ -317,7 +323,7 @@ static void mul_back(nn *cx, const record *r, tensor dy, const tensor *d)
 
 static tensor binary(nn *cx, tensor a, tensor b, void (*forward)(device *, tensor, tensor, tensor), back_fn back, const char *name)
 {
-    if (!nn_require(cx, same_shape(a, b), "%s: %d x %d and %d x %d", name, a.rows, a.cols, b.rows, b.cols)) return none;
+    if (!nn_require(cx, same_shape(a, b), "%s: " SHAPE " and " SHAPE, name, DIMS(a), DIMS(b))) return none;
     tensor y = tensor_new(cx, a.rows, a.cols);
     if (!nn_ok(cx)) return none;
     forward(cx->dev, y, a, b);
@@ -339,7 +345,8 @@ static void layernorm_back(nn *cx, const record *r, tensor dy, const tensor *d)
 
 tensor op_layernorm(nn *cx, tensor x, vec gain, vec bias, float eps)
 {
-    if (!nn_require(cx, gain.n == x.cols && bias.n == x.cols, "layernorm: %d columns, gain of %d, bias of %d", x.cols, gain.n, bias.n)) return none;
+    if (!nn_require(cx, gain.n == x.cols && bias.n == x.cols, "layernorm: %d columns, gain of %d, bias of %d",
+                    x.cols, gain.n, bias.n)) return none;
     tensor y = tensor_new(cx, x.rows, x.cols);
     if (!nn_ok(cx)) return none;
     cx->be->layernorm(cx->dev, y, x, gain, bias, eps);

@@ -9,7 +9,10 @@ static bool even(grid g) { return g.h % 2 == 0 && g.w % 2 == 0; }
 /* ---- convolution ---- */
 
 static double conv_flops(tensor y, const weight *w) { return 2.0 * y.rows * w->out * w->in * w->kh * w->kw; }
-static double conv_nbytes(const weight *w) { return (double)w->out * w->in * w->kh * w->kw * (double)dtype_nbytes(w->part[0].type); }
+static double conv_nbytes(const weight *w)
+{
+    return (double)w->out * w->in * w->kh * w->kw * (double)dtype_nbytes(w->part[0].type);
+}
 
 static void conv2d_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
@@ -21,12 +24,13 @@ static void conv2d_back(nn *cx, const record *r, tensor dy, const tensor *d)
 tensor op_conv2d(nn *cx, tensor x, grid g, const weight *w, int stride)
 {
     const char *name = w->name ? w->name : "(unnamed)";
-    if (!nn_require(cx, fits(x, g) && x.cols == w->in, "conv2d %s: x is %d x %d on a grid of %d x %d x %d, the weight takes %d channels", name, x.rows,
-                    x.cols, g.n, g.h, g.w, w->in)
+    if (!nn_require(cx, fits(x, g) && x.cols == w->in, "conv2d %s: x is " SHAPE " on a grid of " GRID ", the weight takes %d channels",
+                    name, DIMS(x), SIDES(g), w->in)
         || !nn_require(cx, (w->kh == 1 || w->kh == 3) && w->kw == w->kh && (stride == 1 || (stride == 2 && even(g))),
                        "conv2d %s: stride %d, %d x %d taps, %d x %d pixels (taken: 1 x 1 and 3 x 3, stride 1, or 2 of even sizes)",
                        name, stride, w->kh, w->kw, g.h, g.w)
-        || !nn_require(cx, w->nparts == 1 && !w->adapters, "conv2d %s: %d parts, one without adapters is taken", name, w->nparts)) return none;
+        || !nn_require(cx, w->nparts == 1 && !w->adapters, "conv2d %s: %d parts, one without adapters is taken",
+                       name, w->nparts)) return none;
     tensor y = tensor_new(cx, x.rows / (stride * stride), w->out);
     if (!nn_ok(cx)) return none;
     cx->be->conv2d(cx->dev, y, x, g, w, stride);
@@ -49,8 +53,8 @@ static void groupnorm_back(nn *cx, const record *r, tensor dy, const tensor *d)
 tensor op_groupnorm(nn *cx, tensor x, grid g, int groups, vec gain, vec bias, float eps, bool silu)
 {
     if (!nn_require(cx, fits(x, g) && groups > 0 && x.cols % groups == 0 && gain.n == x.cols && bias.n == x.cols,
-                    "groupnorm: x is %d x %d on a grid of %d x %d x %d, %d groups, gain of %d, bias of %d", x.rows, x.cols, g.n, g.h, g.w, groups, gain.n,
-                    bias.n)) return none;
+                    "groupnorm: x is " SHAPE " on a grid of " GRID ", %d groups, gain of %d, bias of %d",
+                    DIMS(x), SIDES(g), groups, gain.n, bias.n)) return none;
     tensor y = tensor_new(cx, x.rows, x.cols), stats = tensor_new(cx, g.n, 2 * groups);
     if (!nn_ok(cx)) return none;
     cx->be->groupnorm(cx->dev, y, x, g, groups, gain, bias, eps, silu, stats);
@@ -93,20 +97,21 @@ static tensor moved(nn *cx, tensor x, grid g, int rows, int cols, void (*forward
 
 tensor op_upsample2x(nn *cx, tensor x, grid g)
 {
-    if (!nn_require(cx, fits(x, g), "upsample2x: %d rows on a grid of %d x %d x %d", x.rows, g.n, g.h, g.w)) return none;
+    if (!nn_require(cx, fits(x, g), "upsample2x: %d rows on a grid of " GRID, x.rows, SIDES(g))) return none;
     return moved(cx, x, g, 4 * x.rows, x.cols, cx->be->upsample2x, upsample2x_back);
 }
 
 tensor op_pack2x2(nn *cx, tensor x, grid g)
 {
-    if (!nn_require(cx, fits(x, g) && even(g), "pack2x2: %d rows on a grid of %d x %d x %d", x.rows, g.n, g.h, g.w)) return none;
+    if (!nn_require(cx, fits(x, g) && even(g), "pack2x2: %d rows on a grid of " GRID, x.rows, SIDES(g))) return none;
     return moved(cx, x, g, x.rows / 4, 4 * x.cols, cx->be->pack2x2, pack2x2_back);
 }
 
 tensor op_unpack2x2(nn *cx, tensor x, grid g)
 {
     tensor y = { .rows = 4 * x.rows };
-    if (!nn_require(cx, fits(y, g) && even(g) && x.cols % 4 == 0, "unpack2x2: %d x %d to a grid of %d x %d x %d", x.rows, x.cols, g.n, g.h, g.w)) return none;
+    if (!nn_require(cx, fits(y, g) && even(g) && x.cols % 4 == 0, "unpack2x2: " SHAPE " to a grid of " GRID, DIMS(x), SIDES(g)))
+        return none;
     return moved(cx, x, g, y.rows, x.cols / 4, cx->be->unpack2x2, unpack2x2_back);
 }
 
@@ -120,7 +125,8 @@ static void gaussian_back(nn *cx, const record *r, tensor dy, const tensor *d)
 
 tensor op_gaussian(nn *cx, tensor x, tensor eps)
 {
-    if (!nn_require(cx, x.cols == 2 * eps.cols && x.rows == eps.rows, "gaussian: x is %d x %d, eps %d x %d", x.rows, x.cols, eps.rows, eps.cols)) return none;
+    if (!nn_require(cx, x.cols == 2 * eps.cols && x.rows == eps.rows, "gaussian: x is " SHAPE ", eps " SHAPE, DIMS(x), DIMS(eps)))
+        return none;
     if (!nn_require(cx, !eps.slot, "gaussian: eps gets no gradient")) return none;
     tensor y = tensor_new(cx, eps.rows, eps.cols);
     if (!nn_ok(cx)) return none;
@@ -155,7 +161,7 @@ static void mse_back(nn *cx, const record *r, tensor dy, const tensor *d)
 
 tensor op_mse(nn *cx, tensor a, tensor b, const float *row_weight)
 {
-    if (!nn_require(cx, a.rows == b.rows && a.cols == b.cols, "mse: %d x %d and %d x %d", a.rows, a.cols, b.rows, b.cols)) return none;
+    if (!nn_require(cx, a.rows == b.rows && a.cols == b.cols, "mse: " SHAPE " and " SHAPE, DIMS(a), DIMS(b))) return none;
     if (!nn_require(cx, !b.slot, "mse: the second tensor is the target and gets no gradient")) return none;
     tensor y = tensor_new(cx, 1, 1);
     if (!nn_ok(cx)) return none;

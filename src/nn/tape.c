@@ -126,7 +126,8 @@ static void run(nn *cx, const block *b, tensor *io)
 {
     b->fn(cx, b->weights, io, b->n, b->env);
     for (int i = 0; i < b->n && nn_ok(cx); i++)
-        nn_require(cx, io[i].rows == b->in[i].rows && io[i].cols == b->in[i].cols, "a block made %d x %d of its tensor %d, which was %d x %d",
+        nn_require(cx, io[i].rows == b->in[i].rows && io[i].cols == b->in[i].cols,
+                   "a block made %d x %d of its tensor %d, which was %d x %d",
                    io[i].rows, io[i].cols, i, b->in[i].rows, b->in[i].cols);
 }
 
@@ -135,7 +136,7 @@ static void run_plain(nn *cx, const block *b, tensor *io)
 {
     tensor place[BLOCK_IO];
     for (int i = 0; i < b->n; i++) {
-        bool mine = io[i].p && io[i].p == cx->block_out[i].p;
+        bool mine = io[i].p && io[i].p == cx->block_out[i].p && !io[i].slot;
         place[i] = mine ? io[i] : tensor_new(cx, io[i].rows, io[i].cols);
     }
     size_t mark = arena_mark(&cx->work);

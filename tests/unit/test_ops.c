@@ -104,7 +104,10 @@ static void add_part(fixture *f, weight *w, int rows, dtype type, bool bias)
     if (bias) p->bias = trainable(f, rows, 0, 1, &p->grad_bias);
 }
 
-static weight new_weight(const char *name, int in, int kernel) { return (weight){ .name = name, .in = in, .kh = kernel, .kw = kernel }; }
+static weight new_weight(const char *name, int in, int kernel)
+{
+    return (weight){ .name = name, .in = in, .kh = kernel, .kw = kernel };
+}
 
 static void add_adapter(fixture *f, weight *w, int row0, int rows, int rank, float scale)
 {
@@ -121,7 +124,9 @@ static int use_layout(fixture *f, int kind)
 {
     static const span one[] = { { 0, 7, 0 } }, two[] = { { 0, 1, 0 }, { 1, 36, 1 } },
         three[] = { { 0, 3, 0 }, { 9, 17, 0 }, { 3, 4, 1 }, { 26, 70, 1 }, { 7, 2, 2 } };
-    static const struct { const span *s; int nspans, samples, rows; } all[] = { { one, 1, 1, 7 }, { two, 2, 2, 37 }, { three, 5, 3, 96 } };
+    static const struct { const span *s; int nspans, samples, rows; } all[] = {
+        { one, 1, 1, 7 }, { two, 2, 2, 37 }, { three, 5, 3, 96 },
+    };
     memcpy(f->spans, all[kind].s, (size_t)all[kind].nspans * sizeof(span));
     f->l = (layout){ all[kind].samples, all[kind].nspans, f->spans };
     return all[kind].rows;
@@ -142,7 +147,9 @@ static void use_rope(fixture *f, int rows, int dim)
 
 static void make_linear(fixture *f, int v)
 {
-    static const struct { int rows, in, out; } size[] = { { 1, 1, 1 }, { 3, 5, 7 }, { 17, 33, 65 }, { 37, 64, 50 }, { 130, 48, 31 } };
+    static const struct { int rows, in, out; } size[] = {
+        { 1, 1, 1 }, { 3, 5, 7 }, { 17, 33, 65 }, { 37, 64, 50 }, { 130, 48, 31 },
+    };
     int shape = v % 5, out = size[shape].out;
     static const dtype type[] = { DT_F32, DT_BF16, DT_F16 };
     dtype t = type[v / 5 % 3];
@@ -276,14 +283,19 @@ static tensor run_rmsnorm(nn *cx, fixture *f) { return op_rmsnorm(cx, f->x[0], f
 
 static void make_groupnorm(fixture *f, int v)
 {
-    static const struct { grid g; int channels, groups; } size[] = { { { 1, 1, 2 }, 2, 1 }, { { 1, 3, 5 }, 6, 3 }, { { 2, 4, 3 }, 64, 32 }, { { 3, 5, 7 }, 40, 4 } };
+    static const struct { grid g; int channels, groups; } size[] = {
+        { { 1, 1, 2 }, 2, 1 }, { { 1, 3, 5 }, 6, 3 }, { { 2, 4, 3 }, 64, 32 }, { { 3, 5, 7 }, 40, 4 },
+    };
     f->g = size[v % 4].g;
     f->groups = size[v % 4].groups;
     f->silu = v >= 4;
     give(f, f->g.n * f->g.h * f->g.w, size[v % 4].channels, true);
     gain_and_bias(f, size[v % 4].channels);
 }
-static tensor run_groupnorm(nn *cx, fixture *f) { return op_groupnorm(cx, f->x[0], f->g, f->groups, f->gain, f->bias, 1e-6f, f->silu); }
+static tensor run_groupnorm(nn *cx, fixture *f)
+{
+    return op_groupnorm(cx, f->x[0], f->g, f->groups, f->gain, f->bias, 1e-6f, f->silu);
+}
 
 static void make_conv2d(fixture *f, int v)
 {
@@ -302,7 +314,9 @@ static tensor run_conv2d(nn *cx, fixture *f) { return op_conv2d(cx, f->x[0], f->
 
 static void make_picture(fixture *f, int v)
 {
-    static const struct { grid g; int channels; } size[] = { { { 1, 2, 2 }, 1 }, { { 2, 4, 6 }, 3 }, { { 3, 2, 8 }, 16 }, { { 1, 6, 10 }, 20 } };
+    static const struct { grid g; int channels; } size[] = {
+        { { 1, 2, 2 }, 1 }, { { 2, 4, 6 }, 3 }, { { 3, 2, 8 }, 16 }, { { 1, 6, 10 }, 20 },
+    };
     f->g = size[v].g;
     give(f, f->g.n * f->g.h * f->g.w, size[v].channels, true);
 }
@@ -487,7 +501,8 @@ static double slope(const struct row *row, fixture *f, device *dev, float *p, co
 
 static double worst_slope;
 
-static void agrees(const struct row *row, int v, fixture *f, device *dev, const char *what, float *p, const float *grad, float old, int n)
+static void agrees(const struct row *row, int v, fixture *f, device *dev, const char *what, float *p, const float *grad,
+                   float old, int n)
 {
     static float way[LIMIT];
     for (int trial = 0; trial < 3; trial++) {
@@ -500,7 +515,9 @@ static void agrees(const struct row *row, int v, fixture *f, device *dev, const 
         }
         double found = slope(row, f, dev, p, way, n), error = fabs(found - expected), allowed = 1e-3 * sqrt(norm) + 2e-6;
         if (error / allowed > worst_slope) worst_slope = error / allowed;
-        if (!(error <= allowed)) fail_msg("%s, variant %d, %s: slope %.8g, gradient says %.8g (norm %.3g)", row->name, v, what, found, expected, sqrt(norm));
+        if (!(error <= allowed))
+            fail_msg("%s, variant %d, %s: slope %.8g, gradient says %.8g (norm %.3g)", row->name, v, what, found, expected,
+                     sqrt(norm));
     }
 }
 
@@ -538,7 +555,8 @@ static double difference(const float *a, const float *ref, int n)
 
 static double worst_forward, worst_back;
 
-static void same(const struct row *row, int v, const char *how, const char *what, const float *a, const float *ref, int n, double limit, double *worst)
+static void same(const struct row *row, int v, const char *how, const char *what, const float *a, const float *ref, int n,
+                 double limit, double *worst)
 {
     double d = difference(a, ref, n);
     *worst = fmax(*worst, d);
@@ -588,8 +606,10 @@ static void compare_row(const struct row *row, device *ref, device *dev, const c
             perform(row, &f, dev, cut, true, &again);
             same(row, v, how, "y", a.y, expected.y, a.rows * a.cols, row->forward, &worst_forward);
             for (int k = 0; k < f.nin; k++)
-                if (f.in[k].wants) same(row, v, how, "dx", a.dx[k], expected.dx[k], f.in[k].rows * f.in[k].cols, row->back, &worst_back);
-            for (int k = 0; k < f.nparams; k++) same(row, v, how, "a parameter's gradient", a.dp[k], expected.dp[k], f.param[k].n, row->back, &worst_back);
+                if (f.in[k].wants)
+                    same(row, v, how, "dx", a.dx[k], expected.dx[k], f.in[k].rows * f.in[k].cols, row->back, &worst_back);
+            for (int k = 0; k < f.nparams; k++)
+                same(row, v, how, "a parameter's gradient", a.dp[k], expected.dp[k], f.param[k].n, row->back, &worst_back);
             if (memcmp(&a, &again, sizeof a)) fail_msg("%s, variant %d, %s: not the same bytes again", row->name, v, how);
         }
         if (!f.nin) continue;
@@ -597,7 +617,8 @@ static void compare_row(const struct row *row, device *ref, device *dev, const c
         perform(row, &f, ref, false, false, &expected);
         perform(row, &f, dev, false, false, &a);
         for (int i = 0; i < a.rows * a.cols; i++)
-            if (isnan(a.y[i]) != isnan(expected.y[i])) fail_msg("%s, variant %d, %s: NaN is %s", row->name, v, how, isnan(a.y[i]) ? "made" : "lost");
+            if (isnan(a.y[i]) != isnan(expected.y[i]))
+                fail_msg("%s, variant %d, %s: NaN is %s", row->name, v, how, isnan(a.y[i]) ? "made" : "lost");
     }
 }
 
@@ -623,9 +644,11 @@ static void compare_far(const struct row *row, device *ref, device *dev, const c
             /* scores of 1e5 are known to 1e-2 in fp32: of a softmax over them only that it is one can be asked */
             bool sharp = row->run == run_attention && factor[k] > 1;
             for (int i = 0; i < a.rows * a.cols; i++)
-                if (!isfinite(a.y[i]) || (sharp && fabsf(a.y[i]) > 6)) fail_msg("%s, variant %d, %s, inputs times %g: %g", row->name, v, how, factor[k], a.y[i]);
+                if (!isfinite(a.y[i]) || (sharp && fabsf(a.y[i]) > 6))
+                    fail_msg("%s, variant %d, %s, inputs times %g: %g", row->name, v, how, factor[k], a.y[i]);
             double d = difference(a.y, expected.y, a.rows * a.cols);
-            if (!sharp && !(d <= 2 * row->forward)) fail_msg("%s, variant %d, %s, inputs times %g: differs by %.3g", row->name, v, how, factor[k], d);
+            if (!sharp && !(d <= 2 * row->forward))
+                fail_msg("%s, variant %d, %s, inputs times %g: differs by %.3g", row->name, v, how, factor[k], d);
         }
 }
 
@@ -715,7 +738,8 @@ static void test_the_table_has_no_hole(void **state)
                 if (rows[i].kernel[k] == kernel) {
                     tested = true;
                     /* memory starts as zeros, so that a missing `zero` shows only in memory that was used before */
-                    if (kernel != K(zero) && !notices(&rows[i], kernel, ref)) fail_msg("%s does not test entry %zu", rows[i].name, (kernel - K(write)) / sizeof entry);
+                    if (kernel != K(zero) && !notices(&rows[i], kernel, ref))
+                        fail_msg("%s does not test entry %zu", rows[i].name, (kernel - K(write)) / sizeof entry);
                 }
         if (!tested) fail_msg("no row tests entry %zu of struct backend", (kernel - K(write)) / sizeof entry);
     }

@@ -12,7 +12,7 @@
 #include "nn/nn.h"
 #include <cmocka.h> /* last: its macro fail() would hide base/error.h */
 
-/* ---- a network: two streams, modulation by a vector that all blocks share, attention over both, LoRA, a map that leaves the block ---- */
+/* ---- a network: two streams, a vector that all blocks share, attention over both, LoRA, a map that leaves the block ---- */
 
 enum { D = 8, HEADS = 2, HID = 12, NTXT = 3, NIMG = 5, ROWS = NTXT + NIMG, DEPTH = 4, RANK = 2, MAX_PARAMS = 64 };
 
@@ -98,7 +98,8 @@ static void block_fn(nn *cx, const void *weights, tensor *io, int n, const void 
     tensor x = op_catrows(cx, op_adaln(cx, io[0], m, *rows[0]), op_adaln(cx, io[1], m, *rows[1]));
     tensor u = op_linear(cx, x, &l->qkv);
     tensor q = op_qknorm(cx, tensor_cols(u, 0, D), l->qgain, pe), k = op_qknorm(cx, tensor_cols(u, D, D), l->qgain, pe);
-    tensor a = op_linear(cx, op_attention(cx, q, k, tensor_cols(u, 2 * D, D), joint_layout, (attention_opts){ .heads = HEADS }), &l->proj);
+    tensor a = op_attention(cx, q, k, tensor_cols(u, 2 * D, D), joint_layout, (attention_opts){ .heads = HEADS });
+    a = op_linear(cx, a, &l->proj);
     if (n > 2) io[2] = op_routemap(cx, q, k, &map_route, 1, HEADS);
     for (int s = 0; s < 2; s++) {
         tensor h = op_gateadd(cx, io[s], m.gate, tensor_rows(a, s ? NTXT : 0, s ? NIMG : NTXT), *rows[s]);
@@ -134,16 +135,16 @@ static void net_run(nn *cx, const net *m, float *out)
 enum { PLAIN, TAPED, CHECKPOINTED, MODES };
 #define OUT (ROWS * D + 1)
 
-static nn *open_mode(device *dev, int mode, size_t work, size_t keep)
+static nn *open_mode(device *dev, int mode, size_t work, size_t keep, dreamo_error *err)
 {
-    nn_options o = { .dev = dev, .work_nbytes = work, .keep_nbytes = keep, .taping = mode != PLAIN, .checkpoint = mode == CHECKPOINTED };
-    return nn_new(&o, NULL);
+    nn_options o = { dev, work, keep, .taping = mode != PLAIN, .checkpoint = mode == CHECKPOINTED };
+    return nn_new(&o, err);
 }
 
 static nn_counts run_mode(const backend *be, int threads, int mode, const net *m, float *out)
 {
     device *dev = be->open(threads);
-    nn *cx = open_mode(dev, mode, 1 << 20, 1 << 20);
+    nn *cx = open_mode(dev, mode, 1 << 20, 1 << 20, NULL);
     assert_non_null(cx);
     memset(gradients, 0, sizeof gradients);
     memset(input_grads, 0, sizeof input_grads);
@@ -228,7 +229,7 @@ static void test_gradients_agree_with_central_differences(void **state)
 static void test_gradients_of_views(void **state)
 {
     device *dev = backend_ref.open(1);
-    nn *cx = open_mode(dev, TAPED, 1 << 16, 1 << 16);
+    nn *cx = open_mode(dev, TAPED, 1 << 16, 1 << 16, NULL);
     float g[6 * 4];
     (void)state;
     tensor x = tensor_leaf(cx, tensor_from(cx, 6, 4, X)), zero = tensor_from(cx, 2, 2, NULL);
@@ -255,7 +256,7 @@ static void test_the_same_tensor_twice(void **state)
     (void)state;
     for (int b = 0; b < 2; b++) {
         device *dev = all[b]->open(2);
-        nn *cx = open_mode(dev, TAPED, 1 << 20, 1 << 20);
+        nn *cx = open_mode(dev, TAPED, 1 << 20, 1 << 20, NULL);
         float g[7 * 9];
         tensor x = tensor_leaf(cx, tensor_from(cx, 7, 9, X)), zero = tensor_from(cx, 7, 9, NULL);
         nn_backward(cx, op_mse(cx, op_mul(cx, x, x), zero, NULL)); /* mean x^4 */
@@ -283,8 +284,9 @@ static void test_dry_run_predicts_to_the_byte(void **state)
         /* exactly that much is enough, a tensor less is not */
         for (int less = 0; less < 3; less++) {
             device *dev = backend_ref.open(1);
-            nn *cx = open_mode(dev, mode, dry.work_peak - (less == 1 ? ARENA_ALIGN : 0), dry.keep_peak - (less == 2 && dry.keep_peak ? ARENA_ALIGN : 0));
             bool enough = !less || (less == 2 && !dry.keep_peak);
+            nn *cx = open_mode(dev, mode, dry.work_peak - (less == 1 ? ARENA_ALIGN : 0),
+                               dry.keep_peak - (!enough && less == 2 ? ARENA_ALIGN : 0), NULL);
             net_run(cx, &m, NULL);
             assert_int_equal(nn_status(cx, NULL), enough ? DREAMO_OK : DREAMO_MEMORY);
             nn_free(cx);
@@ -300,7 +302,7 @@ static void test_flops_of_a_linear(void **state)
     (void)state;
     net_make(&m, 1);
     device *dev = backend_dry.open(1);
-    nn *cx = open_mode(dev, TAPED, 0, 0);
+    nn *cx = open_mode(dev, TAPED, 0, 0, NULL);
     tensor y = op_linear(cx, tensor_from(cx, 3, D, NULL), &m.layer[0].qkv);
     double forward = 2 * 3 * (8 * 24 + 2 * (8 + 8));
     assert_true(nn_count(cx).flops == forward);
@@ -333,7 +335,7 @@ static void test_addresses_repeat(void **state)
 {
     net m;
     device *dev = backend_ref.open(1);
-    nn *cx = open_mode(dev, CHECKPOINTED, 1 << 20, 1 << 20);
+    nn *cx = open_mode(dev, CHECKPOINTED, 1 << 20, 1 << 20, NULL);
     (void)state;
     net_make(&m, 2);
     net_run(cx, &m, NULL);
@@ -367,7 +369,7 @@ static void test_frozen_blocks_run_once(void **state)
     weight frozen = m.layer[0].proj;
     frozen.part[0].grad = frozen.part[0].grad_bias = NULL;
     for (int trained = 0; trained < 2; trained++) {
-        nn *cx = open_mode(dev, CHECKPOINTED, 1 << 16, 1 << 16);
+        nn *cx = open_mode(dev, CHECKPOINTED, 1 << 16, 1 << 16, NULL);
         tensor x = tensor_from(cx, NIMG, D, X);
         block_calls = 0;
         nn_block(cx, frozen_fn, trained ? &m.layer[0].proj : &frozen, &x, 1, NULL);
@@ -394,7 +396,7 @@ static void test_the_first_failure_sticks(void **state)
     net m;
     dreamo_error err = { 0 };
     device *dev = backend_ref.open(1);
-    nn *cx = open_mode(dev, TAPED, 1 << 16, 1 << 16);
+    nn *cx = open_mode(dev, TAPED, 1 << 16, 1 << 16, NULL);
     (void)state;
     net_make(&m, 1);
     m.head.name = "time_text_embed.linear_1";
@@ -424,7 +426,7 @@ static void test_the_first_failure_sticks(void **state)
     assert_int_equal(nn_status(cx, NULL), DREAMO_BUG);
 
     for (int mode = 0; mode < MODES; mode++) {
-        nn *other = open_mode(dev, mode, 1 << 16, 1 << 16);
+        nn *other = open_mode(dev, mode, 1 << 16, 1 << 16, NULL);
         tensor z = tensor_from(other, 3, 8, X);
         err = (dreamo_error){ 0 };
         nn_block(other, bad_fn, NULL, &z, 1, NULL);
@@ -452,8 +454,7 @@ static void test_every_allocation_may_fail(void **state)
                 mem_fail_at(nth);
                 device *dev = all[b]->open(1);
                 dreamo_error err = { 0 };
-                nn_options o = { .dev = dev, .work_nbytes = 1 << 20, .keep_nbytes = 1 << 20, .taping = mode != PLAIN, .checkpoint = mode == CHECKPOINTED };
-                nn *cx = dev ? nn_new(&o, &err) : NULL;
+                nn *cx = dev ? open_mode(dev, mode, 1 << 20, 1 << 20, &err) : NULL;
                 if (cx) {
                     net_run(cx, &m, out);
                     nn_status(cx, &err);
@@ -480,7 +481,7 @@ static void test_every_arena_may_be_full(void **state)
         nn_counts need = run_mode(&backend_dry, 1, mode, &m, NULL);
         for (int which = 0; which < 2; which++)
             for (size_t have = 0; have < (which ? need.keep_peak : need.work_peak); have += ARENA_ALIGN) {
-                nn *cx = open_mode(dev, mode, which ? need.work_peak : have, which ? have : need.keep_peak);
+                nn *cx = open_mode(dev, mode, which ? need.work_peak : have, which ? have : need.keep_peak, NULL);
                 net_run(cx, &m, NULL);
                 /* an arena of no bytes still has one unit */
                 if (have > 0) assert_int_equal(nn_status(cx, NULL), DREAMO_MEMORY);

@@ -60,7 +60,8 @@ void ref_attention(device *dev, tensor y, tensor q, tensor k, tensor v, layout l
             }
 }
 
-/* P = exp(S - lse); dV += P^T dY; dS = P (dP - sum_j P dP), dP = dY V^T; dQ += scale dS K; dK += scale dS^T Q (FlashAttention, Dao 2022, appendix B). */
+/* P = exp(S - lse); dV += P^T dY; dP = dY V^T; dS = P (dP - sum_j P dP), where the sum is dY . Y;
+ * dQ += scale dS K; dK += scale dS^T Q (FlashAttention, Dao et al. 2022, appendix B). */
 void ref_attention_backward(device *dev, tensor dq, tensor dk, tensor dv, tensor dy, tensor y, tensor q, tensor k, tensor v,
                             layout l, attention_opts o, tensor lse)
 {
@@ -83,7 +84,8 @@ void ref_attention_backward(device *dev, tensor dq, tensor dk, tensor dv, tensor
                         if (dq.p) *at(dq, qi, c) += (float)(scale * ds * *at(k, kj, c));
                         if (dk.p) *at(dk, kj, c) += (float)(scale * ds * *at(q, qi, c));
                     }
-                    float *g = o.relbias ? ref_weight_grad(o.relbias, bucket_of(j - i, o.relbias->out, o.max_distance), head) : NULL;
+                    if (!o.relbias) continue;
+                    float *g = ref_weight_grad(o.relbias, bucket_of(j - i, o.relbias->out, o.max_distance), head);
                     if (g) *g += (float)ds;
                 }
             }

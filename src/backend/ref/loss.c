@@ -15,7 +15,10 @@ void ref_gaussian(device *dev, tensor y, tensor x, tensor eps)
     double inside;
     (void)dev;
     for (int t = 0; t < y.rows; t++)
-        for (int c = 0; c < y.cols; c++) *at(y, t, c) = (float)(*at(x, t, c) + exp(0.5 * log_variance(x, t, c, &inside)) * *at(eps, t, c));
+        for (int c = 0; c < y.cols; c++) {
+            double std = exp(0.5 * log_variance(x, t, c, &inside));
+            *at(y, t, c) = (float)(*at(x, t, c) + std * *at(eps, t, c));
+        }
 }
 
 void ref_gaussian_backward(device *dev, tensor dx, tensor dy, tensor x, tensor eps)

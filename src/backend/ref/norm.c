@@ -199,7 +199,8 @@ void ref_groupnorm(device *dev, tensor y, tensor x, grid g, int groups, vec gain
         }
 }
 
-void ref_groupnorm_backward(device *dev, tensor dx, tensor dy, tensor x, grid g, int groups, vec gain, vec bias, float eps, bool silu, tensor stats)
+void ref_groupnorm_backward(device *dev, tensor dx, tensor dy, tensor x, grid g, int groups, vec gain, vec bias, float eps,
+                            bool silu, tensor stats)
 {
     int pixels = g.h * g.w, size = x.cols / groups;
     (void)dev, (void)eps;

@@ -53,10 +53,29 @@ ACTIVATION(gelu)
 ACTIVATION(quickgelu)
 ACTIVATION(silu)
 
-static void ref_add(device *dev, tensor y, tensor a, tensor b) { (void)dev; EACH(y, t, c) *at(y, t, c) = *at(a, t, c) + *at(b, t, c); }
-static void ref_mul(device *dev, tensor y, tensor a, tensor b) { (void)dev; EACH(y, t, c) *at(y, t, c) = *at(a, t, c) * *at(b, t, c); }
-static void ref_scale(device *dev, tensor y, tensor x, float s) { (void)dev; EACH(y, t, c) *at(y, t, c) = s * *at(x, t, c); }
-static void ref_scale_backward(device *dev, tensor dx, tensor dy, float s) { (void)dev; EACH(dy, t, c) *at(dx, t, c) += s * *at(dy, t, c); }
+static void ref_add(device *dev, tensor y, tensor a, tensor b)
+{
+    (void)dev;
+    EACH(y, t, c) *at(y, t, c) = *at(a, t, c) + *at(b, t, c);
+}
+
+static void ref_mul(device *dev, tensor y, tensor a, tensor b)
+{
+    (void)dev;
+    EACH(y, t, c) *at(y, t, c) = *at(a, t, c) * *at(b, t, c);
+}
+
+static void ref_scale(device *dev, tensor y, tensor x, float s)
+{
+    (void)dev;
+    EACH(y, t, c) *at(y, t, c) = s * *at(x, t, c);
+}
+
+static void ref_scale_backward(device *dev, tensor dx, tensor dy, float s)
+{
+    (void)dev;
+    EACH(dy, t, c) *at(dx, t, c) += s * *at(dy, t, c);
+}
 
 static void ref_mul_backward(device *dev, tensor da, tensor db, tensor dy, tensor a, tensor b)
 {
