@@ -61,22 +61,26 @@ static void conv_cut_channels(conv_job *j)
     j->work_each = (size_t)round_up(j->patch_h * j->patch_w * j->each + NR, 16);
 }
 
+INLINE void conv_copy(float *dst, const float *src, int n)
+{
+    for (int c = 0; c < n; c += VL) v_storen(dst + c, v_loadn(src + c, n - c), n - c);
+}
+
 /* channels c0.. (n of them) of the source under output block (picture, oy, ox) -> patch [patch_h][patch_w][n] */
 static void conv_copy_patch(const conv_job *j, float *patch, int picture, int oy, int ox, int c0, int n)
 {
+    int y0 = oy * j->step - j->pad_y, x0 = ox * j->step - j->pad_x;
+    int left = imax(0, -x0), right = imax(left, imin(j->patch_w, j->gs.w - x0)); /* columns left..right lie inside */
     for (int r = 0; r < j->patch_h; r++) {
-        int y = oy * j->step - j->pad_y + r;
         float *dst = patch + (size_t)r * (size_t)(j->patch_w * n);
-        bool inside = y >= 0 && y < j->gs.h;
-        for (int q = 0; q < j->patch_w; q++, dst += n) {
-            int x = ox * j->step - j->pad_x + q;
-            if (inside && x >= 0 && x < j->gs.w) {
-                const float *src = row(j->src, (picture * j->gs.h + y) * j->gs.w + x) + c0;
-                for (int c = 0; c < n; c += VL) v_storen(dst + c, v_loadn(src + c, n - c), n - c);
-            } else {
-                for (int c = 0; c < n; c += VL) v_storen(dst + c, v_zero(), n - c);
-            }
-        }
+        bool inside = y0 + r >= 0 && y0 + r < j->gs.h;
+        int from = inside ? left : 0, to = inside ? right : 0;
+        memset(dst, 0, sizeof(float) * (size_t)(from * n));
+        memset(dst + to * n, 0, sizeof(float) * (size_t)((j->patch_w - to) * n));
+        if (from == to) continue;
+        const float *src = row(j->src, (picture * j->gs.h + y0 + r) * j->gs.w + x0 + from) + c0;
+        if (j->src.ld == n) conv_copy(dst + from * n, src, (to - from) * n);
+        else for (int q = from; q < to; q++, src += j->src.ld) conv_copy(dst + q * n, src, n);
     }
 }
 
@@ -232,12 +236,16 @@ static void conv_weight_add(const rows_job *r, int out0, int out1)
     const conv_job *j = r->extra;
     int outs = j->out.cols, taps_n = j->t.n;
     for (int o = out0; o < out1; o++)
-        for (int c = 0; c < j->channels; c++) {
-            int c0 = c / j->each * j->each, n = imin(j->each, j->channels - c0);
-            float *grad = r->t[0].p + ((size_t)o * (size_t)j->channels + (size_t)c) * (size_t)taps_n;
-            for (int g = 0; g < j->groups; g++) {
-                const float *sum = j->sums + (size_t)(g * outs * taps_n) * (size_t)j->channels + (size_t)(c0 * outs + o * n) * (size_t)taps_n + (c - c0);
-                for (int t = 0; t < taps_n; t++) grad[j->t.at[t]] += sum[t * n];
+        for (int c0 = 0; c0 < j->channels; c0 += j->each) {
+            int n = imin(j->each, j->channels - c0);
+            for (int at = 0; at < taps_n * n; at += VL) { /* tap at / n, channel at % n */
+                const float *sum = j->sums + (size_t)(c0 * outs + o * n) * (size_t)taps_n + at;
+                float total[VL];
+                vf v = v_zero();
+                for (int g = 0; g < j->groups; g++) v += v_loadn(sum + (size_t)(g * outs * taps_n) * (size_t)j->channels, taps_n * n - at);
+                v_store(total, v);
+                for (int i = 0; i < VL && at + i < taps_n * n; i++)
+                    r->t[0].p[((size_t)o * (size_t)j->channels + (size_t)(c0 + (at + i) % n)) * (size_t)taps_n + (size_t)j->t.at[(at + i) / n]] += total[i];
             }
         }
 }

@@ -6,6 +6,7 @@
 #include "backend/cpu/kernels/linear.h"
 #include "backend/cpu/kernels/loss.h"
 #include "backend/cpu/kernels/norm.h"
+#include "backend/cpu/kernels/routemap.h"
 
 #ifndef CPU_TABLE
 #define CPU_TABLE table
