@@ -39,7 +39,7 @@ demo: build
 	@sh examples/demo.sh $(BUILD)/dreamo
 
 test: testdeps
-	@cmake -S . -B $(BUILD)-test -G Ninja -DCMAKE_BUILD_TYPE=Release -DDREAMO_WERROR=ON $(CMAKE_ARGS) >/dev/null
+	@cmake -S . -B $(BUILD)-test -G Ninja -DCMAKE_BUILD_TYPE=Release -DDREAMO_WERROR=ON -DDREAMO_PYTHON=/usr/bin/python3 $(CMAKE_ARGS) >/dev/null
 	@cmake --build $(BUILD)-test -j $(JOBS)
 	@ctest --test-dir $(BUILD)-test --output-on-failure -j $(JOBS)
 
