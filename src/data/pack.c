@@ -53,12 +53,12 @@ static dreamo_status write_held_out(const char *folder, const asset *assets, int
     char *path = path_join(folder, "held-out.txt"), *text = mem_alloc((size_t)nassets * sizeof assets->concept + 1);
     dreamo_status status = names && path && text ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
     int n = 0;
-    size_t at = 0;
+    size_t at = 0, room = (size_t)nassets * sizeof assets->concept + 1;
     for (int i = 0; i < nassets && !status; i++)
         if (!assets[i].refused && name_held_out(assets[i].concept)) names[n++] = assets[i].concept;
     if (n) qsort(names, (size_t)n, sizeof *names, by_name);
     for (int i = 0; i < n; i++)
-        if (!i || strcmp(names[i], names[i - 1])) at += (size_t)sprintf(text + at, "%s\n", names[i]);
+        if (!i || strcmp(names[i], names[i - 1])) at += (size_t)snprintf(text + at, room - at, "%s\n", names[i]);
     if (!status) status = file_replace(path, text, at, err);
     mem_free(names);
     mem_free(path);
