@@ -11,7 +11,10 @@
 
 enum { TOLERANCE = 14, WHITE = 250 }; /* levels a channel; JPEG noise around a flat colour stays within the first */
 
-static int border_count(const bitmap *b) { return b->width > 1 && b->height > 1 ? 2 * (b->width + b->height) - 4 : b->width * b->height; }
+static int border_count(const bitmap *b)
+{
+    return b->width > 1 && b->height > 1 ? 2 * (b->width + b->height) - 4 : b->width * b->height;
+}
 
 /* Offset of the i-th border pixel: top row, bottom row, then the rest of both sides. */
 static size_t border_offset(const bitmap *b, int i)

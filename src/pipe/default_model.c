@@ -29,9 +29,9 @@ static void look(void)
     char *slash = strrchr(folder, '/');
     if (slash) {
         *slash = '\0';
-        if (try_folder(folder, "/models/" NAME) || try_folder(folder, "/../models/" NAME) || try_folder(folder, "/../../models/" NAME) ||
-            try_folder(folder, "/../share/dreamo/" NAME))
-            return;
+        static const char *const beside[] = { "/models/" NAME, "/../models/" NAME, "/../../models/" NAME, "/../share/dreamo/" NAME };
+        for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
+            if (try_folder(folder, beside[i])) return;
     }
     try_folder(DREAMO_DATADIR, "/" NAME);
 }

@@ -36,7 +36,8 @@ static void pass_free(pass *p)
     *p = (pass){ 0 };
 }
 
-static dreamo_status pass_new(pass *p, const denoise_input *in, const condition_sample *sample, prompt *text, bool embed, dreamo_error *err)
+static dreamo_status pass_new(pass *p, const denoise_input *in, const condition_sample *sample, const prompt *text, bool embed,
+                              dreamo_error *err)
 {
     const dit_config *c = &in->m->dit->config;
     size_t width = (size_t)(c->heads * c->head_dim), half = (size_t)c->head_dim / 2;
@@ -52,8 +53,8 @@ static dreamo_status pass_new(pass *p, const denoise_input *in, const condition_
         pass_free(p);
         return fail(err, DREAMO_MEMORY, "no memory for a sequence of %zu tokens", rows);
     }
-    if (in->references && p->image_rows > p->noise_rows)
-        memcpy(p->tokens + (size_t)p->noise_rows * channels, in->references, (size_t)(p->image_rows - p->noise_rows) * channels * sizeof(float));
+    size_t noise = (size_t)p->noise_rows;
+    if (in->references && image > noise) memcpy(p->tokens + noise * channels, in->references, (image - noise) * channels * sizeof(float));
     if (embed) condition_rows(sample, &in->m->tables, in->how->official, p->cond);
     condition_positions(sample, p->pos + text->nt5); /* text stays at 0, 0, 0 */
     dit_rope(c, (const int32_t (*)[3])p->pos, (int)rows, p->cos, p->sin);
@@ -191,8 +192,8 @@ static dreamo_status run_loop(loop *l, const reporter *to, dreamo_error *err)
 {
     int steps = l->in->how->steps;
     nn_counts need = { 0 };
-    dreamo_status s = phase_measure(run_pass, &l->pos, &need, err);
-    if (s == DREAMO_OK && l->in->negative) s = phase_measure(run_pass, &l->neg, &need, err);
+    dreamo_status s = phase_measure(run_pass, &l->pos, 1, &need, err);
+    if (s == DREAMO_OK && l->in->negative) s = phase_measure(run_pass, &l->neg, 1, &need, err);
     if (s != DREAMO_OK) return s;
     l->cx = phase_open(l->in->m->dev, &need, err);
     if (!l->cx) return DREAMO_MEMORY;
@@ -221,15 +222,14 @@ dreamo_status denoise(const denoise_input *in, float *x, dump *d, const reporter
     return s;
 }
 
-dreamo_status denoise_measure(const denoise_input *in, nn_counts *positive, nn_counts *negative, int64_t *npositive, int64_t *nnegative, dreamo_error *err)
+dreamo_status denoise_measure(const denoise_input *in, nn_counts *out, dreamo_error *err)
 {
     pass pos = { 0 }, neg = { 0 };
+    int64_t steps = in->how->steps, with_cfg = 0;
+    for (int i = 0; i < in->how->steps; i++) with_cfg += cfg_active(in, i);
     dreamo_status s = open_passes(in, &pos, &neg, err);
-    if (s == DREAMO_OK) s = phase_measure(run_pass, &pos, positive, err);
-    if (s == DREAMO_OK && in->negative) s = phase_measure(run_pass, &neg, negative, err);
-    *npositive = in->how->steps;
-    *nnegative = 0;
-    for (int i = 0; i < in->how->steps; i++) *nnegative += cfg_active(in, i);
+    if (s == DREAMO_OK) s = phase_measure(run_pass, &pos, steps, out, err);
+    if (s == DREAMO_OK && in->negative) s = phase_measure(run_pass, &neg, with_cfg, out, err);
     pass_free(&pos);
     pass_free(&neg);
     return s;

@@ -24,6 +24,6 @@ typedef struct denoise_input {
 
 /* x [noise rows, channels]: noise in, clean packed latent out. */
 dreamo_status denoise(const denoise_input *in, float *x, dump *d, const reporter *to, dreamo_error *err);
-/* What one step with and one without references costs; *passes = how often each runs over all steps. */
-dreamo_status denoise_measure(const denoise_input *in, nn_counts *positive, nn_counts *negative, int64_t *npositive, int64_t *nnegative, dreamo_error *err);
+/* Adds what all steps cost. */
+dreamo_status denoise_measure(const denoise_input *in, nn_counts *out, dreamo_error *err);
 #endif

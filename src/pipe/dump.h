@@ -13,6 +13,7 @@ dreamo_status dump_write(dump *d, const char *folder, dreamo_error *err); /* fol
 
 /* `name` is a printf format; the shape is a list of sizes that ends with 0. */
 typedef struct dump_shape { int64_t n[4]; } dump_shape;
-void dump_tensor(dump *d, dtype type, dump_shape shape, const void *data, const char *name, ...) __attribute__((format(printf, 5, 6)));
+void dump_tensor(dump *d, dtype type, dump_shape shape, const void *data, const char *name, ...)
+    __attribute__((format(printf, 5, 6)));
 #define SHAPE(...) ((dump_shape){ { __VA_ARGS__ } })
 #endif

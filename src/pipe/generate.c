@@ -99,11 +99,13 @@ static dreamo_status decode_into(generation *g, float *planar, float *rows, floa
 static dreamo_status decode_picture(generation *g, dreamo_image *out, dreamo_error *err)
 {
     const vae_config *c = &g->m->vae->config;
-    size_t pixels = (size_t)g->width * (size_t)g->height, latent = pixels * (size_t)c->latent_channels, n = latent > 3 * pixels ? latent : 3 * pixels;
+    size_t pixels = (size_t)g->width * (size_t)g->height, latent = pixels * (size_t)c->latent_channels;
+    size_t n = latent > 3 * pixels ? latent : 3 * pixels;
     float *planar = mem_alloc(n * sizeof *planar), *rows = mem_alloc(3 * pixels * sizeof *rows), *z = mem_alloc(latent * sizeof *z);
     *out = (dreamo_image){ .width = g->width, .height = g->height, .rgb = mem_alloc(3 * pixels) };
-    dreamo_status s = planar && rows && z && out->rgb ? decode_into(g, planar, rows, z, out, err)
-                                                      : fail(err, DREAMO_MEMORY, "no memory for a picture of %d x %d", g->width, g->height);
+    dreamo_status s = DREAMO_MEMORY;
+    if (planar && rows && z && out->rgb) s = decode_into(g, planar, rows, z, out, err);
+    else fail(err, s, "no memory for a picture of %d x %d", g->width, g->height);
     mem_free(planar);
     mem_free(rows);
     mem_free(z);
@@ -122,7 +124,8 @@ static dreamo_status encode_references(generation *g, dreamo_error *err)
     noise_seed(&eps, g->r->ref_seed); /* one generator for all of them, in order */
     float *at = g->ref_tokens;
     for (int i = 0; i < g->sample.nrefs; i++) {
-        dreamo_status s = reference_encode(g->m->dev, g->m->vae, &g->refs[i], g->r->ref_noise ? &eps : NULL, g->kernel, at, g->d, i + 1, err);
+        noise_generator *sampled = g->r->ref_noise ? &eps : NULL;
+        dreamo_status s = reference_encode(g->m->dev, g->m->vae, &g->refs[i], sampled, g->kernel, at, g->d, i + 1, err);
         if (s != DREAMO_OK) return s;
         at += (size_t)(g->refs[i].grid.h * g->refs[i].grid.w) * channels;
     }
@@ -144,18 +147,18 @@ static dreamo_status draw_noise(generation *g, dreamo_error *err)
         latent_pack(planar, c->latent_channels, h, w, g->x);
     }
     mem_free(planar);
-    return planar && g->x ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for the noise of a %d x %d picture", g->width, g->height);
+    if (planar && g->x) return DREAMO_OK;
+    return fail(err, DREAMO_MEMORY, "no memory for the noise of a %d x %d picture", g->width, g->height);
 }
 
 dreamo_status generation_run(generation *g, dreamo_image *out, dreamo_error *err)
 {
-    denoise_input in;
     dreamo_status s = prompt_encode(g->m, &g->positive, g->d, "", err);
     if (s == DREAMO_OK && g->cfg) s = prompt_encode(g->m, &g->negative, g->d, "neg.", err);
     if (s == DREAMO_OK) s = encode_references(g, err);
     if (s == DREAMO_OK) s = draw_noise(g, err);
     if (s != DREAMO_OK) return s;
-    in = inputs(g);
+    denoise_input in = inputs(g);
     s = denoise(&in, g->x, g->d, &g->to, err);
     if (s == DREAMO_OK) s = decode_picture(g, out, err);
     if (s == DREAMO_OK) s = metadata_write(g, &out->metadata, err);
@@ -166,53 +169,35 @@ dreamo_status generation_run(generation *g, dreamo_image *out, dreamo_error *err
 
 /* ---- the plan ---- */
 
-static size_t arenas(const nn_counts *c) { return c->work_peak + c->keep_peak; }
-
-static void add(dreamo_plan *p, const nn_counts *c, int64_t times)
-{
-    p->ops += c->ops * times;
-    p->flops += c->flops * (double)times;
-    if (times && arenas(c) > p->work_bytes) p->work_bytes = arenas(c);
-}
-
 static void measure_encode(nn *cx, void *job)
 {
     decode_job *j = job;
     vae_encode(cx, j->m, tensor_from(cx, j->g.h * j->g.w, 3, NULL), j->g);
 }
 
-static dreamo_status measure_pictures(generation *g, dreamo_plan *plan, dreamo_error *err)
+static dreamo_status measure_pictures(generation *g, nn_counts *out, dreamo_error *err)
 {
     int factor = vae_factor(&g->m->vae->config);
     dreamo_status s = DREAMO_OK;
     for (int i = 0; s == DREAMO_OK && i < g->sample.nrefs; i++) {
         decode_job job = { g->m->vae, NULL, { 1, g->refs[i].rgb.height, g->refs[i].rgb.width }, NULL };
-        nn_counts c = { 0 };
-        s = phase_measure(measure_encode, &job, &c, err);
-        add(plan, &c, 1);
+        s = phase_measure(measure_encode, &job, 1, out, err);
     }
     decode_job job = { g->m->vae, NULL, { 1, g->height / factor, g->width / factor }, NULL };
-    nn_counts c = { 0 };
-    if (s == DREAMO_OK) s = phase_measure(decode, &job, &c, err);
-    add(plan, &c, 1);
-    return s;
+    return s == DREAMO_OK ? phase_measure(decode, &job, 1, out, err) : s;
 }
 
 dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *err)
 {
     denoise_input in = inputs(g);
-    nn_counts text = { 0 }, positive = { 0 }, negative = { 0 };
-    int64_t npositive = 0, nnegative = 0;
-    *plan = (dreamo_plan){ .width = g->width, .height = g->height, .steps = g->how.steps, .seconds = -1,
-                           .tokens = g->positive.nt5 + condition_image_rows(&g->sample), .weight_bytes = model_weight_bytes(g->m) };
-    dreamo_status s = prompt_measure(g->m, &g->positive, &text, err);
-    if (s == DREAMO_OK) s = denoise_measure(&in, &positive, &negative, &npositive, &nnegative, err);
-    if (s == DREAMO_OK) s = measure_pictures(g, plan, err);
-    add(plan, &text, g->cfg ? 2 : 1);
-    add(plan, &positive, npositive);
-    add(plan, &negative, nnegative);
+    nn_counts c = { 0 };
+    dreamo_status s = prompt_measure(g->m, &g->positive, g->cfg ? 2 : 1, &c, err);
+    if (s == DREAMO_OK) s = denoise_measure(&in, &c, err);
+    if (s == DREAMO_OK) s = measure_pictures(g, &c, err);
     if (s != DREAMO_OK) return s;
     if (g->m->rate <= 0) g->m->rate = rate_measure(g->m->dev);
-    if (g->m->rate > 0) plan->seconds = plan->flops / g->m->rate;
+    *plan = (dreamo_plan){ .width = g->width, .height = g->height, .steps = g->how.steps, .ops = c.ops, .flops = c.flops,
+                           .tokens = g->positive.nt5 + condition_image_rows(&g->sample), .weight_bytes = model_weight_bytes(g->m),
+                           .work_bytes = c.work_peak + c.keep_peak, .seconds = g->m->rate > 0 ? c.flops / g->m->rate : -1 };
     return DREAMO_OK;
 }

@@ -14,11 +14,19 @@
 #include "base/sha256.h"
 #include "format/safetensors.h"
 
+enum { RANK_MAX = 65536 };
+
 /* One tensor of the file, with its key taken apart. */
 typedef struct key { const st_tensor *t; size_t stem; lora_role role; } key;
 
 /* All tensors of one stem. */
-typedef struct group { const char *name; size_t stem; const st_tensor *a, *b, *alpha; lora_target target; float alpha_value; } group;
+typedef struct group {
+    const char *name;        /* begins with the stem */
+    size_t stem;
+    const st_tensor *a, *b, *alpha;
+    lora_target target;
+    float alpha_value;       /* NAN: none given */
+} group;
 
 typedef struct reader {
     const char *path;
@@ -57,36 +65,47 @@ static void note_unmatched(reader *r, const char *name)
 
 static bool is_float(dtype t) { return t == DT_F32 || t == DT_BF16 || t == DT_F16 || t == DT_F64; }
 
+static dreamo_status wrong_type(const reader *r, const st_tensor *t, dreamo_error *err)
+{
+    return fail(err, DREAMO_FORMAT, "%s: %s has type %s, allowed are F32, BF16, F16, F64", r->path, t->name, dtype_name(t->type));
+}
+
 /* ---- the three tables ---- */
 
-static dreamo_status read_table(reader *r, st_tensor *t, int64_t rows_min, int64_t rows_max, int64_t cols, int keep, float **out, int *rows, dreamo_error *err)
+/* A table to be found: `last` counts the rows kept from its end, 0 = all. */
+typedef struct table { const char *name; int64_t rows_min, rows_max, cols; int last; } table;
+
+/* *out stays NULL when the file does not have it. */
+static dreamo_status read_table(const reader *r, const table *want, float **out, int *rows, dreamo_error *err)
 {
-    if (t->rank != 2 || t->shape[1] != cols || t->shape[0] < rows_min || t->shape[0] > rows_max)
-        return fail(err, DREAMO_MISMATCH, "%s: %s has shape [%lld, %lld], this model needs [%lld, %lld]", r->path, t->name,
-                    (long long)(t->rank > 0 ? t->shape[0] : 0), (long long)(t->rank > 1 ? t->shape[1] : 0), (long long)rows_min, (long long)cols);
-    if (!is_float(t->type)) return fail(err, DREAMO_FORMAT, "%s: %s has type %s, allowed are F32, BF16, F16, F64", r->path, t->name, dtype_name(t->type));
-    *rows = keep ? keep : (int)t->shape[0];
-    size_t n = (size_t)*rows * (size_t)cols;
+    const st_tensor *t = st_find(&r->file, want->name);
+    if (!t) return DREAMO_OK;
+    int64_t h = t->rank > 0 ? t->shape[0] : 0, w = t->rank > 1 ? t->shape[1] : 0;
+    if (t->rank != 2 || w != want->cols || h < want->rows_min || h > want->rows_max)
+        return fail(err, DREAMO_MISMATCH, "%s: %s has shape [%lld, %lld], this model needs [%lld, %lld]", r->path, t->name, (long long)h,
+                    (long long)w, (long long)want->rows_min, (long long)want->cols);
+    if (!is_float(t->type)) return wrong_type(r, t, err);
+    *rows = want->last ? want->last : (int)h;
+    size_t n = (size_t)*rows * (size_t)w, skipped = t->count - n;
     *out = mem_alloc(n * sizeof **out);
     if (!*out) return fail(err, DREAMO_MEMORY, "%s: no memory for %s", r->path, t->name);
-    size_t skipped = t->count - n; /* the last rows count (spec 2.1) */
     dtype_to_f32(t->type, (const char *)t->data + skipped * dtype_nbytes(t->type), n, *out);
     return DREAMO_OK;
 }
 
-static dreamo_status read_tables(reader *r, int text_width, dreamo_tables *t, dreamo_error *err)
+static dreamo_status read_tables(const reader *r, int text_width, dreamo_tables *t, dreamo_error *err)
 {
-    st_tensor *task = st_find(&r->file, "dreamo_task_embedding.weight"), *idx = st_find(&r->file, "dreamo_idx_embedding.weight");
-    st_tensor *t5 = st_find(&r->file, "dreamo_t5_embedding.weight");
-    t->width = r->m->config.heads * r->m->config.head_dim;
+    int width = r->m->config.heads * r->m->config.head_dim, rows;
+    const table task = { "dreamo_task_embedding.weight", 2, 2, width, 0 };
+    const table idx = { "dreamo_idx_embedding.weight", 2, 1 + CONDITION_REFS, width, 0 };
+    const table t5 = { "dreamo_t5_embedding.weight", DREAMO_T5_ROWS, INT32_MAX, text_width, DREAMO_T5_ROWS }; /* the last rows (spec 2.1) */
+    t->width = width;
     t->text_width = text_width;
-    if (!task != !idx)
-        return fail(err, DREAMO_FORMAT, "%s: has dreamo_%s_embedding.weight but not dreamo_%s_embedding.weight", r->path, task ? "task" : "idx", task ? "idx" : "task");
-    int rows;
-    dreamo_status s = DREAMO_OK;
-    if (task) s = read_table(r, task, 2, 2, t->width, 0, &t->task, &rows, err);
-    if (s == DREAMO_OK && idx) s = read_table(r, idx, 2, 1 + CONDITION_REFS, t->width, 0, &t->idx, &t->nslots, err);
-    if (s == DREAMO_OK && t5) s = read_table(r, t5, DREAMO_T5_ROWS, INT32_MAX, text_width, DREAMO_T5_ROWS, &t->t5, &rows, err);
+    dreamo_status s = read_table(r, &task, &t->task, &rows, err);
+    if (s == DREAMO_OK) s = read_table(r, &idx, &t->idx, &t->nslots, err);
+    if (s == DREAMO_OK) s = read_table(r, &t5, &t->t5, &rows, err);
+    if (s == DREAMO_OK && !t->task != !t->idx)
+        s = fail(err, DREAMO_FORMAT, "%s: has %s but not %s", r->path, t->task ? task.name : idx.name, t->task ? idx.name : task.name);
     return s;
 }
 
@@ -125,8 +144,8 @@ static dreamo_status add_group(reader *r, int from, int to, dreamo_error *err)
     }
     lora_found found = g.stem < sizeof stem ? lora_find(r->m, stem, &g.target) : LORA_UNKNOWN;
     if (found == LORA_NO_BLOCK)
-        return fail(err, DREAMO_MISMATCH, "%s: %s is for a larger model; this one has %d double and %d single blocks", r->path, stem,
-                    r->m->config.layers, r->m->config.single_layers);
+        return fail(err, DREAMO_MISMATCH, "%s: %s is for a larger model; this one has %d double and %d single blocks", r->path,
+                    stem, r->m->config.layers, r->m->config.single_layers);
     for (int i = from; i < to; i++) {
         const key *k = &r->keys[i];
         if (found == LORA_UNKNOWN) {
@@ -171,21 +190,24 @@ static dreamo_status check_group(const reader *r, group *g, dreamo_error *err)
     const lora_target *t = &g->target;
     int64_t rank = 0, in = 0, out = 0, rank_b = 0;
     int n = (int)g->stem;
-    if (!is_float(g->a->type) || !is_float(g->b->type))
-        return fail(err, DREAMO_FORMAT, "%s: %.*s has type %s, allowed are F32, BF16, F16, F64", r->path, n, g->name,
-                    dtype_name(is_float(g->a->type) ? g->b->type : g->a->type));
-    if (!matrix(g->a, &rank, &in) || !matrix(g->b, &out, &rank_b)) return fail(err, DREAMO_FORMAT, "%s: %.*s: A and B must be matrices", r->path, n, g->name);
+    if (!is_float(g->a->type)) return wrong_type(r, g->a, err);
+    if (!is_float(g->b->type)) return wrong_type(r, g->b, err);
+    if (!matrix(g->a, &rank, &in) || !matrix(g->b, &out, &rank_b))
+        return fail(err, DREAMO_FORMAT, "%s: %.*s: A and B must be matrices", r->path, n, g->name);
     if (rank != rank_b)
-        return fail(err, DREAMO_FORMAT, "%s: %.*s: A has rank %lld, B has rank %lld", r->path, n, g->name, (long long)rank, (long long)rank_b);
-    if (rank < 1) return fail(err, DREAMO_FORMAT, "%s: %.*s has rank 0", r->path, n, g->name);
+        return fail(err, DREAMO_FORMAT, "%s: %.*s: A has rank %lld, B has rank %lld", r->path, n, g->name, (long long)rank,
+                    (long long)rank_b);
+    if (rank < 1 || rank > RANK_MAX)
+        return fail(err, DREAMO_FORMAT, "%s: %.*s has rank %lld, allowed is 1 to %d", r->path, n, g->name, (long long)rank, RANK_MAX);
     if (in != t->w->in || out != t->rows)
-        return fail(err, DREAMO_MISMATCH, "%s: %.*s adapts a layer of %lld x %lld, this model's is %d x %d", r->path, n, g->name, (long long)out,
-                    (long long)in, t->rows, t->w->in);
+        return fail(err, DREAMO_MISMATCH, "%s: %.*s adapts a layer of %lld x %lld, this model's is %d x %d", r->path, n, g->name,
+                    (long long)out, (long long)in, t->rows, t->w->in);
     if (!g->alpha) return DREAMO_OK;
-    if (g->alpha->count != 1 || !is_float(g->alpha->type)) return fail(err, DREAMO_FORMAT, "%s: %s must be one number", r->path, g->alpha->name);
+    if (!is_float(g->alpha->type)) return wrong_type(r, g->alpha, err);
+    if (g->alpha->count != 1) return fail(err, DREAMO_FORMAT, "%s: %s must be one number", r->path, g->alpha->name);
     dtype_to_f32(g->alpha->type, g->alpha->data, 1, &g->alpha_value);
-    if (!isfinite(g->alpha_value)) return fail(err, DREAMO_FORMAT, "%s: %s is %f, it must be a finite number", r->path, g->alpha->name, (double)g->alpha_value);
-    return DREAMO_OK;
+    if (isfinite(g->alpha_value)) return DREAMO_OK;
+    return fail(err, DREAMO_FORMAT, "%s: %s is %f, it must be a finite number", r->path, g->alpha->name, (double)g->alpha_value);
 }
 
 static int rank_of(const group *g) { return (int)g->a->shape[0]; }
@@ -198,7 +220,8 @@ static float common_alpha(const reader *r)
     for (int i = 0; i < r->ngroups; i++) {
         int count = 0;
         if (!r->groups[i].target.diffusers || isnan(r->groups[i].alpha_value)) continue;
-        for (int j = i; j < r->ngroups; j++) count += r->groups[j].target.diffusers && r->groups[j].alpha_value == r->groups[i].alpha_value;
+        for (int j = i; j < r->ngroups; j++)
+            count += r->groups[j].target.diffusers && r->groups[j].alpha_value == r->groups[i].alpha_value;
         if (count > most) {
             most = count;
             best = r->groups[i].alpha_value;
@@ -287,14 +310,15 @@ static void fill_modules(const reader *r, lora_file *out)
 static dreamo_status finish(reader *r, lora_file *out, dreamo_error *err)
 {
     if (r->ngroups == 0 && !out->tables.task && !out->tables.t5)
-        return fail(err, DREAMO_MISMATCH, "%s: none of its %d tensors belongs to this model (%s%s)", r->path, r->file.ntensors, r->unmatched,
-                    r->nunmatched > 5 ? ", ..." : "");
-    if (!r->nunmatched && !r->dora) return DREAMO_OK;
-    char more[40] = "", count[24];
+        return fail(err, DREAMO_MISMATCH, "%s: none of its %d tensors belongs to this model (%s%s)", r->path, r->file.ntensors,
+                    r->unmatched, r->nunmatched > 5 ? ", ..." : "");
+    char leftover[480] = "", more[40] = "";
     if (r->nunmatched > 5) snprintf(more, sizeof more, " and %d more", r->nunmatched - 5);
-    snprintf(count, sizeof count, "%d", r->nunmatched);
-    out->warning = mem_printf("%s: %s%s%s%s%s%s", r->path, r->nunmatched ? count : "", r->nunmatched ? " tensors match nothing in this model and are not used: " : "",
-                              r->unmatched, more, r->nunmatched && r->dora ? "; " : "", r->dora ? "DoRA vectors are dropped, the rest is used as a plain LoRA" : "");
+    if (r->nunmatched)
+        snprintf(leftover, sizeof leftover, "%d tensors match nothing in this model and are not used: %s%s%s", r->nunmatched, r->unmatched,
+                 more, r->dora ? "; " : "");
+    if (!r->nunmatched && !r->dora) return DREAMO_OK;
+    out->warning = mem_printf("%s: %s%s", r->path, leftover, r->dora ? "DoRA vectors are dropped, the rest is used as a plain LoRA" : "");
     return out->warning ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory for a warning", r->path);
 }
 

@@ -84,7 +84,8 @@ static const rule rules[] = {
 };
 
 static const struct { const char *name; scope where; } blocks[] = {
-    { "transformer_blocks_", DOUBLE }, { "double_blocks_", DOUBLE }, { "single_transformer_blocks_", SINGLE }, { "single_blocks_", SINGLE },
+    { "transformer_blocks_", DOUBLE }, { "double_blocks_", DOUBLE },
+    { "single_transformer_blocks_", SINGLE }, { "single_blocks_", SINGLE },
 };
 
 static const char *const prefixes[] = { "base_model_model_", "lora_unet_", "lora_transformer_", "model_diffusion_model_",

@@ -45,14 +45,14 @@ static json_t *describe(const generation *g)
 {
     const dreamo_request *r = g->r;
     const sampling *h = &g->how;
-    json_t *o = json_pack("{s:s, s:s, s:o, s:i, s:i, s:i, s:f, s:f, s:s, s:s, s:s}", "program", "dreamo " DREAMO_VERSION_TEXT, "prompt", r->prompt,
-                          "seed", seed(r->seed), "width", g->width, "height", g->height, "steps", h->steps, "guidance", (double)h->guidance,
-                          "first_guidance", (double)h->first_guidance, "noise", noise_kernel_name(g->kernel), "numerics",
+    json_t *o = json_pack("{s:s, s:s, s:o, s:i, s:i, s:i, s:f, s:f, s:s, s:s, s:s}", "program", "dreamo " DREAMO_VERSION_TEXT,
+                          "prompt", r->prompt, "seed", seed(r->seed), "width", g->width, "height", g->height, "steps", h->steps,
+                          "guidance", (double)h->guidance, "first_guidance", (double)h->first_guidance, "noise", noise_kernel_name(g->kernel), "numerics",
                           h->official ? "official" : "exact", "model", g->m->hash);
     if (!o) return NULL;
     if (g->cfg) {
-        json_t *cfg = json_pack("{s:s, s:f, s:i, s:i, s:f}", "negative", r->negative, "true_cfg", (double)h->true_cfg, "start", h->cfg_start, "end",
-                                h->cfg_end, "negative_guidance", (double)h->negative_guidance);
+        json_t *cfg = json_pack("{s:s, s:f, s:i, s:i, s:f}", "negative", r->negative, "true_cfg", (double)h->true_cfg,
+                                "start", h->cfg_start, "end", h->cfg_end, "negative_guidance", (double)h->negative_guidance);
         if (!cfg || json_object_set_new(o, "cfg", cfg)) goto no_memory;
     }
     if (json_object_set_new(o, "references", references(g)) || json_object_set_new(o, "loras", loras(g->m))) goto no_memory;

@@ -59,7 +59,8 @@ static dreamo_status replace_token_rows(dreamo_model *m, dreamo_error *err)
     if (!m->tables.t5) return DREAMO_OK;
     if (first < 0) return fail(err, DREAMO_MISMATCH, "%s/tokenizer_2: has no place for the tokens [ref#1] to [res]", m->dir);
     if (w->nparts != 1 || after > whole.rows)
-        return fail(err, DREAMO_MISMATCH, "%s: the T5 table has %d rows, [ref#1] to [res] need rows %d to %d", m->dir, whole.rows, first, after - 1);
+        return fail(err, DREAMO_MISMATCH, "%s: the T5 table has %d rows, [ref#1] to [res] need rows %d to %d", m->dir, whole.rows,
+                    first, after - 1);
     weight_part head = whole, added = { .rows = DREAMO_T5_ROWS, .type = DT_F32, .data = m->tables.t5 }, tail = whole;
     head.rows = first;
     tail.rows = whole.rows - after;
@@ -143,7 +144,7 @@ static void hash_headers(const bound_files *b, char out[65])
 static dreamo_status check_parts_fit(const dreamo_model *m, dreamo_error *err)
 {
     const dit_config *d = &m->dit->config;
-    const struct { const char *what; int dit, other; } pairs[] = {
+    const struct { const char *what; int one, other; } pairs[] = {
         { "transformer joint_attention_dim and text_encoder_2 d_model", d->text_dim, m->t5->config.width },
         { "transformer pooled_projection_dim and text_encoder hidden_size", d->pooled_dim, m->clip->config.width },
         { "transformer in_channels and 4 x vae latent_channels", d->in_channels, 4 * m->vae->config.latent_channels },
@@ -151,11 +152,12 @@ static dreamo_status check_parts_fit(const dreamo_model *m, dreamo_error *err)
         { "vae in_channels and 3", m->vae->config.image_channels, 3 },
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        if (pairs[i].dit != pairs[i].other)
-            return fail(err, DREAMO_MISMATCH, "%s: its parts do not fit: %s are %d and %d", m->dir, pairs[i].what, pairs[i].dit, pairs[i].other);
+        if (pairs[i].one != pairs[i].other)
+            return fail(err, DREAMO_MISMATCH, "%s: its parts do not fit: %s are %d and %d", m->dir, pairs[i].what, pairs[i].one,
+                        pairs[i].other);
     if (bpe_max_length(m->clip_words) > m->clip->config.positions)
-        return fail(err, DREAMO_MISMATCH, "%s: its parts do not fit: the CLIP tokenizer makes %d tokens, the encoder takes %d", m->dir,
-                    bpe_max_length(m->clip_words), m->clip->config.positions);
+        return fail(err, DREAMO_MISMATCH, "%s: its parts do not fit: the CLIP tokenizer makes %d tokens, the encoder takes %d",
+                    m->dir, bpe_max_length(m->clip_words), m->clip->config.positions);
     return DREAMO_OK;
 }
 
@@ -168,7 +170,10 @@ static dreamo_status part_path(const dreamo_model *m, const char *part, const ch
     return n > 0 && n < PATH_MAX ? DREAMO_OK : fail(err, DREAMO_ARG, "%s: the path is too long", m->dir);
 }
 
-static dreamo_status no_memory(const char *part, dreamo_error *err) { return fail(err, DREAMO_MEMORY, "no memory for the %s", part); }
+static dreamo_status no_memory(const char *part, dreamo_error *err)
+{
+    return fail(err, DREAMO_MEMORY, "no memory for the %s", part);
+}
 
 /* One network: its config, its struct, its weights from the folder or from a file given instead. */
 #define OPEN_NETWORK(m, kind, folder, instead, index)                                                          \
@@ -236,10 +241,12 @@ static dreamo_status find_folder(dreamo_model *m, const char *dir, dreamo_error 
 static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo_error *err)
 {
     const dit_config *d = &m->dit->config;
-    const char *name = strrchr(m->dir, '/');
-    return report_line(to, DREAMO_EVENT_OPEN, err, "%s, %d + %d blocks of %d, %s, %d LoRA%s, %s on %d thread%s, %s numerics", name && name[1] ? name + 1 : m->dir, d->layers,
-                  d->single_layers, d->heads * d->head_dim, dtype_name(m->dit->x_in.part[0].type), m->nloras, m->nloras == 1 ? "" : "s",
-                  m->backend->name, pool_threads(m->dev->threads), pool_threads(m->dev->threads) == 1 ? "" : "s", m->official ? "official" : "exact");
+    const char *slash = strrchr(m->dir, '/');
+    int threads = pool_threads(m->dev->threads);
+    return report_line(to, DREAMO_EVENT_OPEN, err, "%s, %d + %d blocks of %d, %s, %d LoRA%s, %s on %d thread%s, %s numerics",
+                       slash && slash[1] ? slash + 1 : m->dir, d->layers, d->single_layers, d->heads * d->head_dim,
+                       dtype_name(m->dit->x_in.part[0].type), m->nloras, m->nloras == 1 ? "" : "s", m->backend->name, threads,
+                       threads == 1 ? "" : "s", m->official ? "official" : "exact");
 }
 
 static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)

@@ -3,7 +3,7 @@
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-dreamo_status phase_measure(phase_fn fn, void *job, nn_counts *out, dreamo_error *err)
+dreamo_status phase_measure(phase_fn fn, void *job, int64_t times, nn_counts *out, dreamo_error *err)
 {
     device *dry = backend_dry.open(1);
     if (!dry) return fail(err, DREAMO_MEMORY, "no memory for a dry run");
@@ -13,9 +13,9 @@ dreamo_status phase_measure(phase_fn fn, void *job, nn_counts *out, dreamo_error
         fn(cx, job);
         s = nn_status(cx, err);
         nn_counts c = nn_count(cx);
-        out->ops += c.ops;
-        out->flops += c.flops;
-        out->bytes += c.bytes;
+        out->ops += times * c.ops;
+        out->flops += (double)times * c.flops;
+        out->bytes += (double)times * c.bytes;
         out->work_peak = larger(out->work_peak, c.work_peak);
         out->keep_peak = larger(out->keep_peak, c.keep_peak);
         nn_free(cx);
@@ -32,7 +32,7 @@ nn *phase_open(device *dev, const nn_counts *measured, dreamo_error *err)
 dreamo_status phase_run(device *dev, phase_fn fn, void *job, dreamo_error *err)
 {
     nn_counts measured = { 0 };
-    dreamo_status s = phase_measure(fn, job, &measured, err);
+    dreamo_status s = phase_measure(fn, job, 1, &measured, err);
     if (s != DREAMO_OK) return s;
     nn *cx = phase_open(dev, &measured, err);
     if (!cx) return DREAMO_MEMORY;

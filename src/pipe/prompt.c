@@ -29,8 +29,8 @@ static dreamo_status warn_if_cut(const token_ids *t, const char *text, const cha
     if (t->nfull <= t->n) return DREAMO_OK;
     const char *lost = text + t->cut_at;
     int n = excerpt(lost);
-    return report_line(to, DREAMO_EVENT_WARNING, err, "the prompt has %d tokens for %s, which reads %d; it does not see: \"%.*s%s\"", t->nfull, encoder, t->n,
-                  n, lost, lost[n] ? "..." : "");
+    return report_line(to, DREAMO_EVENT_WARNING, err, "the prompt has %d tokens for %s, which reads %d; it does not see: \"%.*s%s\"",
+                       t->nfull, encoder, t->n, n, lost, lost[n] ? "..." : "");
 }
 
 /* ids padded to `length`; t->ids is taken over. */
@@ -82,7 +82,8 @@ static dreamo_status check_ids(const dreamo_model *m, const int32_t *ids, int n,
 {
     for (int i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= rows)
-            return fail(err, DREAMO_MISMATCH, "%s: the %s tokenizer makes id %d, the encoder's table has %d rows", m->dir, encoder, (int)ids[i], rows);
+            return fail(err, DREAMO_MISMATCH, "%s: the %s tokenizer makes id %d, the encoder's table has %d rows", m->dir, encoder,
+                        (int)ids[i], rows);
     return DREAMO_OK;
 }
 
@@ -118,11 +119,11 @@ static void encode_clip(nn *cx, void *job)
     tensor_read(cx, clip_encode(cx, j->m->clip, j->p->clip_ids, (layout){ 1, 1, &one }, &j->p->clip_end), j->p->pooled);
 }
 
-dreamo_status prompt_measure(const dreamo_model *m, prompt *p, nn_counts *out, dreamo_error *err)
+dreamo_status prompt_measure(const dreamo_model *m, prompt *p, int64_t times, nn_counts *out, dreamo_error *err)
 {
     encode_job job = { m, p };
-    dreamo_status s = phase_measure(encode_t5, &job, out, err);
-    return s == DREAMO_OK ? phase_measure(encode_clip, &job, out, err) : s;
+    dreamo_status s = phase_measure(encode_t5, &job, times, out, err);
+    return s == DREAMO_OK ? phase_measure(encode_clip, &job, times, out, err) : s;
 }
 
 dreamo_status prompt_encode(const dreamo_model *m, prompt *p, dump *d, const char *prefix, dreamo_error *err)

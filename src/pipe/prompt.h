@@ -17,6 +17,6 @@ typedef struct prompt {
 dreamo_status prompt_read(const dreamo_model *m, const char *text, const reporter *to, prompt *out, dreamo_error *err);
 /* Run both encoders.  `prefix` stands before the dumped names ("" or "neg."). */
 dreamo_status prompt_encode(const dreamo_model *m, prompt *p, dump *d, const char *prefix, dreamo_error *err);
-dreamo_status prompt_measure(const dreamo_model *m, prompt *p, nn_counts *out, dreamo_error *err);
+dreamo_status prompt_measure(const dreamo_model *m, prompt *p, int64_t times, nn_counts *out, dreamo_error *err);
 void          prompt_free(prompt *p);
 #endif

@@ -12,7 +12,7 @@ static void multiply(nn *cx, void *job) { op_linear(cx, tensor_from(cx, ROWS, WI
 static double repeat(device *dev, weight *w)
 {
     nn_counts c = { 0 };
-    if (phase_measure(multiply, w, &c, NULL) != DREAMO_OK) return -1;
+    if (phase_measure(multiply, w, 1, &c, NULL) != DREAMO_OK) return -1;
     nn *cx = phase_open(dev, &c, NULL);
     if (!cx) return -1;
     double start = seconds_now(), spent = 0;
@@ -29,7 +29,8 @@ double rate_measure(device *dev)
 {
     float *data = mem_calloc(WIDTH * WIDTH, sizeof *data);
     if (!data) return -1;
-    weight w = { .name = "rate", .in = WIDTH, .out = WIDTH, .kh = 1, .kw = 1, .nparts = 1, .part = { { .rows = WIDTH, .type = DT_F32, .data = data } } };
+    weight w = { .name = "rate", .in = WIDTH, .out = WIDTH, .kh = 1, .kw = 1, .nparts = 1 };
+    w.part[0] = (weight_part){ .rows = WIDTH, .type = DT_F32, .data = data };
     double rate = repeat(dev, &w);
     mem_free(data);
     return rate;

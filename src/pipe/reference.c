@@ -32,7 +32,8 @@ static dreamo_status hash_file(const char *path, char out[65], dreamo_error *err
 
 static dreamo_status copy_pixels(const dreamo_image *im, reference *out, dreamo_error *err)
 {
-    if (!im || !im->rgb || im->width < 1 || im->height < 1) return fail(err, DREAMO_ARG, "%s: neither a file nor pixels are given", out->name);
+    if (!im || !im->rgb || im->width < 1 || im->height < 1)
+        return fail(err, DREAMO_ARG, "%s: neither a file nor pixels are given", out->name);
     dreamo_status s = bitmap_new(&out->rgb, im->width, im->height, 3, err);
     if (s != DREAMO_OK) return s;
     size_t n = (size_t)im->width * (size_t)im->height * 3;
@@ -75,19 +76,21 @@ static dreamo_status read_picture(const dreamo_reference *r, reference *out, boo
 /* ---- cutting and resizing ---- */
 
 /* What ip and id ask for before resizing (spec 8.1); *how tells it in a word. */
-static dreamo_status cut_out(const dreamo_reference *r, reference *out, bool already, const char **how, const reporter *to, dreamo_error *err)
+static dreamo_status cut_out(const dreamo_reference *r, reference *out, bool already, const char **how, const reporter *to,
+                             dreamo_error *err)
 {
     *how = already ? "alpha on white" : "as it is";
     if (r->no_cut || r->task == DREAMO_STYLE || (already && r->task == DREAMO_IP)) return DREAMO_OK;
     if (r->task == DREAMO_ID)
-        return report_line(to, DREAMO_EVENT_WARNING, err, "%s: faces are not cut out yet, the whole picture is used (cut=off says so silently)", out->name);
+        return report_line(to, DREAMO_EVENT_WARNING, err,
+                           "%s: faces are not cut out yet, the whole picture is used (cut=off says so silently)", out->name);
     switch (cutout_background(&out->rgb)) {
     case BACKGROUND_WHITE: *how = "white background"; return DREAMO_OK;
     case BACKGROUND_PLAIN: *how = "plain background made white"; return cutout_whiten(&out->rgb, err);
     default: break;
     }
-    return report_line(to, DREAMO_EVENT_WARNING, err, "%s: has neither alpha nor a plain background, and backgrounds are not removed yet: the whole picture is used"
-                  " (cut=off says so silently)", out->name);
+    return report_line(to, DREAMO_EVENT_WARNING, err, "%s: has neither alpha nor a plain background, and backgrounds are not removed yet: "
+                       "the whole picture is used (cut=off says so silently)", out->name);
 }
 
 static dreamo_status fit_to_grid(const dreamo_reference *r, reference *out, int cell, int default_res, dreamo_error *err)
@@ -95,7 +98,8 @@ static dreamo_status fit_to_grid(const dreamo_reference *r, reference *out, int 
     int w = out->rgb.width, h = out->rgb.height, width = w - w % cell, height = h - h % cell, res = r->res ? r->res : default_res;
     if (res > 0) area_size(w, h, res, cell, &width, &height);
     if (width < cell || height < cell)
-        return fail(err, DREAMO_CONTENT, "%s: %d x %d pixels become %d x %d; a reference needs at least %d on both sides", out->name, w, h, width, height, cell);
+        return fail(err, DREAMO_CONTENT, "%s: %d x %d pixels become %d x %d; a reference needs at least %d on both sides", out->name, w, h,
+                    width, height, cell);
     out->grid = (token_grid){ height / cell, width / cell };
     if (width == w && height == h) return DREAMO_OK;
     bitmap resized = { 0 };
@@ -106,7 +110,8 @@ static dreamo_status fit_to_grid(const dreamo_reference *r, reference *out, int 
     return DREAMO_OK;
 }
 
-dreamo_status reference_prepare(const dreamo_reference *r, int index, int cell, int default_res, const reporter *to, reference *out, dreamo_error *err)
+dreamo_status reference_prepare(const dreamo_reference *r, int index, int cell, int default_res, const reporter *to, reference *out,
+                                dreamo_error *err)
 {
     static const char *const tasks[] = { [DREAMO_IP] = "ip", [DREAMO_ID] = "id", [DREAMO_STYLE] = "style" };
     *out = (reference){ .task = r->task, .slot = r->slot ? r->slot : index + 1 };
@@ -124,7 +129,7 @@ dreamo_status reference_prepare(const dreamo_reference *r, int index, int cell, 
     }
     if (s == DREAMO_OK)
         s = report_line(to, DREAMO_EVENT_REF, err, "%s  %s  slot %d, %s, %dx%d from %dx%d", out->name, tasks[r->task], out->slot, how,
-                   out->rgb.width, out->rgb.height, w, h);
+                        out->rgb.width, out->rgb.height, w, h);
     if (s != DREAMO_OK) reference_free(out);
     return s;
 }

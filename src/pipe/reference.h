@@ -21,7 +21,8 @@ typedef struct reference {
 } reference;
 
 /* Prepare reference number `index` (from 0) of a request; `cell` is the side of a token in pixels. */
-dreamo_status reference_prepare(const dreamo_reference *r, int index, int cell, int default_res, const reporter *to, reference *out, dreamo_error *err);
+dreamo_status reference_prepare(const dreamo_reference *r, int index, int cell, int default_res, const reporter *to, reference *out,
+                                dreamo_error *err);
 void          reference_free(reference *r);
 
 /* Encode into packed tokens [grid.h * grid.w, 4 * latent channels], shifted and scaled.  With a generator the posterior is

@@ -12,8 +12,9 @@ static dreamo_status check_side(const char *what, int n, int cell, dreamo_error 
     int top = SIDE_MAX - SIDE_MAX % cell;
     if (n < cell) return fail(err, DREAMO_ARG, "%s %d: the smallest is %d", what, n, cell);
     if (n > top) return fail(err, DREAMO_ARG, "%s %d: the largest is %d", what, n, top);
-    if (n % cell) return fail(err, DREAMO_ARG, "%s %d is not a multiple of %d; the nearest are %d and %d", what, n, cell, n - n % cell, n - n % cell + cell);
-    return DREAMO_OK;
+    int below = n - n % cell;
+    if (n == below) return DREAMO_OK;
+    return fail(err, DREAMO_ARG, "%s %d is not a multiple of %d; the nearest are %d and %d", what, n, cell, below, below + cell);
 }
 
 static dreamo_status check_number(const char *what, double v, double lo, double hi, dreamo_error *err)
@@ -37,17 +38,20 @@ static dreamo_status check_sampling(generation *g, dreamo_error *err)
     if (s == DREAMO_OK) s = check_number("true CFG", r->true_cfg, 1, 100, err);
     if (s != DREAMO_OK) return s;
     if (r->cfg_start < 0 || r->cfg_end < r->cfg_start)
-        return fail(err, DREAMO_ARG, "true CFG in steps %d to %d: the first must be 0 or more, the end not before it", r->cfg_start, r->cfg_end);
+        return fail(err, DREAMO_ARG, "true CFG in steps %d to %d: the first must be 0 or more, the end not before it", r->cfg_start,
+                    r->cfg_end);
     if (r->true_cfg > 1 && !r->negative) {
         fail(err, DREAMO_ARG, "true CFG %g needs a negative prompt", r->true_cfg);
         hint(err, "an empty one counts");
         return DREAMO_ARG;
     }
-    g->how = (sampling){ .steps = steps, .guidance = (float)guidance, .first_guidance = (float)first, .negative_guidance = (float)negative,
-                         .true_cfg = (float)r->true_cfg, .cfg_start = r->cfg_start, .cfg_end = r->cfg_end, .official = g->m->official };
+    g->how = (sampling){ .steps = steps, .guidance = (float)guidance, .first_guidance = (float)first,
+                         .negative_guidance = (float)negative, .true_cfg = (float)r->true_cfg,
+                         .cfg_start = r->cfg_start, .cfg_end = r->cfg_end, .official = g->m->official };
     g->cfg = r->true_cfg > 1 && r->cfg_start < r->cfg_end && r->cfg_start < steps;
     if (r->negative && !g->cfg)
-        return report_line(&g->to, DREAMO_EVENT_WARNING, err, "the negative prompt has no effect: %s", r->true_cfg > 1 ? "no step lies in the true CFG window" : "true CFG is 1");
+        return report_line(&g->to, DREAMO_EVENT_WARNING, err, "the negative prompt has no effect: %s",
+                           r->true_cfg > 1 ? "no step lies in the true CFG window" : "true CFG is 1");
     return DREAMO_OK;
 }
 
@@ -68,7 +72,8 @@ static dreamo_status check_references(generation *g, dreamo_error *err)
         int slot = f->slot ? f->slot : i + 1;
         if (f->task != DREAMO_IP && f->task != DREAMO_ID && f->task != DREAMO_STYLE)
             return fail(err, DREAMO_ARG, "reference %d: task %d is none of ip, id, style", i + 1, (int)f->task);
-        if (slot < 1 || slot >= t->nslots) return fail(err, DREAMO_ARG, "reference %d: slot %d, this model has 1 to %d", i + 1, slot, t->nslots - 1);
+        if (slot < 1 || slot >= t->nslots)
+            return fail(err, DREAMO_ARG, "reference %d: slot %d, this model has 1 to %d", i + 1, slot, t->nslots - 1);
         if (taken[slot]) return fail(err, DREAMO_ARG, "reference %d: slot %d is taken by another reference", i + 1, slot);
         if (f->res < -1 || (f->res > 0 && f->res < RES_MIN) || f->res > RES_MAX)
             return fail(err, DREAMO_ARG, "reference %d: res %d, allowed is %d to %d, or keep", i + 1, f->res, RES_MIN, RES_MAX);

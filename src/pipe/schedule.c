@@ -55,7 +55,8 @@ dreamo_status schedule_read(const char *path, schedule_config *c, dreamo_error *
     if (s == DREAMO_OK) s = json_get_int(o, path, "max_image_seq_len", 1, 1 << 24, max, &max, err);
     if (s == DREAMO_OK) s = json_get_int(o, path, "num_train_timesteps", 1, 1 << 20, train, &train, err);
     if (s == DREAMO_OK && c->dynamic && max <= base)
-        s = fail(err, DREAMO_FORMAT, "%s: max_image_seq_len %d must be greater than base_image_seq_len %d", path, (int)max, (int)base);
+        s = fail(err, DREAMO_FORMAT, "%s: max_image_seq_len %d must be greater than base_image_seq_len %d", path, (int)max,
+                 (int)base);
     c->base_tokens = (int)base;
     c->max_tokens = (int)max;
     c->train_steps = (int)train;
