@@ -157,7 +157,7 @@ dreamo_status dreamo_info(const char *path, bool tensors, char **json, dreamo_er
         file_unmap(&map);
         s = weights ? weights_info(path, tensors, o, err) : picture_info(path, o, err);
     }
-    char *text = s ? NULL : json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    char *text = s ? NULL : json_text(o);
     json_decref(o);
     if (s) return s;
     if (!text) return fail(err, DREAMO_MEMORY, "%s: no memory", path);

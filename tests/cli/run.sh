@@ -1,0 +1,119 @@
+#!/bin/sh
+# run.sh DREAMO DATA - what the program answers: exit code, the one line on stderr, nothing half-written.
+# A case is one line below: expected exit code, a part of the message (- = none), then the arguments.
+dreamo=$1
+data=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 2
+model=$work/model
+cp -rL "$data/models/tiny" model
+cp "$data/toy.png" toy.png
+cp "$data/lora/tiny/dreamo.safetensors" lora.safetensors
+head -c 2000 toy.png >cut.png
+printf 'hello' >text.png
+printf '\211PNG\r\n\032\n\000\000\000\rIHDR\177\377\377\377\177\377\377\377\010\002\000\000\000' >bomb.png
+failed=0
+count=0
+
+check() { # code, message part, arguments...
+    want=$1 part=$2
+    shift 2
+    count=$((count + 1))
+    before=$(ls -A "$work" | sort)
+    "$dreamo" "$@" >"$work.out" 2>"$work.err"
+    code=$?
+    after=$(ls -A "$work" | sort)
+    if [ "$code" != "$want" ] || { [ "$part" != - ] && ! grep -qF -- "$part" "$work.err"; }; then
+        echo "not ok: dreamo $*"
+        echo "  exit $code, expected $want; expected to read: $part"
+        sed 's/^/  /' "$work.err" | head -5
+        failed=$((failed + 1))
+    elif [ "$want" != 0 ] && [ "$before" != "$after" ]; then
+        echo "not ok: dreamo $* left files behind"
+        failed=$((failed + 1))
+    elif [ "$want" != 0 ] && [ "$(wc -l <"$work.err")" != 1 ] && ! grep -q '^warning' "$work.err"; then
+        echo "not ok: dreamo $* says more than one line"
+        sed 's/^/  /' "$work.err" | head -5
+        failed=$((failed + 1))
+    fi
+    rm -f "$work.out" "$work.err"
+}
+small() { part=$1 code=$2; shift 2; check "$code" "$part" generate -q -m model --lora lora.safetensors -s 32x32 --steps 1 "$@"; }
+
+# the command line
+check 0 - --version
+check 0 - help
+check 0 - help generate
+check 2 "no such command; did you mean dreamo generate" generat
+check 2 "did you mean --seed" generate x --sed 1
+check 2 "did you mean --steps" generate x --step 1
+check 2 "did you forget quotes" generate a red toy
+check 2 "the prompt is missing" generate
+check 2 "given twice" generate x --steps 1 --steps 2
+check 2 "the value (N) is missing" generate x --steps
+for bad in abc 1e309 nan inf 0x10 1_000 "" " 1" 1.5; do check 2 "--steps" generate x --steps "$bad"; done
+for bad in abc 1e309 nan inf 0x10 1_000 "" "1,5"; do check 2 "--guidance" generate x --guidance "$bad"; done
+for bad in abc -1 1e3 9223372036854775808 3..1 1,,2 ""; do check 2 "--seed" generate x --seed "$bad"; done
+check 2 "is not WIDTHxHEIGHT" generate x -s 64
+check 2 "is not WIDTHxHEIGHT" generate x -s 64x-8
+check 2 "must begin with ip=, id= or style=" generate x -r toy.png
+check 2 "slot=12 is outside 1 to 9" generate x -r ip=toy.png,slot=12
+check 2 "no such setting" generate x -r ip=toy.png,foo=1
+check 2 "\"x\" is not a number" generate x --lora a.safetensors@x
+
+# models
+check 4 "nosuch" generate -m nosuch x -o o.png
+small "nosuch.safetensors" 4 x --lora nosuch.safetensors -o o.png
+cp -r model broken && rm broken/vae/diffusion_pytorch_model.safetensors
+check 4 "vae" generate -q -m broken x -s 32x32 -o o.png
+cp model/vae/diffusion_pytorch_model.safetensors broken/vae/ && head -c 3000 model/text_encoder/model.safetensors >broken/text_encoder/model.safetensors
+check 3 "text_encoder" generate -q -m broken x -s 32x32 -o o.png
+cp model/vae/diffusion_pytorch_model.safetensors broken/text_encoder/model.safetensors
+check 3 "tensors are missing" generate -q -m broken x -s 32x32 -o o.png
+cp model/text_encoder/model.safetensors broken/text_encoder/ && printf '{"num_layers": "two"}' >broken/transformer/config.json
+check 3 "num_layers" generate -q -m broken x -s 32x32 -o o.png
+printf '{"num_layers": 2,' >broken/transformer/config.json
+check 3 "not valid JSON" generate -q -m broken x -s 32x32 -o o.png
+rm -r broken
+
+# pictures
+small "nosuch.png" 4 x -r ip=nosuch.png -o o.png
+small "cut.png" 3 x -r ip=cut.png -o o.png
+small "text.png" 3 x -r ip=text.png -o o.png
+small "bomb.png" 6 x -r ip=bomb.png -o o.png
+small "a folder" 3 x -r ip=model -o o.png
+
+# requests
+check 2 "nearest are 16 and 32" generate -q -m model x -s 30x32 --steps 1 -o o.png
+check 6 "allowed is 1 to 60" generate -q -m model x -s 32x32 --steps 1000 -o o.png
+small "UTF-8" 2 "$(printf 'a \377 b')" -o o.png
+
+# outputs
+small "does not exist" 4 x -o missing/o.png
+small "is a folder" 2 x -o model
+small "no such field" 2 x -o "{foo}.png"
+mkdir full && mount -t tmpfs -o size=4k tmpfs full 2>/dev/null && {
+    cp toy.png full/fill 2>/dev/null
+    small "full/o.png" 7 x -o full/o.png
+    umount full
+}
+rmdir full
+
+# what works
+small - 0 x --seed 5 -o o.png
+[ -s o.png ] || { echo "not ok: no o.png"; failed=$((failed + 1)); }
+"$dreamo" info o.png | grep -q 'seed: 5' || { echo "not ok: info o.png does not tell the seed"; failed=$((failed + 1)); }
+small "exists already" 7 x -o o.png --no-clobber
+small - 0 x --seed 1,2 -o "two-{seed}.png"
+[ -s two-1.png ] && [ -s two-2.png ] || { echo "not ok: two seeds, two files"; failed=$((failed + 1)); }
+cp o.png first.png
+small - 0 x --seed 5 -o o.png
+cmp -s o.png first.png || { echo "not ok: the same seed gave other bytes"; failed=$((failed + 1)); }
+small "not read" 0 "$(printf 'word %.0s' $(seq 600))" -o o.png
+check 0 - generate -m model x -s 32x32 --plan
+check 2 "TEXT is missing" tokenize -m model
+check 0 - tokenize -m model "a toy"
+
+echo "$((count - failed)) passed, $failed failed"
+[ "$failed" = 0 ]
