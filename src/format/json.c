@@ -61,18 +61,25 @@ __attribute__((constructor)) static void use_our_allocator(void) { json_set_allo
 
 /* ---- reading ---- */
 
+/* False: no memory, and everything is given back. */
+static bool load(reading *r, const char *text, size_t nbytes, json_t **out, json_error_t *why)
+{
+    now = r;
+    if (setjmp(r->out)) {
+        end_reading(r, false);
+        *out = NULL;
+        return false;
+    }
+    *out = json_loadb(text, nbytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, why);
+    end_reading(r, true);
+    return true;
+}
+
 dreamo_status json_parse(const char *text, size_t nbytes, const char *what, json_t **out, dreamo_error *err)
 {
     json_error_t why;
     reading r = { .list = { &r.list, &r.list } };
-    *out = NULL;
-    now = &r;
-    if (setjmp(r.out)) {
-        end_reading(&r, false);
-        return fail(err, DREAMO_MEMORY, "%s: no memory to read its JSON", what);
-    }
-    *out = json_loadb(text, nbytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
-    end_reading(&r, true);
+    if (!load(&r, text, nbytes, out, &why)) return fail(err, DREAMO_MEMORY, "%s: no memory to read its JSON", what);
     if (*out) return DREAMO_OK;
     return fail(err, DREAMO_FORMAT, "%s: not valid JSON: line %d, column %d: %s", what, why.line, why.column, why.text);
 }

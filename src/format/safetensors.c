@@ -12,7 +12,6 @@
 
 #define MAX_HEADER 100000000u
 #define MAX_TENSORS 100000
-#define MAX_NAME 1024
 #define MAX_META 1000000
 
 /* ---- the header's text, before it is parsed ---- */
@@ -47,7 +46,8 @@ static dreamo_status read_dtype(const char *path, const char *name, const json_t
 {
     const json_t *v = json_object_get(o, "dtype");
     if (!json_is_string(v)) return fail(err, DREAMO_FORMAT, "%s: tensor \"%.200s\": dtype is missing or not a string", path, name);
-    int type = dtype_from_name(json_string_value(v));
+    bool plain = strlen(json_string_value(v)) == json_string_length(v); /* no NUL in it */
+    int type = plain ? dtype_from_name(json_string_value(v)) : -1;
     if (type < 0) return fail(err, DREAMO_FORMAT, "%s: tensor \"%.200s\": unknown dtype \"%.40s\"", path, name, json_string_value(v));
     t->type = (dtype)type;
     return DREAMO_OK;
@@ -89,11 +89,11 @@ static dreamo_status read_offsets(const char *path, const char *name, const json
     return DREAMO_OK;
 }
 
+/* No NUL can be in it: the JSON reader refuses such keys. */
 static dreamo_status check_name(const char *path, const char *name, size_t length, dreamo_error *err)
 {
     if (length == 0) return fail(err, DREAMO_FORMAT, "%s: a tensor has an empty name", path);
-    if (length > MAX_NAME) return fail(err, DREAMO_FORMAT, "%s: tensor \"%.60s...\": its name has %zu bytes, at most %d are allowed", path, name, length, MAX_NAME);
-    if (strlen(name) != length) return fail(err, DREAMO_FORMAT, "%s: tensor \"%.200s\": its name holds a NUL", path, name);
+    if (length > ST_MAX_NAME) return fail(err, DREAMO_FORMAT, "%s: tensor \"%.60s...\": its name has %zu bytes, at most %d are allowed", path, name, length, ST_MAX_NAME);
     return DREAMO_OK;
 }
 
@@ -186,25 +186,51 @@ static dreamo_status read_header(st_file *f, const json_t *header, size_t nheade
     return DREAMO_OK;
 }
 
+/* ---- the first eight bytes ---- */
+
+/* What else people give as a model, so that the message can say so. */
+static const char *foreign_kind(const unsigned char *p, size_t n)
+{
+    static const struct { const char *magic; const char *kind; } kinds[] = {
+        { "GGUF", "a GGUF model" }, { "PK\3\4", "a zip archive, perhaps a PyTorch file, which holds Python code; convert it where it came from" },
+        { "\x80\2", "a Python pickle, which holds code; convert it where it came from" }, { "\x80\4", "a Python pickle, which holds code; convert it where it came from" },
+        { "version http", "a Git LFS pointer, not the file that it stands for" }, { "<", "a web page or XML" }, { "\x89HDF", "an HDF5 file" },
+        { "{", "JSON" },
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (n >= strlen(kinds[i].magic) && memcmp(p, kinds[i].magic, strlen(kinds[i].magic)) == 0) return kinds[i].kind;
+    return NULL;
+}
+
+/* Rules 1 and 2, with nothing read beyond the length. */
+static dreamo_status read_length(const char *path, const filemap *map, size_t *out, dreamo_error *err)
+{
+    uint64_t n = 0;
+    if (map->nbytes < 8) return fail(err, DREAMO_FORMAT, "%s: %zu bytes; a safetensors file has at least 8", path, map->nbytes);
+    for (int i = 7; i >= 0; i--) n = n << 8 | map->data[i];
+    if (n <= MAX_HEADER && n <= map->nbytes - 8) {
+        *out = (size_t)n;
+        return DREAMO_OK;
+    }
+    const char *kind = foreign_kind(map->data, map->nbytes);
+    if (kind) return fail(err, DREAMO_FORMAT, "%s: is not a safetensors file but %s", path, kind);
+    if (n > MAX_HEADER) return fail(err, DREAMO_FORMAT, "%s: a header of %llu bytes, at most %u are allowed", path, (unsigned long long)n, MAX_HEADER);
+    return fail(err, DREAMO_FORMAT, "%s: a header of %llu bytes in a file of %zu; the file is cut short", path, (unsigned long long)n, map->nbytes);
+}
+
 dreamo_status st_open(const char *path, st_file *out, dreamo_error *err)
 {
     json_t *header = NULL;
-    uint64_t n = 0;
+    size_t n = 0;
     *out = (st_file){ .map.fd = -1, .path = mem_strdup(path) };
     if (!out->path) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
     dreamo_status s = file_map(path, &out->map, err);
-    if (!s && out->map.nbytes < 8) s = fail(err, DREAMO_FORMAT, "%s: %zu bytes; a safetensors file has at least 8", path, out->map.nbytes);
-    if (!s) {
-        for (int i = 7; i >= 0; i--) n = n << 8 | out->map.data[i];
-        if (n > MAX_HEADER) s = fail(err, DREAMO_FORMAT, "%s: a header of %llu bytes, at most %u are allowed; is this a safetensors file?", path, (unsigned long long)n, MAX_HEADER);
-        else if (n > out->map.nbytes - 8)
-            s = fail(err, DREAMO_FORMAT, "%s: a header of %llu bytes in a file of %zu; the file is cut short", path, (unsigned long long)n, out->map.nbytes);
-    }
+    if (!s) s = read_length(path, &out->map, &n, err);
     const char *text = s ? NULL : (const char *)out->map.data + 8;
-    if (!s) s = check_text(path, text, (size_t)n, err);
-    if (!s) s = json_parse(text, (size_t)n, path, &header, err);
+    if (!s) s = check_text(path, text, n, err);
+    if (!s) s = json_parse(text, n, path, &header, err);
     if (!s && !json_is_object(header)) s = fail(err, DREAMO_FORMAT, "%s: the header is not an object", path);
-    if (!s) s = read_header(out, header, (size_t)n, err);
+    if (!s) s = read_header(out, header, n, err);
     json_decref(header);
     if (s) st_close(out);
     return s;

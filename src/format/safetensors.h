@@ -9,6 +9,7 @@
 #include "base/file.h"
 
 #define ST_MAX_RANK 8
+#define ST_MAX_NAME 1024 /* bytes */
 
 typedef struct st_tensor {
     const char *name;
@@ -16,7 +17,7 @@ typedef struct st_tensor {
     int rank;
     int64_t shape[ST_MAX_RANK];
     size_t nbytes, count;
-    const void *data;          /* into the map (reading) or the caller's memory (writing) */
+    const void *data;          /* into the map (reading; aligned only as the file is) or the caller's memory (writing) */
     bool used;                 /* set by whoever binds it, so that leftovers can be listed */
 } st_tensor;
 
@@ -43,7 +44,8 @@ dreamo_status st_set_open(const char *path, const char *stem, st_set *out, dream
 void          st_set_close(st_set *s);
 st_tensor    *st_set_find(const st_set *s, const char *name);
 
-/* Write tensors (name, type, rank, shape, data given) atomically; meta may be NULL. */
+/* Write tensors (name, type, rank, shape, data given; the sizes follow) atomically; meta may be NULL.  A name that is there twice, or
+ * anything else that st_open would refuse, is DREAMO_BUG. */
 dreamo_status st_write(const char *path, const st_tensor *tensors, int ntensors,
                        const char *const (*meta)[2], int nmeta, dreamo_error *err);
 #endif

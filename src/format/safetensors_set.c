@@ -1,5 +1,4 @@
-/* safetensors_set.c - shards behind an index, and writing. */
-#include <stdio.h>
+/* safetensors_set.c - one file, or the shards that an index names. */
 #include <string.h>
 #include "base/mem.h"
 #include "format/json.h"
@@ -7,8 +6,6 @@
 
 #define MAX_SHARDS 1000
 #define MAX_INDEX 64000000
-
-/* ---- sets ---- */
 
 void st_set_close(st_set *s)
 {
@@ -56,8 +53,8 @@ static dreamo_status add_shard(st_set *s, const char *index, const char *tensor,
         if (s->nfiles == MAX_SHARDS) status = fail(err, DREAMO_LIMIT, "%s: more than %d shards", index, MAX_SHARDS);
         else if (strcmp(path, index) == 0) status = fail(err, DREAMO_FORMAT, "%s: names itself as a shard", index);
         else status = set_add(s, path, err);
-        if (status == DREAMO_NOT_FOUND && err) { /* the index is what is wrong */
-            *err = (dreamo_error){ 0 };
+        if (status == DREAMO_NOT_FOUND) { /* the index is what is wrong */
+            if (err) *err = (dreamo_error){ 0 };
             status = fail(err, DREAMO_FORMAT, "%s: shard \"%s\" is missing", index, shard);
         }
         at = s->nfiles - 1;
@@ -66,6 +63,23 @@ static dreamo_status add_shard(st_set *s, const char *index, const char *tensor,
         status = fail(err, DREAMO_FORMAT, "%s: tensor \"%.200s\" is not in shard \"%s\"", index, tensor, shard);
     mem_free(path);
     return status;
+}
+
+/* Each tensor of the index is in its shard.  A shard that holds others too may hold one twice: then which is meant? */
+static dreamo_status check_extras(const st_set *s, const char *index, const json_t *map, dreamo_error *err)
+{
+    size_t total = 0;
+    for (int i = 0; i < s->nfiles; i++) total += (size_t)s->files[i].ntensors;
+    if (total == json_object_size(map)) return DREAMO_OK;
+    for (int i = 0; i < s->nfiles; i++)
+        for (int k = 0; k < s->files[i].ntensors; k++) {
+            const char *name = s->files[i].tensors[k].name, *shard = json_string_value(json_object_get(map, name));
+            const char *path = s->files[i].path, *slash = strrchr(path, '/');
+            if (!shard) return fail(err, DREAMO_FORMAT, "%s: tensor \"%.200s\" of %s is not in the index", index, name, path);
+            if (strcmp(shard, slash ? slash + 1 : path) != 0)
+                return fail(err, DREAMO_FORMAT, "%s: tensor \"%.200s\" is in shard \"%s\" and also in %s", index, name, shard, path);
+        }
+    return DREAMO_OK;
 }
 
 static dreamo_status open_index(st_set *s, const char *path, dreamo_error *err)
@@ -81,6 +95,7 @@ static dreamo_status open_index(st_set *s, const char *path, dreamo_error *err)
         if (status) break;
         status = add_shard(s, path, tensor, value, err);
     }
+    if (!status) status = check_extras(s, path, map, err);
     json_decref(index);
     return status;
 }
@@ -110,50 +125,5 @@ dreamo_status st_set_open(const char *path, const char *stem, st_set *out, dream
     mem_free(file);
     mem_free(index);
     if (s) st_set_close(out);
-    return s;
-}
-
-/* ---- writing ---- */
-
-static dreamo_status header_json(const st_tensor *tensors, int ntensors, const char *const (*meta)[2], int nmeta, char **text)
-{
-    json_t *header = json_object(), *about = nmeta ? json_object() : NULL;
-    size_t at = 0;
-    bool ok = header != NULL;
-    for (int i = 0; ok && i < nmeta; i++) ok = json_object_set_new(about, meta[i][0], json_string(meta[i][1])) == 0;
-    if (ok && nmeta) ok = json_object_set(header, "__metadata__", about) == 0;
-    for (int i = 0; ok && i < ntensors; i++) {
-        const st_tensor *t = &tensors[i];
-        json_t *shape = json_array();
-        for (int d = 0; d < t->rank; d++) json_array_append_new(shape, json_integer(t->shape[d]));
-        json_t *o = json_pack("{s:s, s:o, s:[I,I]}", "dtype", dtype_name(t->type), "shape", shape, "data_offsets", (json_int_t)at, (json_int_t)(at + t->nbytes));
-        ok = o && json_object_set_new(header, t->name, o) == 0;
-        at += t->nbytes;
-    }
-    *text = ok ? json_text(header) : NULL;
-    json_decref(about);
-    json_decref(header);
-    return *text ? DREAMO_OK : DREAMO_MEMORY;
-}
-
-dreamo_status st_write(const char *path, const st_tensor *tensors, int ntensors, const char *const (*meta)[2], int nmeta, dreamo_error *err)
-{
-    static const char spaces[8] = "        ";
-    unsigned char length[8];
-    char *text;
-    filewriter w;
-    if (header_json(tensors, ntensors, meta, nmeta, &text)) return fail(err, DREAMO_MEMORY, "%s: no memory for its header", path);
-    size_t n = strlen(text), padded = (n + 7) / 8 * 8; /* so that data begins 8-byte aligned */
-    for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)padded >> (8 * i));
-    dreamo_status s = file_create(&w, path, true, err);
-    if (!s) {
-        s = file_write(&w, length, 8, err);
-        if (!s) s = file_write(&w, text, n, err);
-        if (!s) s = file_write(&w, spaces, padded - n, err);
-        for (int i = 0; !s && i < ntensors; i++) s = file_write(&w, tensors[i].data, tensors[i].nbytes, err);
-        if (s) file_abort(&w);
-        else s = file_commit(&w, err);
-    }
-    mem_free(text);
     return s;
 }

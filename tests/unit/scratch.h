@@ -30,6 +30,7 @@ static int scratch_leave(void **state)
 
 static inline void scratch_write(const char *name, const void *data, size_t nbytes)
 {
+    remove(name); /* a new file: some systems wait for the disk when one is overwritten */
     FILE *f = fopen(name, "wb");
     if (!f || fwrite(data, 1, nbytes, f) != nbytes || fclose(f)) abort();
 }
