@@ -1,0 +1,347 @@
+/* test_train_parts.c - the trainer's parts, each against a closed form or the official library's numbers. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "format/safetensors.h"
+#include "train/ema.h"
+#include "train/encode.h"
+#include "train/flow.h"
+#include "train/init.h"
+#include "train/lr.h"
+#include "train/optimizer.h"
+#include "train/pca.h"
+#include "train/recipe.h"
+#include "train/sized.h"
+#include "scratch.h"
+
+/* cmocka comes last: it has a macro called fail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+/* ---- AdamW: five steps of torch.optim.AdamW with clipping (golden README) ---- */
+
+static const float *golden(const st_file *f, const char *what, int step, size_t count)
+{
+    char name[16];
+    snprintf(name, sizeof name, "%s.%d", what, step);
+    st_tensor *t = st_find(f, name);
+    assert_non_null(t);
+    assert_int_equal(t->count, count);
+    return t->data;
+}
+
+static void assert_near(const float *got, const float *want, size_t n, double limit)
+{
+    double error = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+        size += (double)want[i] * want[i];
+    }
+    if (!(sqrt(error / size) <= limit)) fail_msg("relative error %g, limit %g", sqrt(error / size), limit);
+}
+
+static void check_adamw(pool *threads)
+{
+    st_file f;
+    params p = { 0 };
+    adamw o = { .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 1e-2, .clip = 1 };
+    double partial[8];
+    assert_int_equal(st_open(TEST_DATA "/train/tiny/adamw.safetensors", &f, NULL), DREAMO_OK);
+    assert_int_equal(params_add(&p, "p", 2, (const int64_t[]){ 7, 5 }, NULL), DREAMO_OK);
+    assert_int_equal(params_add(&p, "q", 1, (const int64_t[]){ 11 }, NULL), DREAMO_OK);
+    assert_true(p.slot[0].decay && !p.slot[1].decay);
+    p.slot[1].decay = true; /* the official run decays both */
+    assert_int_equal(params_allocate(&p, false, NULL), DREAMO_OK);
+    memcpy(p.value + p.slot[0].at, golden(&f, "p", 0, 35), 35 * sizeof(float));
+    memcpy(p.value + p.slot[1].at, golden(&f, "q", 0, 11), 11 * sizeof(float));
+    for (int step = 1; step <= 5; step++) {
+        memcpy(p.grad + p.slot[0].at, golden(&f, "gp", step, 35), 35 * sizeof(float));
+        memcpy(p.grad + p.slot[1].at, golden(&f, "gq", step, 11), 11 * sizeof(float));
+        double norm = optimizer_norm(&p, threads, partial);
+        assert_near(&(float){ (float)norm }, golden(&f, "norm", step, 1), 1, 1e-6);
+        optimizer_step(&o, &p, threads, step, 1e-2, 1, norm);
+        assert_near(p.value + p.slot[0].at, golden(&f, "p", step, 35), 35, 1e-6);
+        assert_near(p.value + p.slot[1].at, golden(&f, "q", step, 11), 11, 1e-6);
+        for (size_t i = 0; i < p.count; i++) assert_true(p.grad[i] == 0);
+    }
+    params_free(&p);
+    st_close(&f);
+}
+
+static void test_adamw(void **state)
+{
+    (void)state;
+    pool *threads = pool_new(3);
+    check_adamw(NULL);
+    check_adamw(threads);
+    pool_free(threads);
+}
+
+/* Micro-batches: the sum of two gradients with scale 1/2 is a step with their mean. */
+static void test_adamw_scale(void **state)
+{
+    (void)state;
+    params p[2] = { 0 };
+    adamw o = { .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .clip = 0.5 };
+    double partial[4];
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(params_add(&p[k], "x", 1, (const int64_t[]){ 3 }, NULL), DREAMO_OK);
+        assert_int_equal(params_allocate(&p[k], false, NULL), DREAMO_OK);
+        for (int i = 0; i < 3; i++) p[k].grad[i] = (float)(i + 1) * (k ? 2 : 1);
+        double scale = k ? 0.5 : 1;
+        optimizer_step(&o, &p[k], NULL, 1, 0.1, scale, optimizer_norm(&p[k], NULL, partial));
+    }
+    assert_memory_equal(p[0].value, p[1].value, 3 * sizeof(float));
+    params_free(&p[0]);
+    params_free(&p[1]);
+}
+
+static void test_norm_finds_nan(void **state)
+{
+    (void)state;
+    params p = { 0 };
+    double partial[8];
+    assert_int_equal(params_add(&p, "x", 1, (const int64_t[]){ 100000 }, NULL), DREAMO_OK);
+    assert_int_equal(params_allocate(&p, false, NULL), DREAMO_OK);
+    assert_int_equal(p.nchunks, 4);
+    for (int i = 0; i < 100000; i++) p.grad[i] = 0.5f;
+    assert_true(fabs(optimizer_norm(&p, NULL, partial) - 0.5 * sqrt(100000)) < 1e-9);
+    p.grad[99999] = NAN;
+    assert_false(isfinite(optimizer_norm(&p, NULL, partial)));
+    params_free(&p);
+}
+
+/* ---- learning rate, average ---- */
+
+static void test_lr(void **state)
+{
+    (void)state;
+    lr_schedule cosine = { LR_COSINE, 1e-3, 1e-5, 10, 110 }, constant = { LR_CONSTANT, 1e-3, 0, 0, 100 };
+    assert_true(fabs(lr_at(&cosine, 1) - 1e-4) < 1e-15);
+    assert_true(fabs(lr_at(&cosine, 10) - 1e-3) < 1e-15);
+    assert_true(fabs(lr_at(&cosine, 60) - (1e-3 + 1e-5) / 2) < 1e-12);
+    assert_true(fabs(lr_at(&cosine, 110) - 1e-5) < 1e-15);
+    assert_true(fabs(lr_at(&cosine, 500) - 1e-5) < 1e-15);
+    assert_true(lr_at(&constant, 1) == 1e-3 && lr_at(&constant, 100) == 1e-3);
+}
+
+/* A constant value is approached as 1 - d^n. */
+static void test_ema(void **state)
+{
+    (void)state;
+    params p = { 0 };
+    assert_int_equal(params_add(&p, "x", 1, (const int64_t[]){ 1 }, NULL), DREAMO_OK);
+    assert_int_equal(params_allocate(&p, true, NULL), DREAMO_OK);
+    ema_start(&p);
+    p.value[0] = 1;
+    for (int n = 1; n <= 20; n++) {
+        ema_update(&p, NULL, 0.9);
+        assert_true(fabs(p.ema[0] - (1 - pow(0.9, n))) < 1e-5);
+    }
+    assert_true(fabs(ema_decay(0.999, 8) - 0.5) < 1e-15); /* 9/18 */
+    assert_true(ema_decay(0.999, 1000000) == 0.999);
+    params_free(&p);
+}
+
+/* ---- noise levels ---- */
+
+static int by_value(const void *a, const void *b) { return *(const double *)a < *(const double *)b ? -1 : *(const double *)a > *(const double *)b; }
+
+/* Draws against the closed form of their distribution: Kolmogorov-Smirnov, far beyond the 0.1 % point 1.95 / sqrt(n). */
+static void check_density(flow f, double (*cdf)(const flow *, double))
+{
+    enum { N = 20000 };
+    double *x = malloc(N * sizeof *x), worst = 0;
+    rng r = rng_new(5, 6);
+    for (int i = 0; i < N; i++) {
+        x[i] = flow_sigma(&f, &r);
+        assert_true(x[i] > 0 && x[i] < 1);
+    }
+    qsort(x, N, sizeof *x, by_value);
+    for (int i = 0; i < N; i++) worst = fmax(worst, fabs(cdf(&f, x[i]) - (i + 0.5) / N));
+    assert_true(worst < 1.95 / sqrt(N));
+    for (double u = 0.01; u < 1; u += 0.07) assert_true(fabs(cdf(&f, flow_quantile(&f, u)) - u) < 1e-4);
+    free(x);
+}
+
+static double unshift(const flow *f, double s) { return s / (f->shift - (f->shift - 1) * s); }
+static double uniform_cdf(const flow *f, double s) { return unshift(f, s); }
+static double logit_normal_cdf(const flow *f, double s)
+{
+    double t = unshift(f, s);
+    return 0.5 * erfc(-(log(t / (1 - t)) - f->mean) / f->std / sqrt(2));
+}
+
+static void test_flow(void **state)
+{
+    (void)state;
+    check_density((flow){ FLOW_UNIFORM, 0, 1, 1 }, uniform_cdf);
+    check_density((flow){ FLOW_UNIFORM, 0, 1, 3 }, uniform_cdf);
+    check_density((flow){ FLOW_LOGIT_NORMAL, 0.3, 1.2, 1 }, logit_normal_cdf);
+    check_density((flow){ FLOW_LOGIT_NORMAL, -0.5, 0.7, 2 }, logit_normal_cdf);
+    float x0[2] = { 1, -2 }, eps[2] = { 0.5f, 4 }, xt[2], target[2];
+    flow_mix(x0, eps, 0.25f, 2, xt, target);
+    assert_true(xt[0] == 0.875f && xt[1] == -0.5f && target[0] == -0.5f && target[1] == 6);
+}
+
+/* ---- principal components ---- */
+
+/* Patches made of two known axes: they are found, with their variances, and one component leaves exactly the other's share. */
+static void test_pca(void **state)
+{
+    (void)state;
+    enum { N = 8, PICTURES = 400 };
+    float *pixels = calloc(PICTURES * N * N * 3, sizeof *pixels);
+    double axis[2][12], variance[2] = { 0, 0 };
+    rng r = rng_new(1, 2);
+    for (int i = 0; i < 12; i++) {
+        axis[0][i] = sqrt(1.0 / 12);
+        axis[1][i] = (i < 6 ? 1 : -1) * sqrt(1.0 / 12);
+    }
+    for (int p = 0; p < PICTURES * 16; p++) {
+        double c[2] = { 2 * rng_normal(&r), 0.5 * rng_normal(&r) };
+        for (int k = 0; k < 2; k++) variance[k] += c[k] * c[k] / (PICTURES * 16);
+        float *at = pixels + (p / 16) * N * N * 3 + (p % 16 / 4 * 2 * N + p % 4 * 2) * 3;
+        for (int i = 0; i < 12; i++) at[(i / 6 * N + i / 3 % 2) * 3 + i % 3] = (float)(c[0] * axis[0][i] + c[1] * axis[1][i] + 0.1);
+    }
+    pca two, one;
+    assert_int_equal(pca_fit(&two, pixels, PICTURES, N, 2, 2, NULL), DREAMO_OK);
+    assert_int_equal(pca_fit(&one, pixels, PICTURES, N, 2, 1, NULL), DREAMO_OK);
+    for (int k = 0; k < 2; k++) {
+        assert_true(fabs(two.variance[k] / variance[k] - 1) < 0.02);
+        double dot = 0;
+        for (int i = 0; i < 12; i++) dot += axis[k][i] * two.axis[k * 12 + i];
+        assert_true(fabs(fabs(dot) - 1) < 1e-3);
+    }
+    assert_true(pca_error(&two, pixels, PICTURES, N) < 1e-10);
+    assert_true(fabs(pca_error(&one, pixels, PICTURES, N) * 12 / two.variance[1] - 1) < 0.02);
+    assert_true(fabs(psnr(0.04) - 20) < 1e-12);
+    pca_free(&one);
+    pca_free(&two);
+    free(pixels);
+}
+
+typedef struct encode_job { const vae *m; const float *pixels; grid g; float *moments; } encode_job;
+
+static void encode(nn *cx, void *job)
+{
+    encode_job *j = job;
+    tensor_read(cx, vae_encode(cx, j->m, tensor_from(cx, j->g.n * j->g.h * j->g.w, 3, j->pixels), j->g), j->moments);
+}
+
+/* An autoencoder that begins with principal components encodes a picture as its patches' components of variance 1. */
+static void test_pca_init(void **state)
+{
+    (void)state;
+    enum { SIDE = 32, PICTURES = 8, CELLS = 64, LATENT = 8 };
+    vae_config c = { .image_channels = 3, .latent_channels = LATENT, .levels = 3, .channels = { 16, 32, 64 }, .layers = 1, .groups = 8, .mid_attention = true,
+                     .scaling = 1 };
+    network n = { .vae = vae_new(&c) };
+    params p = { 0 };
+    pca fitted;
+    float *pixels = malloc(PICTURES * SIDE * SIDE * 3 * sizeof *pixels), *moments = malloc(CELLS * 2 * LATENT * sizeof *moments);
+    rng r = rng_new(3, 4);
+    for (int i = 0; i < PICTURES; i++) { /* smooth pictures: a wave a colour */
+        double a = rng_range(&r, 0.05, 0.6), b = rng_range(&r, 0.05, 0.6);
+        for (int y = 0; y < SIDE; y++)
+            for (int x = 0; x < SIDE; x++)
+                for (int k = 0; k < 3; k++) pixels[((i * SIDE + y) * SIDE + x) * 3 + k] = (float)(0.8 * sin(a * y + b * x + k + i));
+    }
+    assert_int_equal(pca_fit(&fitted, pixels, PICTURES, SIDE, 4, LATENT, NULL), DREAMO_OK);
+    assert_int_equal(params_add_network(&p, "", n.vae, network_walker(PART_VAE), NULL), DREAMO_OK);
+    assert_int_equal(params_allocate(&p, false, NULL), DREAMO_OK);
+    params_attach(&p, 0, n.vae, network_walker(PART_VAE));
+    init_network(&p, 0, &n, PART_VAE, 1);
+    assert_true(init_vae_pca(&p, 0, &c, &fitted));
+
+    device *dev = backend_cpu.open(2);
+    encode_job job = { n.vae, pixels, { 1, SIDE, SIDE }, moments };
+    assert_int_equal(sized_run(dev, false, false, encode, &job, NULL), DREAMO_OK);
+    double error = 0, size = 0;
+    for (int at = 0; at < CELLS; at++)
+        for (int k = 0; k < LATENT; k++) {
+            double want = 0;
+            for (int i = 0; i < 48; i++)
+                want += fitted.axis[k * 48 + i] * (pixels[((at / 8 * 4 + i / 12) * SIDE + at % 8 * 4 + i / 3 % 4) * 3 + i % 3] - fitted.mean[i]);
+            want /= sqrt(fitted.variance[k]);
+            error += pow(moments[at * 2 * LATENT + k] - want, 2);
+            size += want * want;
+            assert_true(fabs(moments[at * 2 * LATENT + LATENT + k] + 6) < 1e-3);
+        }
+    if (error > 0.03 * 0.03 * size) fail_msg("relative error %g", sqrt(error / size));
+    c.channels[0] = 8; /* no room for 2x2 pixels of three colours */
+    assert_false(init_vae_pca(&p, 0, &c, &fitted));
+    dev->be->close(dev);
+    pca_free(&fitted);
+    params_free(&p);
+    vae_free(n.vae);
+    free(pixels);
+    free(moments);
+}
+
+/* ---- recipes ---- */
+
+static void refused(const char *text, const char *message)
+{
+    recipe r;
+    dreamo_error err = { 0 };
+    scratch_write("r.conf", text, strlen(text));
+    assert_int_equal(recipe_read("r.conf", &r, &err), DREAMO_ARG);
+    assert_non_null(strstr(err.message, message));
+}
+
+static void test_recipe(void **state)
+{
+    (void)state;
+    static const char good[] = "\xEF\xBB\xBF# a comment\r\n[run]\r\nstage = adapter\n  steps=12 # twelve\nlr = 2.5e-4\nt_mean = -0.5\ncheckpoint = yes\ndensity = uniform";
+    recipe r, again;
+    dreamo_error err = { 0 };
+    scratch_write("r.conf", good, sizeof good - 1);
+    assert_int_equal(recipe_read("r.conf", &r, NULL), DREAMO_OK);
+    assert_true(r.stage == STAGE_ADAPTER && r.steps == 12 && r.lr.peak == 2.5e-4 && r.flow.mean == -0.5 && r.checkpoint && r.flow.density == FLOW_UNIFORM);
+    assert_int_equal(recipe_override(&r, "rank=8", NULL), DREAMO_OK);
+    assert_int_equal(r.rank, 8);
+    char *text = recipe_write(&r);
+    scratch_write("w.conf", text, strlen(text));
+    assert_int_equal(recipe_read("w.conf", &again, NULL), DREAMO_OK);
+    char *text_again = recipe_write(&again);
+    assert_string_equal(text, text_again);
+    mem_free(text);
+    mem_free(text_again);
+
+    refused("steps = 10\nspeed = 3\n", "r.conf:2: there is no setting called speed");
+    refused("steps = 10\n\nsteps = 11\n", "r.conf:3: steps was set in line 1 already");
+    refused("steps = ten\n", "r.conf:1: steps = ten: is not a number");
+    refused("steps = 0x10\n", "is not a number");
+    refused("lr = nan\n", "is not a number");
+    refused("lr = 1e999\n", "is not a number");
+    refused("steps = 1.5\n", "whole number");
+    refused("steps = 0\n", "must lie between 1 and");
+    refused("lr = 11\n", "must lie between 0 and 10");
+    refused("stage = unet\n", "allowed are vae|base|adapter");
+    refused("checkpoint = 1\n", "allowed are no|yes");
+    refused("just words\n", "r.conf:1: \"just words\" is neither");
+    refused("[run\n", "r.conf:1: a heading ends with ]");
+    assert_int_equal(recipe_override(&r, "rank", &err), DREAMO_ARG);
+    assert_int_equal(recipe_read("nowhere.conf", &r, NULL), DREAMO_NOT_FOUND);
+    recipe_defaults(&r);
+    r.micro = 3;
+    err = (dreamo_error){ 0 };
+    assert_int_equal(recipe_check(&r, &err), DREAMO_ARG);
+    assert_non_null(strstr(err.message, "multiple of micro = 3"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_adamw), cmocka_unit_test(test_adamw_scale), cmocka_unit_test(test_norm_finds_nan), cmocka_unit_test(test_lr),
+        cmocka_unit_test(test_ema), cmocka_unit_test(test_flow), cmocka_unit_test(test_pca), cmocka_unit_test(test_pca_init), cmocka_unit_test(test_recipe),
+    };
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
+}
