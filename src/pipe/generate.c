@@ -28,6 +28,7 @@ dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_re
 {
     *g = (generation){ .m = m, .r = r, .to = { r->progress, r->user }, .cell = model_cell(m) };
     dreamo_status s = request_check(g, err);
+    if (s == DREAMO_OK) s = model_check_files(m, err);
     if (s != DREAMO_OK) return s;
     g->sample.out = (token_grid){ g->height / g->cell, g->width / g->cell };
     for (int i = 0; s == DREAMO_OK && i < r->nrefs; i++) {

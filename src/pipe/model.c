@@ -21,6 +21,17 @@ uint64_t model_weight_bytes(const dreamo_model *m)
     return n;
 }
 
+dreamo_status model_check_files(const dreamo_model *m, dreamo_error *err)
+{
+    dreamo_status s = DREAMO_OK;
+    for (int i = 0; i < MODEL_PARTS; i++)
+        for (int k = 0; s == DREAMO_OK && k < m->files[i].set.nfiles; k++) {
+            const st_file *f = &m->files[i].set.files[k];
+            s = file_map_check(&f->map, f->path, err);
+        }
+    return s;
+}
+
 void dreamo_model_options_init(dreamo_model_options *o) { *o = (dreamo_model_options){ .size = sizeof *o }; }
 
 /* ---- defaults ---- */

@@ -275,6 +275,35 @@ static void test_own_adapter(void **state)
     assert_true(file_exists(DREAMO_LORA)); /* the link went, not what it points to */
 }
 
+/* A weight file that is cut while the model is open: refused by name, not a crash. */
+static void test_file_cut(void **state)
+{
+    (void)state;
+    static const char *const parts[] = { "transformer", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler" };
+    static const char *const copied[] = { "config.json", "diffusion_pytorch_model.safetensors" };
+    dreamo_error err = { 0 };
+    folder_remove("own_model", NULL);
+    assert_int_equal(folder_make("own_model", &err), DREAMO_OK);
+    assert_int_equal(folder_make("own_model/vae", &err), DREAMO_OK);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) link_part(parts[i]);
+    for (int i = 0; i < 2; i++) {
+        char from[512], to[64], *data;
+        size_t nbytes;
+        snprintf(from, sizeof from, "%s/vae/%s", MODEL, copied[i]);
+        snprintf(to, sizeof to, "own_model/vae/%s", copied[i]);
+        assert_int_equal(file_read(from, 1 << 20, &data, &nbytes, &err), DREAMO_OK);
+        assert_int_equal(file_replace(to, data, nbytes, &err), DREAMO_OK);
+        mem_free(data);
+    }
+    dreamo_model *m = open_model("own_model", 0, DREAMO_OK);
+    dreamo_request r = small_request();
+    expect(m, &r, DREAMO_OK, "");
+    assert_int_equal(truncate("own_model/vae/diffusion_pytorch_model.safetensors", 1000), 0);
+    expect(m, &r, DREAMO_IO, "own_model/vae/diffusion_pytorch_model.safetensors");
+    dreamo_close(m);
+    assert_int_equal(folder_remove("own_model", &err), DREAMO_OK);
+}
+
 static int open_shared(void **state)
 {
     *state = open_model(MODEL, 1, DREAMO_OK);
@@ -291,7 +320,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_references), cmocka_unit_test(test_backgrounds), cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_repeat_and_cancel), cmocka_unit_test(test_plan), cmocka_unit_test(test_numeric), cmocka_unit_test(test_own_adapter),
+        cmocka_unit_test(test_repeat_and_cancel), cmocka_unit_test(test_plan), cmocka_unit_test(test_numeric), cmocka_unit_test(test_own_adapter), cmocka_unit_test(test_file_cut),
     };
     return cmocka_run_group_tests(tests, open_shared, close_shared);
 }
