@@ -25,7 +25,8 @@ static const char *const unwanted_names[] = {
     "muted speaker", "chart increasing with yen", "busts in silhouette", "face without mouth", "dotted line face", "flower playing cards",
     "hole", "white flower", "see-no-evil monkey", "hear-no-evil monkey", "speak-no-evil monkey", "night with stars", "stop sign",
     "level slider", "control knobs", "japanese post office", "name badge", "tear-off calendar", "currency exchange", "placard",
-    "bookmark tabs", "calendar", "input numbers", "railway car", "bus stop" };
+    "bookmark tabs", "calendar", "input numbers", "railway car", "bus stop", "locked",
+    "unlocked", "locked with key", "locked with pen" };
 
 /* Time things worth keeping. */
 static const char *const wanted_clocks[] = { "hourglass done", "watch", "alarm clock", "stopwatch", "timer clock", "mantelpiece clock", "crescent moon",

@@ -62,7 +62,8 @@ static bool ends(const char *s, const char *with)
 /* The noun that decides singular or plural: the last word before "of", "with", "on", "in", "and", "at". */
 static void head_noun(const char *name, char *out, size_t nbytes)
 {
-    static const char *const stops[] = { " of ", " with ", " on ", " in ", " and ", " at ", " over ", " behind ", " for ", NULL };
+    static const char *const stops[] = { " of ", " with ", " on ", " in ", " and ", " at ", " over ", " behind ", " for ", " without ",
+                                        " savoring ", " holding ", " screaming ", " blowing ", " vomiting ", " exhaling ", NULL };
     const char *end = name + strlen(name);
     for (int i = 0; stops[i]; i++) {
         const char *at = strstr(name, stops[i]);
