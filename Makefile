@@ -6,8 +6,8 @@ JOBS   ?= $(shell nproc)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 TOOLS    := cmake ninja-build gcc pkg-config
-LIBS     := libpng-dev libjpeg62-turbo-dev libwebp-dev libjansson-dev libutf8proc-dev
-TESTLIBS := libcmocka-dev sentencepiece python3-numpy zlib1g-dev
+LIBS     := zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libjansson-dev libutf8proc-dev
+TESTLIBS := libcmocka-dev sentencepiece python3-numpy
 
 help:
 	@echo "make demo     install what is missing, build, make pictures with the shipped model"

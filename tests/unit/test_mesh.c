@@ -1,16 +1,15 @@
 /* test_mesh.c - OBJ and MTL reading, the renderer against closed forms, ZIP archives. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <math.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 #include "base/mem.h"
 #include "data/canvas.h"
 #include "data/raster.h"
 #include "data/zip.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
 #include "scratch.h"
 
 static const char cube[] = "v -1 -1 -1\nv 1 -1 -1\nv 1 1 -1\nv -1 1 -1\nv -1 -1 1\nv 1 -1 1\nv 1 1 1\nv -1 1 1\n"
