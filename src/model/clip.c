@@ -23,25 +23,27 @@ static void layer(nn *cx, const void *weights, tensor *io, int n, const void *en
     io[0] = op_add(cx, h, op_linear(cx, u, &w->fc2));
 }
 
+/* A token's place in its sample: the row of the position table. */
+static const int32_t *places(nn *cx, const clip *m, layout l, int rows)
+{
+    int32_t *at = nn_keep(cx, NULL, (size_t)rows * sizeof *at);
+    for (int i = 0; i < l.nspans && nn_ok(cx); i++) {
+        nn_require(cx, l.spans[i].rows <= m->config.positions, "clip: a sample of %d tokens, at most %d positions", l.spans[i].rows, m->config.positions);
+        for (int t = 0; t < l.spans[i].rows && nn_ok(cx); t++) at[l.spans[i].start + t] = t;
+    }
+    return at;
+}
+
 tensor clip_encode(nn *cx, const clip *m, const int32_t *ids, layout l, const int *end)
 {
     const block_env *env = nn_keep(cx, &(block_env){ m, l }, sizeof *env);
-    tensor h = { 0 }, pooled = { 0 };
-    /* a sample's own positions 0, 1, ...: rows of the position table, sample after sample */
-    for (int i = 0; i < l.nspans; i++) {
-        weight positions = m->position;
-        int32_t at[512];
-        nn_require(cx, l.spans[i].rows <= m->config.positions && l.spans[i].rows <= 512 && (i == 0 || l.spans[i].sample != l.spans[i - 1].sample),
-                   "clip: a sample of %d tokens, at most %d positions", l.spans[i].rows, positions.out);
-        if (!nn_ok(cx)) return h;
-        for (int t = 0; t < l.spans[i].rows; t++) at[t] = t;
-        const int32_t *kept = nn_keep(cx, at, (size_t)l.spans[i].rows * sizeof *at);
-        tensor x = op_add(cx, op_embed(cx, ids + l.spans[i].start, l.spans[i].rows, &m->embed), op_embed(cx, kept, l.spans[i].rows, &m->position));
-        h = i ? op_catrows(cx, h, x) : x;
-    }
+    int rows = 0;
+    for (int i = 0; i < l.nspans; i++) rows += l.spans[i].rows;
+    tensor h = op_add(cx, op_embed(cx, ids, rows, &m->embed), op_embed(cx, places(cx, m, l, rows), rows, &m->position));
     for (int i = 0; i < m->config.layers; i++) nn_block(cx, layer, &m->layers[i], &h, 1, env);
     h = op_layernorm(cx, h, m->norm_gain, m->norm_bias, m->config.eps);
-    for (int s = 0; s < l.samples; s++) pooled = s ? op_catrows(cx, pooled, tensor_rows(h, end[s], 1)) : tensor_rows(h, end[0], 1);
+    tensor pooled = tensor_rows(h, end[0], 1);
+    for (int s = 1; s < l.samples; s++) pooled = op_catrows(cx, pooled, tensor_rows(h, end[s], 1));
     return pooled;
 }
 

@@ -8,39 +8,57 @@
 
 #define EPS 1e-6f
 
-typedef struct block_env { grid g; int groups; } block_env;
+/* Where a block reads from: x on its grid. */
+typedef struct block_env { tensor x; grid g; int groups; } block_env;
 
 /* out = shortcut(x) + conv2(silu(gn2(conv1(silu(gn1(x)))))) (spec 4.2). */
-static tensor resnet(nn *cx, const vae_resnet *w, tensor x, grid g, int groups)
+static void resnet(nn *cx, const void *weights, tensor *io, int n, const void *environment)
 {
-    tensor h = op_conv2d(cx, op_groupnorm(cx, x, g, groups, w->norm1_gain, w->norm1_bias, EPS, true), g, &w->conv1, 1);
-    h = op_conv2d(cx, op_groupnorm(cx, h, g, groups, w->norm2_gain, w->norm2_bias, EPS, true), g, &w->conv2, 1);
-    return op_add(cx, w->shortcut.out ? op_conv2d(cx, x, g, &w->shortcut, 1) : x, h);
-}
-
-static void resnet_block(nn *cx, const void *weights, tensor *io, int n, const void *environment)
-{
-    const block_env *env = environment;
+    const vae_resnet *w = weights;
+    const block_env *e = environment;
     (void)n;
-    io[0] = resnet(cx, weights, io[0], env->g, env->groups);
+    tensor h = op_conv2d(cx, op_groupnorm(cx, e->x, e->g, e->groups, w->norm1_gain, w->norm1_bias, EPS, true), e->g, &w->conv1, 1);
+    h = op_conv2d(cx, op_groupnorm(cx, h, e->g, e->groups, w->norm2_gain, w->norm2_bias, EPS, true), e->g, &w->conv2, 1);
+    io[0] = op_add(cx, w->shortcut.out ? op_conv2d(cx, e->x, e->g, &w->shortcut, 1) : e->x, h);
 }
 
-/* As a block where the shape stays, so that its scratch is given back. */
+/* Half the size: zeros on the right and at the bottom only (spec 4.4). */
+static void downsample(nn *cx, const void *weights, tensor *io, int n, const void *environment)
+{
+    const block_env *e = environment;
+    (void)n;
+    io[0] = op_conv2d(cx, e->x, e->g, weights, 2);
+}
+
+/* Twice the size: nearest neighbour, then a convolution. */
+static void upsample(nn *cx, const void *weights, tensor *io, int n, const void *environment)
+{
+    const block_env *e = environment;
+    (void)n;
+    io[0] = op_conv2d(cx, op_upsample2x(cx, e->x, e->g), (grid){ e->g.n, 2 * e->g.h, 2 * e->g.w }, weights, 1);
+}
+
+/* Run one of the three as a block, so that only its result, `channels` wide on the grid `to`, keeps memory.  A result of another
+ * shape than x has a place that nothing reads; x itself comes through the environment. */
+static tensor run(nn *cx, nn_block_fn fn, const void *weights, tensor x, grid g, grid to, int channels, int groups)
+{
+    int rows = to.n * to.h * to.w;
+    tensor y = rows == x.rows && channels == x.cols ? x : (tensor){ .rows = rows, .cols = channels, .ld = channels };
+    nn_block(cx, fn, weights, &y, 1, nn_keep(cx, &(block_env){ x, g, groups }, sizeof(block_env)));
+    return y;
+}
+
 static tensor run_resnet(nn *cx, const vae_resnet *w, tensor x, grid g, int groups)
 {
-    if (w->shortcut.out) return resnet(cx, w, x, g, groups);
-    nn_block(cx, resnet_block, w, &x, 1, nn_keep(cx, &(block_env){ g, groups }, sizeof(block_env)));
-    return x;
+    return run(cx, resnet, w, x, g, g, w->conv2.out, groups);
 }
 
 /* One head over all positions of a picture (spec 4.3). */
 static tensor attention(nn *cx, const vae_attention *w, tensor x, grid g, int groups)
 {
-    span spans[64];
-    nn_require(cx, g.n <= 64, "vae: %d pictures in one batch, at most 64", g.n);
-    for (int i = 0; nn_ok(cx) && i < g.n; i++) spans[i] = (span){ i * g.h * g.w, g.h * g.w, i };
-    layout l = { g.n, g.n, nn_keep(cx, spans, sizeof spans) };
-    if (!nn_ok(cx)) return x;
+    span *pictures = nn_keep(cx, NULL, (size_t)g.n * sizeof *pictures);
+    for (int i = 0; nn_ok(cx) && i < g.n; i++) pictures[i] = (span){ i * g.h * g.w, g.h * g.w, i };
+    layout l = { g.n, g.n, pictures };
     tensor h = op_groupnorm(cx, x, g, groups, w->norm_gain, w->norm_bias, EPS, false);
     tensor a = op_attention(cx, op_linear(cx, h, &w->q), op_linear(cx, h, &w->k), op_linear(cx, h, &w->v), l, (attention_opts){ .heads = 1 });
     return op_add(cx, x, op_linear(cx, a, &w->out));
@@ -66,9 +84,9 @@ tensor vae_encode(nn *cx, const vae *m, tensor x, grid g)
     for (int i = 0; i < c->levels; i++) {
         for (int j = 0; j < w->level[i].nresnets; j++) x = run_resnet(cx, &w->level[i].resnets[j], x, g, c->groups);
         if (!w->level[i].sample.out) continue;
-        x = op_conv2d(cx, x, g, &w->level[i].sample, 2);
-        g.h /= 2;
-        g.w /= 2;
+        grid half = { g.n, g.h / 2, g.w / 2 };
+        x = run(cx, downsample, &w->level[i].sample, x, g, half, x.cols, c->groups);
+        g = half;
     }
     return head(cx, w, c, middle(cx, w, c, x, g), g);
 }
@@ -81,10 +99,9 @@ tensor vae_decode(nn *cx, const vae *m, tensor z, grid g)
     for (int i = 0; i < c->levels; i++) {
         for (int j = 0; j < w->level[i].nresnets; j++) x = run_resnet(cx, &w->level[i].resnets[j], x, g, c->groups);
         if (!w->level[i].sample.out) continue;
-        x = op_upsample2x(cx, x, g);
-        g.h *= 2;
-        g.w *= 2;
-        x = op_conv2d(cx, x, g, &w->level[i].sample, 1);
+        grid twice = { g.n, 2 * g.h, 2 * g.w };
+        x = run(cx, upsample, &w->level[i].sample, x, g, twice, x.cols, c->groups);
+        g = twice;
     }
     return head(cx, w, c, x, g);
 }

@@ -138,7 +138,7 @@ tensor keep_new(nn *cx, int rows, int cols) { return take(cx, &cx->keep, rows, c
 void *nn_keep(nn *cx, const void *data, size_t nbytes)
 {
     void *p = nn_ok(cx) ? arena_get(&cx->host, nbytes) : NULL;
-    if (p) return memcpy(p, data, nbytes);
+    if (p) return data ? memcpy(p, data, nbytes) : p;
     nn_fail(cx, DREAMO_MEMORY, "no memory for a block's environment");
     return NULL;
 }

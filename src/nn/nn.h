@@ -64,7 +64,8 @@ static inline tensor tensor_cols(tensor x, int col0, int cols)
     return x;
 }
 
-/* A copy of `data` in host memory that lives until nn_reset: for what blocks read when they run again.  NULL after a failure. */
+/* A copy of `data` (NULL: nothing yet) in host memory that lives until nn_reset: for what blocks read when they run again.  NULL after
+ * a failure. */
 void *nn_keep(nn *cx, const void *data, size_t nbytes);
 
 /* ---- blocks and the way back ---- */

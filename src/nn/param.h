@@ -15,7 +15,6 @@ typedef struct param {
     int part;
     const float **fp32;  /* a bias or vec: fp32 in memory whatever the file's type */
     float **grad;        /* its gradient accumulator, for either kind */
-    const char *also;    /* another accepted name, or NULL */
 } param;
 
 typedef void (*param_visitor)(void *user, const param *p);

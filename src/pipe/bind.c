@@ -1,5 +1,6 @@
 /* bind.c - walk the parameters, find each tensor, collect what does not fit. */
 #include "pipe/bind.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
@@ -8,35 +9,34 @@
 #include "model/t5.h"
 #include "model/vae.h"
 
-#define LISTED 5
+enum { LISTED = 5, NAME_ROOM = 232 };
 
-/* Names that have one fault in common: the first few, and a count. */
-typedef struct faults { int n; size_t used; char text[400]; } faults;
+/* Tensors that have one fault in common: how many, and the first few by name. */
+typedef struct faults { int n; char name[LISTED][NAME_ROOM]; } faults;
 
 static void fault_add(faults *f, const char *name, const char *detail)
 {
-    if (f->n++ < LISTED && f->used < sizeof f->text)
-        f->used += (size_t)snprintf(f->text + f->used, sizeof f->text - f->used, "%s%.100s%s", f->used ? ", " : "", name, detail);
+    if (f->n < LISTED) snprintf(f->name[f->n], NAME_ROOM, "%.100s%s", name, detail);
+    f->n++;
 }
 
 typedef struct binding {
     bound_files *b;
-    faults missing, misshapen, mistyped;
+    const bind_names *names;
+    faults missing, misshapen, mistyped, extra;
     dreamo_status status;    /* DREAMO_MEMORY */
 } binding;
 
-/* Older names of the autoencoder's attention (spec 4.7). */
-static const char *const aliases[][2] = { { ".to_q.", ".query." }, { ".to_k.", ".key." }, { ".to_v.", ".value." }, { ".to_out.0.", ".proj_attn." } };
-
-static st_tensor *find(const st_set *set, const char *name)
+/* Under its own name, else under another one. */
+static st_tensor *find(const binding *x, const char *name)
 {
-    st_tensor *t = st_set_find(set, name);
-    for (size_t i = 0; !t && i < sizeof aliases / sizeof *aliases; i++) {
-        char other[192];
-        const char *at = strstr(name, aliases[i][0]);
+    st_tensor *t = st_set_find(&x->b->set, name);
+    for (const char *const (*other)[2] = x->names->other; !t && other && **other; other++) {
+        char renamed[NAME_ROOM];
+        const char *at = strstr(name, (*other)[0]);
         if (!at) continue;
-        snprintf(other, sizeof other, "%.*s%s%s", (int)(at - name), name, aliases[i][1], at + strlen(aliases[i][0]));
-        t = st_set_find(set, other);
+        snprintf(renamed, sizeof renamed, "%.*s%s%s", (int)(at - name), name, (*other)[1], at + strlen((*other)[0]));
+        t = st_set_find(&x->b->set, renamed);
     }
     return t;
 }
@@ -78,8 +78,8 @@ static void shape_words(const st_tensor *t, const param *p, char *out, size_t nb
 static void bind_one(void *user, const param *p)
 {
     binding *x = user;
-    char words[128];
-    st_tensor *t = find(&x->b->set, p->name);
+    char detail[128];
+    st_tensor *t = find(x, p->name);
     if (x->status) return;
     if (!t) {
         fault_add(&x->missing, p->name, "");
@@ -87,13 +87,13 @@ static void bind_one(void *user, const param *p)
     }
     t->used = true;
     if (!same_shape(p, t)) {
-        shape_words(t, p, words, sizeof words);
-        fault_add(&x->misshapen, p->name, words);
+        shape_words(t, p, detail, sizeof detail);
+        fault_add(&x->misshapen, p->name, detail);
         return;
     }
     if (t->type != DT_F32 && t->type != DT_BF16 && t->type != DT_F16) {
-        snprintf(words, sizeof words, " (%s)", dtype_name(t->type));
-        fault_add(&x->mistyped, p->name, words);
+        snprintf(detail, sizeof detail, " (%s)", dtype_name(t->type));
+        fault_add(&x->mistyped, p->name, detail);
         return;
     }
     bool aligned = (uintptr_t)t->data % dtype_nbytes(t->type) == 0;
@@ -116,40 +116,63 @@ static void bind_one(void *user, const param *p)
     }
 }
 
-static bool is_ignored(const char *const *ignored, const char *name)
+static void find_extra(binding *x)
 {
-    for (; ignored && *ignored; ignored++)
-        if (strcmp(*ignored, name) == 0) return true;
-    return false;
+    for (int f = 0; f < x->b->set.nfiles; f++)
+        for (int i = 0; i < x->b->set.files[f].ntensors; i++) {
+            const st_tensor *t = &x->b->set.files[f].tensors[i];
+            const char *const *unused = x->names->unused;
+            while (unused && *unused && strcmp(*unused, t->name) != 0) unused++;
+            if (!t->used && !(unused && *unused)) fault_add(&x->extra, t->name, "");
+        }
 }
 
-static dreamo_status report(const char *where, const faults *f, const char *what, dreamo_error *err)
+typedef struct words { size_t used; char text[400]; } words;
+
+static void say(words *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(words *w, const char *format, ...)
 {
-    char more[40] = "";
-    if (f->n == 0) return DREAMO_OK;
-    if (f->n > LISTED) snprintf(more, sizeof more, " and %d more", f->n - LISTED);
-    return fail(err, DREAMO_FORMAT, "%.200s: %d %s: %s%s", where, f->n, what, f->text, more);
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(w->text + w->used, sizeof w->text - w->used, format, ap);
+    va_end(ap);
+    w->used = n < 0 || w->used + (size_t)n >= sizeof w->text ? sizeof w->text - 1 : w->used + (size_t)n;
 }
 
-dreamo_status bind_network(void *network, bind_walk walk, const char *path, const char *stem, const char *const *ignored,
-                           bound_files *out, dreamo_error *err)
+/* "2 tensors are missing: a, b; 7 tensors belong to no part of the model: c, d and 5 more".  Fewer of each when there are several
+ * kinds of fault. */
+static void list_faults(const binding *x, words *w)
 {
-    faults extra = { 0 };
-    binding x = { .b = out };
+    const struct { const faults *f; const char *one, *many; } kinds[] = {
+        { &x->missing, "tensor is missing", "tensors are missing" },
+        { &x->misshapen, "tensor has another shape", "tensors have another shape" },
+        { &x->mistyped, "tensor is of a type other than F32, BF16, F16", "tensors are of a type other than F32, BF16, F16" },
+        { &x->extra, "tensor belongs to no part of the model", "tensors belong to no part of the model" },
+    };
+    int together = 0;
+    for (int k = 0; k < 4; k++) together += kinds[k].f->n > 0;
+    for (int k = 0; k < 4; k++) {
+        const faults *f = kinds[k].f;
+        int most = together > 1 ? LISTED / together : LISTED, shown = f->n < most ? f->n : most;
+        if (f->n == 0) continue;
+        say(w, "%s%d %s:", w->used ? "; " : "", f->n, f->n == 1 ? kinds[k].one : kinds[k].many);
+        for (int i = 0; i < shown; i++) say(w, "%s %s", i ? "," : "", f->name[i]);
+        if (shown < f->n) say(w, " and %d more", f->n - shown);
+    }
+}
+
+dreamo_status bind_network(void *network, bind_walk walk, const char *path, const bind_names *names, bound_files *out, dreamo_error *err)
+{
+    binding x = { .b = out, .names = names };
+    words w = { 0 };
     *out = (bound_files){ 0 };
-    dreamo_status s = st_set_open(path, stem, &out->set, err);
+    dreamo_status s = st_set_open(path, names->stem, &out->set, err);
     if (s) return s;
     walk(network, bind_one, &x);
-    for (int f = 0; f < out->set.nfiles; f++)
-        for (int i = 0; i < out->set.files[f].ntensors; i++) {
-            const st_tensor *t = &out->set.files[f].tensors[i];
-            if (!t->used && !is_ignored(ignored, t->name)) fault_add(&extra, t->name, "");
-        }
+    find_extra(&x);
+    list_faults(&x, &w);
     if (x.status) s = fail(err, x.status, "%s: no memory for its vectors", path);
-    if (!s) s = report(path, &x.missing, x.missing.n == 1 ? "tensor is missing" : "tensors are missing", err);
-    if (!s) s = report(path, &x.misshapen, x.misshapen.n == 1 ? "tensor has another shape" : "tensors have another shape", err);
-    if (!s) s = report(path, &x.mistyped, "tensor(s) of a type that is not F32, BF16 or F16", err);
-    if (!s) s = report(path, &extra, extra.n == 1 ? "tensor belongs to no part of the model" : "tensors belong to no part of the model", err);
+    else if (w.used) s = fail(err, DREAMO_FORMAT, "%.200s: %s", path, w.text);
     if (s) bind_close(out);
     return s;
 }
@@ -178,22 +201,29 @@ static void walk_clip(void *m, param_visitor visit, void *user) { clip_visit(m, 
 
 dreamo_status bind_dit(struct dit *m, const char *path, bound_files *out, dreamo_error *err)
 {
-    return bind_network(m, walk_dit, path, "diffusion_pytorch_model", NULL, out, err);
+    static const bind_names names = { .stem = "diffusion_pytorch_model" };
+    return bind_network(m, walk_dit, path, &names, out, err);
 }
 
 dreamo_status bind_vae(struct vae *m, const char *path, bound_files *out, dreamo_error *err)
 {
-    return bind_network(m, walk_vae, path, "diffusion_pytorch_model", NULL, out, err);
+    static const char *const attention[][2] = { /* in files of before diffusers 0.18 (spec 4.7) */
+        { ".to_q.", ".query." }, { ".to_k.", ".key." }, { ".to_v.", ".value." }, { ".to_out.0.", ".proj_attn." }, { NULL, NULL } };
+    static const bind_names names = { .stem = "diffusion_pytorch_model", .other = attention };
+    return bind_network(m, walk_vae, path, &names, out, err);
 }
 
 dreamo_status bind_t5(struct t5 *m, const char *path, bound_files *out, dreamo_error *err)
 {
-    static const char *const ignored[] = { "encoder.embed_tokens.weight", NULL }; /* a second copy of shared.weight */
-    return bind_network(m, walk_t5, path, "model", ignored, out, err);
+    static const char *const table[][2] = { { "shared.weight", "encoder.embed_tokens.weight" }, { NULL, NULL } };
+    static const char *const second_copy[] = { "encoder.embed_tokens.weight", NULL }; /* beside shared.weight (spec 6.2) */
+    static const bind_names names = { .stem = "model", .other = table, .unused = second_copy };
+    return bind_network(m, walk_t5, path, &names, out, err);
 }
 
 dreamo_status bind_clip(struct clip *m, const char *path, bound_files *out, dreamo_error *err)
 {
-    static const char *const ignored[] = { "text_projection.weight", "text_model.embeddings.position_ids", NULL }; /* spec 5.2 */
-    return bind_network(m, walk_clip, path, "model", ignored, out, err);
+    static const char *const unused[] = { "text_projection.weight", "text_model.embeddings.position_ids", NULL }; /* spec 5.2 */
+    static const bind_names names = { .stem = "model", .unused = unused };
+    return bind_network(m, walk_clip, path, &names, out, err);
 }

@@ -13,14 +13,19 @@ typedef void (*bind_walk)(void *network, param_visitor visit, void *user);
 /* What a bound network reads from; keep it as long as the network. */
 typedef struct bound_files { st_set set; int ncopies, room; void **copies; } bound_files;
 
-/* path: a .safetensors file, an index, or a folder with stem.safetensors or its shards.  `ignored`: names (NULL-ended list)
- * that may be there and are not used; NULL: none.  On failure *out is zeroed and the network must not be used. */
-dreamo_status bind_network(void *network, bind_walk walk, const char *path, const char *stem, const char *const *ignored,
-                           bound_files *out, dreamo_error *err);
+/* How the names in one kind of file differ from the parameters'.  Both lists end with NULL; NULL: nothing of the kind. */
+typedef struct bind_names {
+    const char *stem;                /* of the file in a folder: STEM.safetensors or its shards */
+    const char *const (*other)[2];   /* a piece of a parameter's name, and what it may be called instead */
+    const char *const *unused;       /* tensors that may be there without being used */
+} bind_names;
+
+/* path: a .safetensors file, an index, or a folder.  On failure *out is zeroed and the network must not be used. */
+dreamo_status bind_network(void *network, bind_walk walk, const char *path, const bind_names *names, bound_files *out, dreamo_error *err);
 void          bind_close(bound_files *b); /* a zeroed one is allowed */
 uint64_t      bind_nbytes(const bound_files *b); /* of the mapped files */
 
-/* bind_network with the names each kind of file has, and those it may carry unused. */
+/* bind_network with the names that each kind of file has. */
 struct dit;
 struct vae;
 struct t5;

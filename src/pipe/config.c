@@ -38,6 +38,28 @@ static dreamo_status only(const json_t *o, const char *path, const char *field, 
     return status;
 }
 
+/* A list of strings, one a level, that must, when present, all have this value. */
+static dreamo_status only_list(const json_t *o, const char *path, const char *field, const char *value, int levels, dreamo_error *err)
+{
+    const json_t *list = json_object_get(o, field);
+    if (!list) return DREAMO_OK;
+    if (!json_is_array(list) || json_array_size(list) != (size_t)levels)
+        return fail(err, DREAMO_FORMAT, "%s: field \"%s\" is not a list of %d names, one a level", path, field, levels);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *s = json_string_value(json_array_get(list, i));
+        if (!s || strcmp(s, value) != 0)
+            return fail(err, DREAMO_FORMAT, "%s: field \"%s\" has \"%.60s\", only \"%s\" is known", path, field, s ? s : "", value);
+    }
+    return DREAMO_OK;
+}
+
+/* A field that must be null or absent. */
+static dreamo_status absent(const json_t *o, const char *path, const char *field, dreamo_error *err)
+{
+    const json_t *v = json_object_get(o, field);
+    return !v || json_is_null(v) ? DREAMO_OK : fail(err, DREAMO_FORMAT, "%s: field \"%s\" is not known here, only null", path, field);
+}
+
 /* A whole-number list of exactly n (or at most n when count is given) values. */
 static dreamo_status int_list(const json_t *o, const char *path, const char *field, int lo, int hi, int n, int *out, int *count, dreamo_error *err)
 {
@@ -53,6 +75,16 @@ static dreamo_status int_list(const json_t *o, const char *path, const char *fie
     }
     if (count) *count = (int)have;
     return DREAMO_OK;
+}
+
+dreamo_status config_pipeline(const char *path, dreamo_error *err)
+{
+    json_t *o;
+    dreamo_status s = open_config(path, &o, err);
+    if (s) return s;
+    s = only(o, path, "_class_name", "FluxPipeline", err);
+    json_decref(o);
+    return s;
 }
 
 dreamo_status config_dit(const char *path, dit_config *c, dreamo_error *err)
@@ -72,7 +104,8 @@ dreamo_status config_dit(const char *path, dit_config *c, dreamo_error *err)
         { "pooled_projection_dim", &c->pooled_dim, 1, 65536, NEEDED },
         { "patch_size", &patch, 1, 1, 1 },
     };
-    s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
+    s = only(o, path, "_class_name", "FluxTransformer2DModel", err);
+    if (!s) s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
     int64_t out = 0;
     if (!s) s = json_get_int(o, path, "out_channels", 1, 65536, c->in_channels, &out, err);
     c->out_channels = (int)out;
@@ -92,22 +125,29 @@ dreamo_status config_dit(const char *path, dit_config *c, dreamo_error *err)
 dreamo_status config_vae(const char *path, vae_config *c, dreamo_error *err)
 {
     json_t *o;
-    bool quant, post;
+    bool quant = false, post = false;
+    int out = 3;
     double scaling = 1, shift = 0;
     dreamo_status s = open_config(path, &o, err);
     if (s) return s;
     *c = (vae_config){ 0 };
     const int_field fields[] = {
         { "in_channels", &c->image_channels, 3, 3, 3 },
+        { "out_channels", &out, 3, 3, 3 },
         { "latent_channels", &c->latent_channels, 1, 1024, NEEDED },
         { "layers_per_block", &c->layers, 1, 16, NEEDED },
         { "norm_num_groups", &c->groups, 1, 1024, NEEDED },
     };
-    s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
+    s = only(o, path, "_class_name", "AutoencoderKL", err);
+    if (!s) s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
     if (!s) s = int_list(o, path, "block_out_channels", 1, 8192, VAE_MAX_LEVELS, c->channels, &c->levels, err);
     for (int i = 0; !s && i < c->levels; i++)
         if (c->channels[i] % c->groups) s = fail(err, DREAMO_FORMAT, "%s: field \"block_out_channels\": %d is no multiple of norm_num_groups %d", path, c->channels[i], c->groups);
     if (!s) s = only(o, path, "act_fn", "silu", err);
+    if (!s) s = only_list(o, path, "down_block_types", "DownEncoderBlock2D", c->levels, err);
+    if (!s) s = only_list(o, path, "up_block_types", "UpDecoderBlock2D", c->levels, err);
+    if (!s) s = absent(o, path, "latents_mean", err);
+    if (!s) s = absent(o, path, "latents_std", err);
     if (!s) s = json_get_bool(o, path, "mid_block_add_attention", true, &c->mid_attention, err);
     if (!s) s = json_get_bool(o, path, "use_quant_conv", true, &quant, err);
     if (!s) s = json_get_bool(o, path, "use_post_quant_conv", true, &post, err);
@@ -120,11 +160,27 @@ dreamo_status config_vae(const char *path, vae_config *c, dreamo_error *err)
     return s;
 }
 
+/* The feed-forward's kind as transformers settles it: feed_forward_proj names an activation, "gated-" before it or not, and
+ * dense_act_fn and is_gated_act override that.  Known is the tanh GELU, by each of its names. */
+static dreamo_status t5_feed_forward(const json_t *o, const char *path, t5_config *c, dreamo_error *err)
+{
+    const char *feed = NULL, *act = NULL;
+    dreamo_status s = json_get_string(o, path, "feed_forward_proj", "relu", &feed, err);
+    if (s) return s;
+    c->gated = strcmp(feed, "gated-gelu") == 0;
+    if (c->gated) feed = "gelu_new";
+    s = json_get_string(o, path, "dense_act_fn", feed, &act, err);
+    if (!s) s = json_get_bool(o, path, "is_gated_act", c->gated, &c->gated, err);
+    if (!s && strcmp(act, "gelu_new") != 0 && strcmp(act, "gelu_pytorch_tanh") != 0)
+        s = fail(err, DREAMO_FORMAT, "%s: field \"%s\" makes the activation \"%.60s\", \"gelu_new\" and \"gelu_pytorch_tanh\" are known", path,
+                 act == feed ? "feed_forward_proj" : "dense_act_fn", act);
+    return s;
+}
+
 dreamo_status config_t5(const char *path, t5_config *c, dreamo_error *err)
 {
     json_t *o;
     double eps = 0;
-    const char *feed = NULL;
     dreamo_status s = open_config(path, &o, err);
     if (s) return s;
     *c = (t5_config){ 0 };
@@ -138,21 +194,13 @@ dreamo_status config_t5(const char *path, t5_config *c, dreamo_error *err)
         { "relative_attention_num_buckets", &c->buckets, 4, 4096, 32 },
         { "relative_attention_max_distance", &c->max_distance, 2, 1000000, 128 },
     };
-    s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
+    s = only(o, path, "model_type", "t5", err); /* umT5 has a bias table in every block */
+    if (!s) s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
+    if (!s && c->max_distance <= c->buckets / 4) /* the distances that have buckets of their own */
+        s = fail(err, DREAMO_FORMAT, "%s: relative_attention_max_distance %d must be greater than a quarter of the %d buckets", path, c->max_distance, c->buckets);
     if (!s) s = json_get_number(o, path, "layer_norm_epsilon", 0, 1, 1e-6, &eps, err);
     c->eps = (float)eps;
-    /* transformers: "gated-gelu" names gelu_new; without the field, dense_act_fn and is_gated_act say it */
-    if (!s) s = json_get_string(o, path, "feed_forward_proj", "", &feed, err);
-    if (!s && *feed) {
-        if (strcmp(feed, "gated-gelu") != 0) s = fail(err, DREAMO_FORMAT, "%s: field \"feed_forward_proj\" is \"%.60s\", only \"gated-gelu\" is known", path, feed);
-        c->gated = true;
-    } else if (!s) {
-        const char *act; /* two names of the tanh form */
-        s = json_get_string(o, path, "dense_act_fn", "gelu_new", &act, err);
-        if (!s && strcmp(act, "gelu_new") != 0 && strcmp(act, "gelu_pytorch_tanh") != 0)
-            s = fail(err, DREAMO_FORMAT, "%s: field \"dense_act_fn\" is \"%.60s\", \"gelu_new\" and \"gelu_pytorch_tanh\" are known", path, act);
-        if (!s) s = json_get_bool(o, path, "is_gated_act", false, &c->gated, err);
-    }
+    if (!s) s = t5_feed_forward(o, path, c, err);
     json_decref(o);
     return s;
 }
@@ -171,9 +219,10 @@ dreamo_status config_clip(const char *path, clip_config *c, dreamo_error *err)
         { "num_attention_heads", &c->heads, 1, 1024, NEEDED },
         { "intermediate_size", &c->ff, 1, 262144, NEEDED },
         { "vocab_size", &c->vocab, 1, 10000000, NEEDED },
-        { "max_position_embeddings", &c->positions, 1, 512, NEEDED },
+        { "max_position_embeddings", &c->positions, 1, 65536, NEEDED },
     };
-    s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
+    s = only(o, path, "model_type", "clip_text_model", err);
+    if (!s) s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
     if (!s && c->width % c->heads) s = fail(err, DREAMO_FORMAT, "%s: hidden_size %d is no multiple of num_attention_heads %d", path, c->width, c->heads);
     if (!s) s = json_get_number(o, path, "layer_norm_eps", 0, 1, 1e-5, &eps, err);
     c->eps = (float)eps;

@@ -10,6 +10,7 @@
 #include "model/t5.h"
 #include "model/vae.h"
 
+dreamo_status config_pipeline(const char *path, dreamo_error *err);             /* model_index.json: must be a FluxPipeline's */
 dreamo_status config_dit(const char *path, dit_config *c, dreamo_error *err);   /* transformer/config.json */
 dreamo_status config_vae(const char *path, vae_config *c, dreamo_error *err);   /* vae/config.json */
 dreamo_status config_t5(const char *path, t5_config *c, dreamo_error *err);     /* text_encoder_2/config.json */

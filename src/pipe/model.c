@@ -190,7 +190,7 @@ static dreamo_status no_memory(const char *part, dreamo_error *err)
 #define OPEN_NETWORK(m, kind, folder, instead, index)                                                          \
     do {                                                                                                       \
         kind##_config config;                                                                                  \
-        dreamo_status s = part_path(m, folder, "config.json", path, err);                                      \
+        s = part_path(m, folder, "config.json", path, err);                                                    \
         if (s == DREAMO_OK) s = config_##kind(path, &config, err);                                             \
         if (s == DREAMO_OK) s = part_path(m, folder, "", path, err);                                           \
         if (s != DREAMO_OK) return s;                                                                          \
@@ -203,6 +203,9 @@ static dreamo_status no_memory(const char *part, dreamo_error *err)
 static dreamo_status open_networks(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
 {
     char path[PATH_MAX];
+    dreamo_status s = part_path(m, "model_index.json", "", path, err);
+    if (s == DREAMO_OK) s = config_pipeline(path, err);
+    if (s != DREAMO_OK) return s;
     OPEN_NETWORK(m, dit, "transformer", o->dit, MODEL_DIT);
     OPEN_NETWORK(m, t5, "text_encoder_2", o->t5, MODEL_T5);
     OPEN_NETWORK(m, clip, "text_encoder", o->clip, MODEL_CLIP);

@@ -241,7 +241,8 @@ static void link_part(const char *part)
 static void test_own_adapter(void **state)
 {
     (void)state;
-    static const char *const parts[] = { "transformer", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "vae", "scheduler" };
+    static const char *const parts[] = { "model_index.json", "transformer", "text_encoder", "text_encoder_2", "tokenizer",
+                                         "tokenizer_2",      "vae",         "scheduler" };
     static const char text[] = "{\"width\": 48, \"height\": 32, \"steps\": 2, \"guidance\": 2.5, \"ref_res\": 32}";
     dreamo_error err = { 0 };
     folder_remove("own_model", NULL);
