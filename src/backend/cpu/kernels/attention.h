@@ -24,7 +24,7 @@ typedef struct att_job {
     const att_sample *sample;
     int samples, longest;
     int q_each, q_blocks;        /* queries a task, blocks of the longest sample */
-    const float *bias;           /* [heads][2 longest - 1]: T5's bias at key - query + longest - 1; NULL: none */
+    const float *bias;           /* T5's [heads][2 longest - 1], at query - key + longest - 1 forward, key - query + ... back; NULL: none */
     float *work;
     size_t work_each;
     float *dbias;                /* [samples][heads][buckets] */
@@ -68,8 +68,9 @@ static void att_copy(const att_job *j, float *dst, tensor x, const int *rows, in
 }
 
 /* ... -> panels [n/NR][dim][NR], zero beyond n: the right side of a product with the transpose */
-static void att_pack(const att_job *j, float *dst, tensor x, const int *rows, int n, int head)
+static void att_pack(const att_job *j, float *dst, tensor x, const int *rows, int n, int head, float s)
 {
+    vf vs = v_set(s);
     for (int i = 0; i < n; i += VL) {
         float *panel = dst + (i / NR) * NR * j->dim + i % NR;
         for (int c = 0; c < j->dim; c += VL) {
@@ -77,7 +78,7 @@ static void att_pack(const att_job *j, float *dst, tensor x, const int *rows, in
             for (int e = 0; e < VL && c == 0; e++) att_ahead(j, x, rows, i + e, n, head);
             for (int e = 0; e < VL; e++) r[e] = i + e < n ? v_loadn(row(x, rows[i + e]) + head * j->dim + c, j->dim - c) : v_zero();
             v_transpose(r);
-            for (int e = 0; e < VL && c + e < j->dim; e++) v_store(panel + (c + e) * NR, r[e]);
+            for (int e = 0; e < VL && c + e < j->dim; e++) v_store(panel + (c + e) * NR, r[e] * vs);
         }
     }
 }
@@ -100,43 +101,61 @@ static void att_combine(const att_job *j, float *c, const float *p, ptrdiff_t ld
     }
 }
 
-/* How many of the n keys from k0 on query i may see. */
-INLINE int att_seen(const att_job *j, int i, int k0, int n) { return j->o.causal ? imax(0, imin(n, i + 1 - k0)) : n; }
+/* Forward, scores lie transposed, st [keys][NR queries]: a vector holds as many queries, so that maximum and sum over the keys
+ * need nothing across lanes. */
+typedef struct att_tile {
+    float *st, *max, *sum;  /* max and sum so far, [NR] */
+    float *out;             /* [m][wide], what was summed so far */
+    int head, query, m;     /* first query (within the sample), how many */
+    int key, n;             /* first key, how many */
+} att_tile;
 
-INLINE const float *att_bias(const att_job *j, int head, int i, int k0)
+/* What is added to the scores of key k for the VL queries from q on: T5's bias, -infinity where the future is hidden. */
+INLINE vf att_score_offset(const att_job *j, int head, int q, int k)
 {
-    return j->bias ? j->bias + (size_t)head * (size_t)(2 * j->longest - 1) + (k0 - i + j->longest - 1) : NULL;
+    vf x = v_zero();
+    if (j->bias) x = v_load(j->bias + (size_t)head * (size_t)(2 * j->longest - 1) + (q - k + j->longest - 1));
+    if (j->o.causal && k > q) x += v_keep(v_set(-INFINITY), k - q, 0.0f);
+    return x;
 }
 
-/* Scores s [n] of a query -> e^(s - max); the running maximum and sum move on, `out` (what was summed before) is rescaled. */
-static void att_softmax(float *s, int n, int seen, const float *bias, float *max, float *sum, float *out, int wide)
+/* Scores -> e^(score - max), for the queries from `v` on; the running maximum and sum move on, `out` is rescaled. */
+static void att_softmax(const att_job *j, const att_tile *t, int v)
 {
-    if (seen > 0) {
-        vf top = v_set(-INFINITY);
-        for (int c = 0; c < seen; c += VL) {
-            vf x = v_load(s + c);
-            if (bias) {
-                x += v_loadn(bias + c, seen - c);
-                v_store(s + c, x);
-            }
-            top = v_max(top, v_keep(x, seen - c, -INFINITY));
+    vf before = v_load(t->max + v), top = before, sum = v_zero();
+    bool plain = !j->bias && !j->o.causal;
+    for (int k = 0; k < t->n; k++) {
+        vf x = v_load(t->st + k * NR + v);
+        if (!plain) {
+            x += att_score_offset(j, t->head, t->query + v, t->key + k);
+            v_store(t->st + k * NR + v, x);
         }
-        float highest = v_hmax(top), m = highest > *max ? highest : *max;
-        if (m > *max && *sum > 0) {
-            vf shrink = v_exp(v_set(*max - m));
-            *sum *= v_sum(shrink) / VL;
-            for (int c = 0; c < wide; c += VL) v_store(out + c, v_load(out + c) * shrink);
-        }
-        *max = m;
-        vf total = v_zero(), vm = v_set(m);
-        for (int c = 0; c < seen; c += VL) {
-            vf e = v_keep(v_exp(v_load(s + c) - vm), seen - c, 0.0f);
-            total += e;
-            v_store(s + c, e);
-        }
-        *sum += v_sum(total);
+        top = v_max(top, x);
     }
-    for (int c = round_up(seen, VL); c < n; c += VL) v_store(s + c, v_zero());
+    for (int k = 0; k < t->n; k++) {
+        vf e = v_exp(v_load(t->st + k * NR + v) - top);
+        sum += e;
+        v_store(t->st + k * NR + v, e);
+    }
+    vf shrink = v_exp(before - top);
+    v_store(t->max + v, top);
+    v_store(t->sum + v, v_fma(v_load(t->sum + v), shrink, sum));
+    float each[VL];
+    v_store(each, shrink);
+    for (int i = 0; t->key > 0 && i < VL && v + i < t->m; i++) {
+        if (each[i] == 1.0f) continue;
+        float *out = t->out + (v + i) * j->wide;
+        for (int c = 0; c < j->wide; c += VL) v_store(out + c, v_load(out + c) * v_set(each[i]));
+    }
+}
+
+static void att_tile_forward(const att_job *j, const att_tile *t, const float *q, const float *k, const float *v)
+{
+    int lanes = t->m > VL ? NR : VL;
+    tile scores = {.a = k, .lda = j->wide, .b = q, .ldb = NR, .segments = 1, .k = j->dim, .c = t->st, .ldc = NR};
+    micro_strip(scores, t->n, lanes, false);
+    for (int i = 0; i < lanes; i += VL) att_softmax(j, t, i);
+    att_combine(j, t->out, t->st, NR, v, t->m, t->n, true);
 }
 
 static void att_task(void *arg, int task, int worker)
@@ -147,23 +166,21 @@ static void att_task(void *arg, int task, int worker)
     const int *rows = j->order + sm.first;
     int q0 = block * j->q_each, nq = imin(j->q_each, sm.rows - q0), wide = j->wide;
     if (nq <= 0) return;
-    float *q = j->work + (size_t)worker * j->work_each, *out = q + j->q_each * wide, *kp = out + j->q_each * wide;
-    float *v = kp + ATT_KEYS * j->dim, *s = v + ATT_KEYS * wide, *max = s + MR * ATT_KEYS, *sum = max + j->q_each;
-    att_copy(j, q, j->q, rows + q0, nq, head, j->scale);
+    float *q = j->work + (size_t)worker * j->work_each, *out = q + j->q_each * j->dim, *k = out + j->q_each * wide;
+    float *v = k + ATT_KEYS * wide, *st = v + ATT_KEYS * wide, *max = st + NR * ATT_KEYS, *sum = max + j->q_each;
+    att_pack(j, q, j->q, rows + q0, nq, head, j->scale);
     memset(out, 0, sizeof(float) * (size_t)(nq * wide));
-    for (int i = 0; i < nq; i++) max[i] = -INFINITY, sum[i] = 0;
+    for (int i = 0; i < j->q_each; i++) max[i] = -INFINITY, sum[i] = 0;
     int keys = j->o.causal ? q0 + nq : sm.rows;
     for (int k0 = 0; k0 < keys; k0 += ATT_KEYS) {
         int nk = imin(ATT_KEYS, keys - k0);
-        att_pack(j, kp, j->k, rows + k0, nk, head);
+        att_copy(j, k, j->k, rows + k0, nk, head, 1);
         att_copy(j, v, j->v, rows + k0, nk, head, 1);
-        for (int i = 0; i < nq; i += MR) {
-            int m = imin(MR, nq - i);
-            att_scores(j, s, ATT_KEYS, q + i * wide, kp, m, nk);
-            for (int r = 0; r < m; r++)
-                att_softmax(s + r * ATT_KEYS, nk, att_seen(j, q0 + i + r, k0, nk), att_bias(j, head, q0 + i + r, k0), &max[i + r], &sum[i + r],
-                            out + (i + r) * wide, wide);
-            att_combine(j, out + i * wide, s, ATT_KEYS, v, m, nk, false);
+        for (int i = 0; i < nq; i += NR) {
+            att_tile t = {.st = st, .max = max + i, .sum = sum + i, .out = out + i * wide, .head = head, .query = q0 + i, .m = imin(NR, nq - i),
+                          .key = k0, .n = nk};
+            if (j->o.causal) t.n = imin(nk, t.query + t.m - k0); /* later keys are hidden from all of them */
+            if (t.n > 0) att_tile_forward(j, &t, q + i * j->dim, k, v);
         }
     }
     for (int i = 0; i < nq; i++) {
@@ -175,7 +192,7 @@ static void att_task(void *arg, int task, int worker)
 }
 
 /* Job fields that both directions need; `order`, `sample` and the bias table live in TEMP scratch.  false: no memory. */
-static bool att_prepare(device *dev, att_job *j, layout l, size_t extra)
+static bool att_prepare(device *dev, att_job *j, layout l, bool forward, size_t extra)
 {
     int rows = 0;
     j->samples = l.samples;
@@ -184,7 +201,7 @@ static bool att_prepare(device *dev, att_job *j, layout l, size_t extra)
     j->scale = j->o.scale != 0 ? j->o.scale : 1.0f / sqrtf((float)j->dim);
     for (int i = 0; i < l.nspans; i++) rows += l.spans[i].rows;
     size_t lists = ((size_t)rows + 2 * (size_t)l.samples + 15) / 16 * 16;
-    size_t bias = j->o.relbias ? (size_t)j->o.heads * (size_t)(2 * rows) : 0;
+    size_t bias = j->o.relbias ? (size_t)j->o.heads * (size_t)(2 * rows) + VL : 0; /* a vector more: lanes beyond the last query */
     float *memory = cpu_scratch(dev, CPU_TEMP, lists + bias + extra);
     if (!memory) return false;
     att_sample *sample = (att_sample *)memory;
@@ -203,7 +220,11 @@ static bool att_prepare(device *dev, att_job *j, layout l, size_t extra)
         float *table = memory + lists;
         j->bias = table;
         for (int h = 0; h < j->o.heads; h++)
-            for (int d = 1 - j->longest; d < j->longest; d++) *table++ = relbias_at(j->o.relbias, t5_bucket(d, j->o.relbias->out, j->o.max_distance), h);
+            for (int d = 1 - j->longest; d < j->longest; d++) {
+                int bucket = t5_bucket(forward ? -d : d, j->o.relbias->out, j->o.max_distance);
+                *table++ = relbias_at(j->o.relbias, bucket, h);
+            }
+        memset(table, 0, sizeof(float) * VL);
     }
     j->dbias = memory + lists + bias;
     return true;
@@ -212,15 +233,23 @@ static bool att_prepare(device *dev, att_job *j, layout l, size_t extra)
 static void k_attention(device *dev, tensor y, tensor q, tensor k, tensor v, layout l, attention_opts o, tensor lse)
 {
     att_job j = {.y = y, .q = q, .k = k, .v = v, .o = o, .lse = lse};
-    if (!att_prepare(dev, &j, l, 0) || !j.longest) return;
+    if (!att_prepare(dev, &j, l, true, 0) || !j.longest) return;
     int wanted = cpu_threads(dev) == 1 ? 1 : 4 * cpu_threads(dev), blocks = ceil_div(wanted, j.samples * o.heads);
     j.q_each = imin(imax(ceil_div(j.longest, blocks), 96), 48 * 1024 / j.wide);
-    j.q_each = round_up(imin(j.q_each, j.longest), MR);
+    j.q_each = round_up(imin(j.q_each, j.longest), NR);
     j.q_blocks = ceil_div(j.longest, j.q_each);
-    j.work_each = (size_t)(2 * j.q_each * j.wide + ATT_KEYS * (j.dim + j.wide) + MR * ATT_KEYS + 2 * j.q_each + NR);
+    j.work_each = (size_t)(2 * j.q_each * j.wide + 2 * ATT_KEYS * j.wide + NR * ATT_KEYS + 2 * j.q_each);
     j.work_each = (j.work_each + 15) / 16 * 16;
     j.work = cpu_scratch(dev, CPU_WORK, j.work_each * (size_t)cpu_threads(dev));
     if (j.work) pool_run(dev->threads, j.samples * o.heads * j.q_blocks, att_task, &j);
+}
+
+/* How many of the n keys from k0 on query i may see; its bias for them. */
+INLINE int att_seen(const att_job *j, int i, int k0, int n) { return j->o.causal ? imax(0, imin(n, i + 1 - k0)) : n; }
+
+INLINE const float *att_bias(const att_job *j, int head, int i, int k0)
+{
+    return j->bias ? j->bias + (size_t)head * (size_t)(2 * j->longest - 1) + (k0 - i + j->longest - 1) : NULL;
 }
 
 /* p [m][ld]: scores become probabilities; dp: becomes the scores' gradient p (dp - sum(dy y)). */
@@ -274,8 +303,8 @@ static void att_backward_task(void *arg, int task, int worker)
     for (int k0 = 0; k0 < n; k0 += ATT_BACK_KEYS) {
         int nk = imin(ATT_BACK_KEYS, n - k0);
         att_copy(j, k, j->k, rows + k0, nk, head, 1);
-        att_pack(j, kp, j->k, rows + k0, nk, head);
-        att_pack(j, vp, j->v, rows + k0, nk, head);
+        att_pack(j, kp, j->k, rows + k0, nk, head, 1);
+        att_pack(j, vp, j->v, rows + k0, nk, head, 1);
         memset(dk, 0, sizeof(float) * block);
         memset(dv, 0, sizeof(float) * block);
         for (int i = j->o.causal ? k0 / MR * MR : 0; i < n; i += ATT_BACK_QUERIES) {
@@ -304,7 +333,7 @@ static void k_attention_backward(device *dev, tensor dq, tensor dk, tensor dv, t
 {
     att_job j = {.y = y, .q = q, .k = k, .v = v, .o = o, .lse = lse, .dq = dq, .dk = dk, .dv = dv, .dy = dy};
     size_t tasks = (size_t)l.samples * (size_t)o.heads;
-    if (!att_prepare(dev, &j, l, o.relbias ? tasks * (size_t)o.relbias->out : 0) || !j.longest) return;
+    if (!att_prepare(dev, &j, l, false, o.relbias ? tasks * (size_t)o.relbias->out : 0) || !j.longest) return;
     j.work_each = 3 * (size_t)(j.longest + MR) * (size_t)j.wide + 4 * (size_t)j.longest + 2 * NR + 5 * (size_t)ATT_BACK_KEYS * (size_t)j.wide +
                   2 * (size_t)ATT_BACK_QUERIES * ATT_BACK_KEYS + NR;
     j.work_each = (j.work_each + 15) / 16 * 16;
