@@ -4,10 +4,30 @@
 #include <string.h>
 #include "base/mem.h"
 
+static bool clear_row(const tile *t, int y)
+{
+    for (int x = 0; x < t->width; x++)
+        if (t->rgba[4 * ((size_t)y * (size_t)t->row + (size_t)x) + 3] > 12) return false;
+    return true;
+}
+
+static bool clear_column(const tile *t, int x)
+{
+    for (int y = 0; y < t->height; y++)
+        if (t->rgba[4 * ((size_t)y * (size_t)t->row + (size_t)x) + 3] > 12) return false;
+    return true;
+}
+
 tile subject_tile(const subject *s, int yaw, int pitch)
 {
     size_t nbytes = (size_t)s->width * (size_t)s->height * 4;
-    return (tile){ s->width, s->height, s->rgba + nbytes * (size_t)(pitch * s->yaws + yaw) };
+    tile t = { s->width, s->height, s->width, s->rgba + nbytes * (size_t)(pitch * s->yaws + yaw) };
+    if (s->yaws * s->pitches == 1) return t; /* cropped when it was made */
+    while (t.height > 1 && clear_row(&t, t.height - 1)) t.height--;
+    while (t.height > 1 && clear_row(&t, 0)) t.height--, t.rgba += 4 * (size_t)t.row;
+    while (t.width > 1 && clear_column(&t, t.width - 1)) t.width--;
+    while (t.width > 1 && clear_column(&t, 0)) t.width--, t.rgba += 4;
+    return t;
 }
 
 static dreamo_status read_mean(const json_t *item, const char *what, float mean[3], dreamo_error *err)

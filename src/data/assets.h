@@ -37,5 +37,6 @@ struct data_set {
     int *flat[2], *solid[2];        /* [split] -> subjects */
 };
 
+/* One view.  The views of a solid subject share a frame; each is cropped to what is seen of it there. */
 tile subject_tile(const subject *s, int yaw, int pitch);
 #endif

@@ -54,7 +54,7 @@ static void tile_at(const tile *t, double x, double y, float out[4])
         for (int i = 0; i < 2; i++) {
             int px = x0 + i, py = y0 + j;
             if (px < 0 || py < 0 || px >= t->width || py >= t->height) continue;
-            const unsigned char *p = t->rgba + 4 * ((size_t)py * (size_t)t->width + (size_t)px);
+            const unsigned char *p = t->rgba + 4 * ((size_t)py * (size_t)t->row + (size_t)px);
             float a = (float)p[3] * (1.0f / 255) * (i ? fx : 1 - fx) * (j ? fy : 1 - fy);
             for (int k = 0; k < 3; k++) out[k] += a * (float)p[k] * (1.0f / 255);
             out[3] += a;

@@ -16,8 +16,8 @@ typedef struct canvas {
 dreamo_status canvas_new(canvas *c, int size, dreamo_error *err); /* fine is chosen so that side >= 128; white, no cover */
 void          canvas_free(canvas *c);
 
-/* A view of a subject: straight-alpha RGBA, cropped to the subject. */
-typedef struct tile { int width, height; const unsigned char *rgba; } tile;
+/* A view of a subject: straight-alpha RGBA, cropped to the subject; rows begin `row` pixels apart. */
+typedef struct tile { int width, height, row; const unsigned char *rgba; } tile;
 
 /* Where a tile lands.  Lengths are shares of the canvas side; the longest side of the tile becomes `scale`. */
 typedef struct placement { double x, y, scale, turn; /* turns, not degrees */ bool mirror; } placement;

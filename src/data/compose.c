@@ -88,7 +88,7 @@ static void cast_shadow(canvas *c, const look *l, const placement *at, double da
     int left = t->width, right = -1;
     for (int y = t->height - 1 - t->height / 8; y < t->height; y++)
         for (int x = 0; x < t->width; x++)
-            if (t->rgba[4 * ((size_t)y * (size_t)t->width + (size_t)x) + 3] > 127) left = x < left ? x : left, right = x > right ? x : right;
+            if (t->rgba[4 * ((size_t)y * (size_t)t->row + (size_t)x) + 3] > 127) left = x < left ? x : left, right = x > right ? x : right;
     if (right < 0) return;
     double longest = t->width > t->height ? t->width : t->height, unit = at->scale / longest, hx, hy;
     half_extent(l, at->scale, &hx, &hy);

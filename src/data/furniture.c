@@ -224,16 +224,19 @@ void furniture_close(furniture_source *s)
 
 /* ---- drawing ---- */
 
-/* `file` beside the member `beside`. */
-static dreamo_status read_beside(const zip *z, const char *beside, const char *file, size_t max, char **data, size_t *nbytes, dreamo_error *err)
+/* The member `file` in the folder of the member `beside`; NULL: not there. */
+static const zip_entry *find_beside(const zip *z, const char *beside, const char *file)
 {
     const char *slash = strrchr(beside, '/');
-    char *name = mem_printf("%.*s%s", slash ? (int)(slash - beside + 1) : 0, beside, file);
-    if (!name) return fail(err, DREAMO_MEMORY, "%s: no memory", file);
-    const zip_entry *e = zip_find(z, name);
-    dreamo_status status = e ? zip_read(z, e, max, data, nbytes, err) : fail(err, DREAMO_FORMAT, "%s: \"%.200s\" is not in it", z->path, name);
-    mem_free(name);
-    return status;
+    char name[512];
+    int n = snprintf(name, sizeof name, "%.*s%s", slash ? (int)(slash - beside + 1) : 0, beside, file);
+    return n < (int)sizeof name ? zip_find(z, name) : NULL;
+}
+
+static dreamo_status read_beside(const zip *z, const char *beside, const char *file, size_t max, char **data, size_t *nbytes, dreamo_error *err)
+{
+    const zip_entry *e = find_beside(z, beside, file);
+    return e ? zip_read(z, e, max, data, nbytes, err) : fail(err, DREAMO_FORMAT, "%s: \"%s\" is not beside \"%s\"", z->path, file, beside);
 }
 
 /* Halve until no side is longer than TEXTURE_SIDE: a view has few pixels, and averaging here avoids sparkle there. */
@@ -270,7 +273,7 @@ static dreamo_status load_mesh(const zip *z, const char *model, obj_mesh *mesh, 
     for (int i = 0; i < mesh->nmaterials && !status; i++) {
         obj_material *m = &mesh->materials[i];
         char *data = NULL;
-        if (!*m->map) continue;
+        if (!*m->map || !find_beside(z, model, m->map)) continue; /* some maps stayed on their author's disk: plain Kd then */
         status = read_beside(z, model, m->map, MAX_TEXTURE, &data, &nbytes, err);
         if (!status) status = image_decode((unsigned char *)data, nbytes, m->map, &m->texture, NULL, 0, err);
         if (!status) shrink_texture(&m->texture);

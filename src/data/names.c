@@ -62,7 +62,7 @@ static bool ends(const char *s, const char *with)
 /* The noun that decides singular or plural: the last word before "of", "with", "on", "in", "and", "at". */
 static void head_noun(const char *name, char *out, size_t nbytes)
 {
-    static const char *const stops[] = { " of ", " with ", " on ", " in ", " and ", " at ", " over ", " behind ", " for ", " without ",
+    static const char *const stops[] = { " of ", " with ", " on ", " in ", " and ", " at ", " over ", " behind ", " for ", " without ", " under ",
                                         " savoring ", " holding ", " screaming ", " blowing ", " vomiting ", " exhaling ", NULL };
     const char *end = name + strlen(name);
     for (int i = 0; stops[i]; i++) {
@@ -76,8 +76,9 @@ static void head_noun(const char *name, char *out, size_t nbytes)
 
 static bool vowel_sound(const char *s)
 {
-    if (starts(s, "hour") || starts(s, "x-ray") || starts(s, "mp3")) return true;
-    if (starts(s, "uni") || starts(s, "uk") || starts(s, "use") || starts(s, "ut") || starts(s, "eu") || starts(s, "one")) return false;
+    if (starts(s, "hour") || starts(s, "x-ray") || starts(s, "suv")) return true;
+    if (starts(s, "uni") || starts(s, "uk") || starts(s, "use") || starts(s, "ut") || starts(s, "eu") || starts(s, "ew") ||
+        starts(s, "urin") || starts(s, "one")) return false;
     return strchr("aeiou", *s) != NULL;
 }
 
@@ -86,9 +87,9 @@ void name_phrase(const char *name, char *out, size_t nbytes)
     static const char *const mass[] = {
         "tennis", "bread", "rice", "sushi", "butter", "salt", "milk", "fog", "rain", "snow", "popcorn", "spaghetti", "sake", "garlic",
         "ginger", "broccoli", "coral", "corn", "wood", "thread", "yarn", "money", "hockey", "badminton", "lacrosse", "meat", "bacon",
-        "soap", "paper", "coffee", "food", "clothing", "green", "bamboo", "lightning", "seaweed", "ice", "grass", "ivy", "sugar", NULL };
-    static const char *const plural[] = { "people", "children", "men", "women", "teeth", "feet", NULL };
-    static const char *const singular[] = { "compass", "glass", "dress", "cactus", "bus", "gas", "lens", "christmas", "canvas", NULL };
+        "soap", "paper", "coffee", "food", "clothing", "green", "bamboo", "lightning", "seaweed", "ice", "grass", "ivy", "sugar", "pottery", NULL };
+    static const char *const plural[] = { "people", "children", "men", "women", "teeth", "feet", "skis", NULL };
+    static const char *const singular[] = { "compass", "glass", "dress", "cactus", "bus", "gas", "lens", "christmas", "canvas", "rhinoceros", NULL };
     static const char *const unique[] = { "sun", "statue of liberty", "tokyo tower", "eiffel tower", "milky way", NULL };
     char head[64];
     head_noun(name, head, sizeof head);

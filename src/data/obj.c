@@ -95,7 +95,7 @@ static bool take_number(reader *r, double *out)
     for (; shift < 0; shift++) scale *= 10;
     v /= scale;
     *out = negative ? -v : v;
-    return v <= 1e9; /* also false for infinity and NaN */
+    return v <= 1e12; /* also false for infinity and NaN */
 }
 
 static dreamo_status take_floats(reader *r, int n, float *out, dreamo_error *err)

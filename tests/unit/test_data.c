@@ -1,0 +1,415 @@
+/* test_data.c - samples from the small asset folder in tests/data/assets: what they show, that they repeat, that held-out
+ * concepts stay out, and that broken folders are refused. */
+#include <math.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/threads.h"
+#include "data/assets.h"
+#include "data/names.h"
+#include "data/pack.h"
+#include "data/scene.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "scratch.h"
+
+static const char folder[] = TEST_DATA "/assets";
+static data_set *set;
+
+static int open_set(void **state)
+{
+    return scratch_enter(state) || data_open(folder, &set, NULL);
+}
+
+static int close_set(void **state)
+{
+    data_close(set);
+    return scratch_leave(state);
+}
+
+static uint64_t sample_hash(const data_sample *s)
+{
+    size_t n = (size_t)s->size * (size_t)s->size;
+    uint64_t h = hash_fnv1a(s->target.data, n * 3) * 31 + hash_fnv1a(s->caption, strlen(s->caption));
+    if (s->nrefs) h = h * 31 + hash_fnv1a(s->ref[0].data, n * 3) * 31 + hash_fnv1a(s->mask[0], n);
+    return h;
+}
+
+static uint64_t hash_of(data_kind kind, data_split split, uint64_t seed, uint64_t index, int size)
+{
+    data_sample s;
+    assert_int_equal(data_sample_make(set, NULL, kind, split, seed, index, size, &s, NULL), DREAMO_OK);
+    uint64_t h = sample_hash(&s);
+    data_sample_free(&s);
+    return h;
+}
+
+/* ---- determinism ---- */
+
+/* Fixed numbers: a change here is a change of every training run. */
+static void same_bytes_as_ever(void **state)
+{
+    (void)state;
+    assert_int_equal(hash_of(DATA_SUBJECT, DATA_TRAIN, 1, 0, 64), 0x49556f61f5ca5106u);
+    assert_int_equal(hash_of(DATA_SUBJECT, DATA_VAL, 1, 3, 64), 0xa6e6e6ac6228b7b0u);
+    assert_int_equal(hash_of(DATA_T2I, DATA_TRAIN, 7, 123456789, 32), 0x21a2cf6427420e7eu);
+}
+
+typedef struct many { uint64_t hash[64]; } many;
+
+static void one_of_many(void *arg, int task, int worker)
+{
+    (void)worker;
+    ((many *)arg)->hash[task] = hash_of(task % 2 ? DATA_T2I : DATA_SUBJECT, DATA_TRAIN, 5, (uint64_t)task, 48);
+}
+
+static void threads_agree(void **state)
+{
+    (void)state;
+    many alone, together;
+    pool *p = pool_new(4);
+    pool_run(NULL, 64, one_of_many, &alone);
+    pool_run(p, 64, one_of_many, &together);
+    pool_free(p);
+    assert_memory_equal(&alone, &together, sizeof alone);
+    for (int i = 1; i < 64; i++) assert_true(alone.hash[i] != alone.hash[i - 1]);
+}
+
+/* ---- what a sample shows ---- */
+
+/* The longest side of the mask is the asked share of the picture, and the subject lies inside. */
+static void size_of_subject(void **state)
+{
+    (void)state;
+    data_params p;
+    data_params_init(&p);
+    p.turn = 0;
+    for (uint64_t i = 0; i < 60; i++) {
+        data_sample s;
+        assert_int_equal(data_sample_make(set, &p, DATA_SUBJECT, DATA_TRAIN, 3, i, 128, &s, NULL), DREAMO_OK);
+        int x0 = 128, x1 = -1, y0 = 128, y1 = -1;
+        for (int y = 0; y < 128; y++)
+            for (int x = 0; x < 128; x++)
+                if (s.mask[0][y * 128 + x] > 64) {
+                    x0 = x < x0 ? x : x0, x1 = x > x1 ? x : x1;
+                    y0 = y < y0 ? y : y0, y1 = y > y1 ? y : y1;
+                }
+        int longest = (x1 - x0 > y1 - y0 ? x1 - x0 : y1 - y0) + 1;
+        assert_true(longest >= 0.5 * 128 - 4 && longest <= 0.65 * 128 + 3);
+        assert_true(x0 > 0 && y0 > 0 && x1 < 127 && y1 < 127);
+        assert_true(strstr(s.caption, s.subject) && strstr(s.caption, s.scene));
+        assert_int_equal(s.nrefs, 1);
+        for (int k = 0; k < 3; k++) assert_int_equal(s.ref[0].data[k], 255); /* its corner is white */
+        data_sample_free(&s);
+    }
+}
+
+/* Pasting changes the scene exactly where the cover is, blended by it: out = scene (1 - cover) + colour cover. */
+static void mask_is_the_difference(void **state)
+{
+    (void)state;
+    enum { SIDE = 40 };
+    unsigned char square[SIDE * SIDE * 4];
+    for (int i = 0; i < SIDE * SIDE; i++) memcpy(square + 4 * i, (unsigned char[4]){ 10, 200, 90, i % 5 ? 255 : 100 }, 4);
+    for (int k = 0; k < scene_kinds(); k++) {
+        canvas bare, c;
+        rng r = rng_new(11, (uint64_t)k);
+        scene s = scene_pick_kind(&r, k);
+        assert_int_equal(canvas_new(&bare, 64, NULL), DREAMO_OK);
+        assert_int_equal(canvas_new(&c, 64, NULL), DREAMO_OK);
+        scene_draw(&s, &bare);
+        scene_draw(&s, &c);
+        canvas_paste(&c, &(tile){ SIDE, SIDE, SIDE, square }, &(placement){ 0.4, 0.6, 0.5, 0.03, false });
+        static const float colour[3] = { 10 / 255.0f, 200 / 255.0f, 90 / 255.0f };
+        double covered = 0;
+        for (int i = 0; i < c.side * c.side; i++) {
+            covered += c.cover[i] > 0;
+            for (int j = 0; j < 3; j++)
+                assert_true(fabsf(c.rgb[3 * i + j] - (bare.rgb[3 * i + j] * (1 - c.cover[i]) + colour[j] * c.cover[i])) < 2e-6f);
+        }
+        assert_true(fabs(covered / (0.25 * c.side * c.side) - 1) < 0.08); /* half of the side, turned or not */
+        canvas_free(&bare);
+        canvas_free(&c);
+    }
+}
+
+/* Downsampling keeps the mean, and a tile drawn at its own size comes through as it is. */
+static void area_mean_is_kept(void **state)
+{
+    (void)state;
+    canvas c;
+    assert_int_equal(canvas_new(&c, 64, NULL), DREAMO_OK);
+    unsigned char dots[128 * 128 * 4];
+    for (int i = 0; i < 128 * 128; i++) memcpy(dots + 4 * i, (unsigned char[4]){ (unsigned char)i, (unsigned char)(i * 7), 30, 255 }, 4);
+    canvas_paste(&c, &(tile){ 128, 128, 128, dots }, &(placement){ 0.5, 0.5, 1, 0, false });
+    bitmap out;
+    unsigned char *mask;
+    assert_int_equal(canvas_finish(&c, &out, &mask, NULL), DREAMO_OK);
+    for (int y = 0; y < 64; y++)
+        for (int x = 0; x < 64; x++)
+            for (int k = 0; k < 3; k++) {
+                int sum = 0;
+                for (int q = 0; q < 4; q++) sum += dots[4 * ((2 * y + q / 2) * 128 + 2 * x + q % 2) + k];
+                assert_true(fabs(out.data[3 * (y * 64 + x) + k] - sum / 4.0) <= 0.51);
+            }
+    for (int i = 0; i < 64 * 64; i++) assert_int_equal(mask[i], 255);
+    bitmap_free(&out);
+    mem_free(mask);
+    canvas_free(&c);
+}
+
+static void empty_and_white(void **state)
+{
+    (void)state;
+    data_params p;
+    data_params_init(&p);
+    data_sample s;
+    p.empty = 1, p.white = 0;
+    assert_int_equal(data_sample_make(set, &p, DATA_T2I, DATA_TRAIN, 1, 1, 32, &s, NULL), DREAMO_OK);
+    assert_string_equal(s.subject, "");
+    assert_null(s.subject_mask);
+    data_sample_free(&s);
+    p.empty = 0, p.white = 1;
+    assert_int_equal(data_sample_make(set, &p, DATA_T2I, DATA_TRAIN, 1, 1, 32, &s, NULL), DREAMO_OK);
+    assert_non_null(strstr(s.caption, " on a white background"));
+    for (int i = 0; i < 32 * 32; i++)
+        if (!s.subject_mask[i]) assert_int_equal(s.target.data[3 * i] & s.target.data[3 * i + 1] & s.target.data[3 * i + 2], 255);
+    data_sample_free(&s);
+}
+
+static void parameters_are_checked(void **state)
+{
+    (void)state;
+    data_params p;
+    data_sample s;
+    data_params_init(&p);
+    p.scale_lo = 0.9, p.scale_hi = 0.5;
+    assert_int_equal(data_sample_make(set, &p, DATA_SUBJECT, DATA_TRAIN, 1, 1, 32, &s, NULL), DREAMO_ARG);
+    assert_int_equal(data_sample_make(set, NULL, DATA_SUBJECT, DATA_TRAIN, 1, 1, 8, &s, NULL), DREAMO_ARG);
+    data_sample_free(&s);
+}
+
+/* ---- hold-out ---- */
+
+static void held_out_stay_out(void **state)
+{
+    (void)state;
+    int nval = data_concepts(set, DATA_VAL);
+    assert_true(nval >= 2);
+    for (int i = 1; i < nval; i++) assert_true(strcmp(data_concept(set, DATA_VAL, i - 1), data_concept(set, DATA_VAL, i)) < 0);
+    for (int i = 0; i < nval; i++) {
+        assert_true(name_held_out(data_concept(set, DATA_VAL, i)));
+        data_sample s;
+        assert_int_equal(data_sample_make(set, NULL, DATA_SUBJECT, DATA_VAL, 9, (uint64_t)i, 32, &s, NULL), DREAMO_OK);
+        assert_string_equal(s.subject, data_concept(set, DATA_VAL, i));
+        data_sample_free(&s);
+    }
+    for (uint64_t i = 0; i < 200; i++) {
+        data_sample s;
+        assert_int_equal(data_sample_make(set, NULL, i % 2 ? DATA_T2I : DATA_SUBJECT, DATA_TRAIN, 9, i, 32, &s, NULL), DREAMO_OK);
+        for (int k = 0; k < nval; k++) assert_string_not_equal(s.subject, data_concept(set, DATA_VAL, k));
+        data_sample_free(&s);
+    }
+}
+
+/* ---- words ---- */
+
+static void phrases(void **state)
+{
+    (void)state;
+    static const char *const good[][2] = {
+        { "hot dog", "a hot dog" }, { "umbrella", "an umbrella" }, { "unicorn", "a unicorn" }, { "hourglass", "an hourglass" },
+        { "chopsticks", "chopsticks" }, { "glass of milk", "a glass of milk" }, { "cactus", "a cactus" }, { "compass", "a compass" },
+        { "sun", "the sun" }, { "spaghetti", "spaghetti" }, { "bowl with fruits", "a bowl with fruits" }, { "ewe", "a ewe" },
+        { "face savoring food", "a face savoring food" }, { "clinking glasses", "clinking glasses" } };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        char out[96];
+        name_phrase(good[i][0], out, sizeof out);
+        assert_string_equal(out, good[i][1]);
+    }
+    char out[64];
+    assert_true(name_clean("Pi\303\261ata", out, sizeof out));
+    assert_string_equal(out, "pinata");
+    assert_true(name_clean("woman\342\200\231s  hat (red)", out, sizeof out));
+    assert_string_equal(out, "woman's hat");
+    assert_false(name_clean("\346\274\242", out, sizeof out));
+    name_slug("woman's hat", out, sizeof out);
+    assert_string_equal(out, "womans-hat");
+}
+
+static void scene_phrases(void **state)
+{
+    (void)state;
+    char out[96];
+    int n = 0, orange = 0;
+    for (; scene_phrase_at(n, out, sizeof out); n++) {
+        assert_null(strchr(out, '%'));
+        assert_null(strstr(out, "a orange"));
+        orange += strstr(out, "an orange wall") != NULL;
+    }
+    assert_true(n > 100);
+    assert_int_equal(orange, 2);
+}
+
+/* ---- writing and reading folders ---- */
+
+static void pack_and_open(void **state)
+{
+    (void)state;
+    enum { SIDE = 60, N = 3 };
+    static const char *const names[N] = { "red disc", "blue disc", "green disc" };
+    asset assets[N] = { 0 };
+    unsigned char *picture = mem_alloc(SIDE * SIDE * 4);
+    for (int n = 0; n < N; n++) {
+        assets[n].yaws = assets[n].pitches = 1;
+        strcpy(assets[n].concept, names[n]);
+        name_phrase(names[n], assets[n].phrase, sizeof assets[n].phrase);
+        strcpy(assets[n].set, "drawn");
+        for (int y = 0; y < SIDE; y++)
+            for (int x = 0; x < SIDE; x++) {
+                bool in = (x - 29.5) * (x - 29.5) + (y - 29.5) * (y - 29.5) < 20 * 20;
+                memcpy(picture + 4 * (y * SIDE + x), (unsigned char[4]){ n == 0 ? 220 : 30, n == 2 ? 220 : 30, y > 29 ? 40 : 200, in ? 255 : 0 }, 4);
+            }
+        assert_int_equal(asset_trim(&assets[n], picture, SIDE, NULL), DREAMO_OK);
+        assert_null(assets[n].refused);
+        assert_int_equal(assets[n].width, ASSET_SIDE);
+        assert_int_equal(assets[n].height, ASSET_SIDE);
+        double cover = 0; /* a disc covers pi/4 of its square */
+        for (int i = 0; i < ASSET_SIDE * ASSET_SIDE; i++) cover += assets[n].rgba[4 * i + 3] / 255.0;
+        assert_true(fabs(cover / (ASSET_SIDE * ASSET_SIDE) - 0.785398) < 0.01);
+    }
+    asset_source source = { "drawn", "none", "1", "CC0-1.0", "this test" };
+    assert_int_equal(pack_write("packed", assets, N, &source, 1, NULL), DREAMO_OK);
+    data_set *d;
+    assert_int_equal(data_open("packed", &d, NULL), DREAMO_OK);
+    assert_int_equal(data_subjects(d, DATA_TRAIN) + data_subjects(d, DATA_VAL), N);
+    data_close(d);
+    assert_int_equal(dreamo_dataset_check("packed", NULL, NULL, NULL), DREAMO_OK);
+    dreamo_dataset_stats stats;
+    assert_int_equal(dreamo_dataset_count("packed", &stats, NULL), DREAMO_OK);
+    assert_int_equal(stats.subjects, N);
+
+    /* one pixel changed: the hash says so */
+    char *bytes;
+    size_t nbytes;
+    assert_int_equal(file_read("packed/assets.safetensors", 1 << 20, &bytes, &nbytes, NULL), DREAMO_OK);
+    bytes[nbytes - 5] ^= 1;
+    assert_int_equal(file_replace("packed/assets.safetensors", bytes, nbytes, NULL), DREAMO_OK);
+    dreamo_error err = { 0 };
+    assert_int_equal(dreamo_dataset_check("packed", NULL, NULL, &err), DREAMO_DIFFERS);
+    mem_free(bytes);
+    mem_free(picture);
+    for (int n = 0; n < N; n++) asset_free(&assets[n]);
+}
+
+static void judged(void **state)
+{
+    (void)state;
+    enum { SIDE = 96 };
+    unsigned char *p = mem_calloc(SIDE * SIDE, 4);
+    asset a = { .yaws = 1, .pitches = 1 };
+    assert_int_equal(asset_trim(&a, p, SIDE, NULL), DREAMO_OK);
+    assert_string_equal(a.refused, "empty");
+    for (int i = 0; i < SIDE * SIDE; i++) memcpy(p + 4 * i, (unsigned char[4]){ (unsigned char)i, 20, 20, 255 }, 4);
+    a = (asset){ .yaws = 1, .pitches = 1 };
+    assert_int_equal(asset_trim(&a, p, SIDE, NULL), DREAMO_OK);
+    assert_string_equal(a.refused, "fills its rectangle");
+    asset_free(&a);
+    for (int i = 0; i < SIDE * SIDE; i++) p[4 * i + 3] = i % SIDE > 40 && i % SIDE < 50 ? 255 : 0;
+    a = (asset){ .yaws = 1, .pitches = 1 };
+    assert_int_equal(asset_trim(&a, p, SIDE, NULL), DREAMO_OK);
+    assert_string_equal(a.refused, "too thin");
+    asset_free(&a);
+    mem_free(p);
+}
+
+/* One change to the manifest at a time: each is refused with its reason. */
+static void broken_manifests(void **state)
+{
+    (void)state;
+    static const struct { const char *from, *to, *says; } breaks[] = {
+        { "dreamo-assets", "other-assets", "format" }, { "\"version\": 1", "\"version\": 2", "version" }, { "\"subjects\": [", "\"subjects\": 3, \"x\": [", "subjects" },
+        { "\"tensor\": \"s000000\"", "\"tensor\": \"nobody\"", "nobody" }, { "\"tensor\": \"s000000\"", "\"tensor\": \"s000001\"", "twice" },
+        { "\"yaws\": 1", "\"yaws\": 3", "U8" }, { "\"yaws\": 1", "\"yaws\": 0", "yaws" }, { "\"yaws\": 1", "\"yaws\": 1e99", "yaws" },
+        { "\"mean\": [", "\"mean\": [ 999, ", "mean" }, { "\"concept\": \"", "\"concept\": \"\", \"unused\": \"", "concept" },
+        { "\"held_out\": false", "\"held_out\": \"no\"", "held_out" }, { "{", "[", "" } };
+    char *text, *path = mem_printf("%s/assets.json", folder), *weights = mem_printf("%s/assets.safetensors", folder), *bytes;
+    size_t nbytes, nweights;
+    assert_int_equal(file_read(path, 1 << 20, &text, &nbytes, NULL), DREAMO_OK);
+    assert_int_equal(file_read(weights, 1 << 20, &bytes, &nweights, NULL), DREAMO_OK);
+    assert_int_equal(folder_make("broken", NULL), DREAMO_OK);
+    scratch_write("broken/assets.safetensors", bytes, nweights);
+    for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
+        char *at = strstr(text, breaks[i].from);
+        assert_non_null(at);
+        char *changed = mem_printf("%.*s%s%s", (int)(at - text), text, breaks[i].to, at + strlen(breaks[i].from));
+        scratch_write("broken/assets.json", changed, strlen(changed));
+        data_set *d;
+        dreamo_error err = { 0 };
+        assert_int_equal(data_open("broken", &d, &err), DREAMO_FORMAT);
+        assert_null(d);
+        assert_non_null(strstr(err.message, breaks[i].says));
+        mem_free(changed);
+    }
+    size_t live = mem_live();
+    for (size_t n = 0; n < nbytes - 2; n += 97) { /* cut anywhere */
+        scratch_write("broken/assets.json", text, n);
+        data_set *d;
+        assert_int_equal(data_open("broken", &d, NULL), DREAMO_FORMAT);
+    }
+    assert_int_equal(mem_live(), live);
+    data_set *d;
+    assert_int_equal(data_open("nowhere", &d, NULL), DREAMO_NOT_FOUND);
+    mem_free(text);
+    mem_free(bytes);
+    mem_free(path);
+    mem_free(weights);
+}
+
+static void sheet_and_captions(void **state)
+{
+    (void)state;
+    dreamo_sheet_options o;
+    dreamo_sheet_options_init(&o);
+    o.folder = folder, o.path = "sheet.png", o.count = 5, o.columns = 2, o.side = 32, o.zoom = 1;
+    assert_int_equal(dreamo_dataset_show(&o, NULL), DREAMO_OK);
+    bitmap b;
+    assert_int_equal(image_read("sheet.png", &b, NULL, 0, NULL), DREAMO_OK);
+    assert_int_equal(b.width, 4 + 2 * (3 * 32 + 4));
+    assert_int_equal(b.height, 4 + 3 * (32 + 4));
+    bitmap_free(&b);
+    char *text;
+    size_t nbytes;
+    int lines = 0;
+    assert_int_equal(file_read("sheet.png.txt", 1 << 16, &text, &nbytes, NULL), DREAMO_OK);
+    for (size_t i = 0; i < nbytes; i++) lines += text[i] == '\n';
+    assert_int_equal(lines, 5);
+    mem_free(text);
+    assert_int_equal(dreamo_dataset_show(&o, NULL), DREAMO_IO); /* there already */
+
+    assert_int_equal(dreamo_dataset_captions(folder, "captions.txt", NULL), DREAMO_OK);
+    assert_int_equal(file_read("captions.txt", 1 << 24, &text, &nbytes, NULL), DREAMO_OK);
+    for (uint64_t i = 0; i < 40; i++) { /* whatever a sample says is in it */
+        data_sample s;
+        assert_int_equal(data_sample_make(set, NULL, DATA_T2I, DATA_TRAIN, 2, i, 16, &s, NULL), DREAMO_OK);
+        assert_non_null(strstr(text, s.caption));
+        data_sample_free(&s);
+    }
+    mem_free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_bytes_as_ever), cmocka_unit_test(threads_agree), cmocka_unit_test(size_of_subject),
+        cmocka_unit_test(mask_is_the_difference), cmocka_unit_test(area_mean_is_kept), cmocka_unit_test(empty_and_white),
+        cmocka_unit_test(parameters_are_checked), cmocka_unit_test(held_out_stay_out), cmocka_unit_test(phrases),
+        cmocka_unit_test(scene_phrases), cmocka_unit_test(pack_and_open), cmocka_unit_test(judged),
+        cmocka_unit_test(broken_manifests), cmocka_unit_test(sheet_and_captions),
+    };
+    return cmocka_run_group_tests(tests, open_set, close_set);
+}
