@@ -273,8 +273,8 @@ DREAMO_API dreamo_status dreamo_bench_kernels(int threads, const char *only, dre
 
 /* ---- data sets ------------------------------------------------------------------------------- */
 
-/* An asset folder (assets.safetensors, assets.json, held-out.txt): subjects drawn once, from which training samples are
- * composed on the fly. */
+/* An asset folder (assets.safetensors, assets.json; held-out.txt and attribution.txt for people): subjects drawn once, from
+ * which training samples are composed on the fly. */
 typedef struct dreamo_dataset_options {
     size_t size;
     const char *npm;        /* folder with node_modules of emojibase-data and @iconify-json packages; NULL = none */

@@ -66,6 +66,30 @@ static dreamo_status write_held_out(const char *folder, const asset *assets, int
     return status;
 }
 
+/* Whom to name: every source, and every model with its author (drawings share their set's). */
+static dreamo_status write_attribution(const char *folder, const asset *assets, int nassets, const asset_source *sources, int nsources, dreamo_error *err)
+{
+    filewriter w;
+    char *path = path_join(folder, "attribution.txt"), line[512];
+    dreamo_status status = path ? file_create(&w, path, true, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+    mem_free(path);
+    if (status) return status;
+    for (int i = 0; i < nsources && !status; i++) {
+        const asset_source *s = &sources[i];
+        int n = snprintf(line, sizeof line, "%s: %s, %s, from %s %s\n", s->set, s->author, s->licence, s->package, s->version);
+        status = file_write(&w, line, (size_t)n, err);
+        for (int k = 0; k < nassets && !status; k++) {
+            const asset *a = &assets[k];
+            if (a->refused || strcmp(a->set, s->set) || !strcmp(a->author, s->author)) continue;
+            n = snprintf(line, sizeof line, "    %s: %s, by %s\n", a->file, a->concept, a->author);
+            status = file_write(&w, line, (size_t)n, err);
+        }
+    }
+    if (!status) status = file_commit(&w, err);
+    else file_abort(&w);
+    return status;
+}
+
 dreamo_status pack_write(const char *folder, const asset *assets, int nassets, const asset_source *sources, int nsources, dreamo_error *err)
 {
     st_tensor *tensors = mem_calloc((size_t)nassets + 1, sizeof *tensors);
@@ -88,6 +112,7 @@ dreamo_status pack_write(const char *folder, const asset *assets, int nassets, c
     if (!status) status = st_write(path, tensors, n, NULL, 0, err);
     if (!status) status = write_json(folder, manifest, err);
     if (!status) status = write_held_out(folder, assets, nassets, err);
+    if (!status) status = write_attribution(folder, assets, nassets, sources, nsources, err);
     json_decref(manifest);
     mem_free(tensors);
     mem_free(names);

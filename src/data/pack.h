@@ -5,6 +5,6 @@
 
 typedef struct asset_source { const char *set, *package, *version, *licence, *author; } asset_source;
 
-/* Writes assets.safetensors, then assets.json, then held-out.txt, for every asset that is not refused. */
+/* Writes assets.safetensors, assets.json, held-out.txt and attribution.txt, for every asset that is not refused. */
 dreamo_status pack_write(const char *folder, const asset *assets, int nassets, const asset_source *sources, int nsources, dreamo_error *err);
 #endif
