@@ -238,17 +238,23 @@ static void link_part(const char *part)
     assert_int_equal(symlink(from, to), 0);
 }
 
+/* A folder like the model's, all but the autoencoder. */
+static void link_model(void)
+{
+    static const char *const parts[] = { "model_index.json", "transformer", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler" };
+    folder_remove("own_model", NULL);
+    assert_int_equal(folder_make("own_model", NULL), DREAMO_OK);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) link_part(parts[i]);
+}
+
 static void test_own_adapter(void **state)
 {
     (void)state;
-    static const char *const parts[] = { "model_index.json", "transformer", "text_encoder", "text_encoder_2", "tokenizer",
-                                         "tokenizer_2",      "vae",         "scheduler" };
     static const char text[] = "{\"width\": 48, \"height\": 32, \"steps\": 2, \"guidance\": 2.5, \"ref_res\": 32}";
     dreamo_error err = { 0 };
-    folder_remove("own_model", NULL);
-    assert_int_equal(folder_make("own_model", &err), DREAMO_OK);
+    link_model();
     assert_int_equal(folder_make("own_model/dreamo", &err), DREAMO_OK);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) link_part(parts[i]);
+    link_part("vae");
     assert_int_equal(symlink(DREAMO_LORA, "own_model/dreamo/dreamo.safetensors"), 0);
     assert_int_equal(file_replace("own_model/dreamo/defaults.json", text, sizeof text - 1, &err), DREAMO_OK);
 
@@ -280,13 +286,10 @@ static void test_own_adapter(void **state)
 static void test_file_cut(void **state)
 {
     (void)state;
-    static const char *const parts[] = { "transformer", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler" };
     static const char *const copied[] = { "config.json", "diffusion_pytorch_model.safetensors" };
     dreamo_error err = { 0 };
-    folder_remove("own_model", NULL);
-    assert_int_equal(folder_make("own_model", &err), DREAMO_OK);
+    link_model();
     assert_int_equal(folder_make("own_model/vae", &err), DREAMO_OK);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) link_part(parts[i]);
     for (int i = 0; i < 2; i++) {
         char from[512], to[64], *data;
         size_t nbytes;
