@@ -370,6 +370,29 @@ static void broken_manifests(void **state)
     mem_free(weights);
 }
 
+/* Every allocation fails once: DREAMO_MEMORY, and nothing is lost. */
+static void no_memory(void **state)
+{
+    (void)state;
+    size_t live = mem_live();
+    int failures = 0;
+    for (long nth = 1;; nth++) {
+        data_set *d;
+        data_sample s = { 0 };
+        mem_fail_at(nth);
+        dreamo_status status = data_open(folder, &d, NULL);
+        if (!status) status = data_sample_make(d, NULL, DATA_SUBJECT, DATA_TRAIN, 1, 1, 32, &s, NULL);
+        mem_fail_at(0);
+        data_sample_free(&s);
+        data_close(d);
+        assert_int_equal(mem_live(), live);
+        if (!status) break;
+        assert_int_equal(status, DREAMO_MEMORY);
+        failures++;
+    }
+    assert_true(failures > 20);
+}
+
 static void sheet_and_captions(void **state)
 {
     (void)state;
@@ -409,7 +432,7 @@ int main(void)
         cmocka_unit_test(mask_is_the_difference), cmocka_unit_test(area_mean_is_kept), cmocka_unit_test(empty_and_white),
         cmocka_unit_test(parameters_are_checked), cmocka_unit_test(held_out_stay_out), cmocka_unit_test(phrases),
         cmocka_unit_test(scene_phrases), cmocka_unit_test(pack_and_open), cmocka_unit_test(judged),
-        cmocka_unit_test(broken_manifests), cmocka_unit_test(sheet_and_captions),
+        cmocka_unit_test(broken_manifests), cmocka_unit_test(no_memory), cmocka_unit_test(sheet_and_captions),
     };
     return cmocka_run_group_tests(tests, open_set, close_set);
 }
