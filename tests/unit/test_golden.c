@@ -1,7 +1,8 @@
 /* test_golden.c - whole requests against what the official pipeline computed, stage by stage.
  *
- * tests/data/cases/NAME holds the arguments, the reference pictures and every intermediate tensor.  The limits are relative L2
- * errors: fp32 for exact numerics, wider where the official pipeline rounded everything to bf16. */
+ * tests/data/cases/NAME holds the arguments, the reference pictures and the intermediate tensors (cfg and v1_two without the text rows
+ * of blocks, for size).  The limits are relative L2 errors: fp32 for exact numerics, wider where the official pipeline rounded
+ * everything to bf16. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
