@@ -135,7 +135,7 @@ static void k_layernorm_backward(device *dev, tensor dx, tensor dy, tensor x, ve
 
 typedef struct gate_job {
     tensor y, x, gate, d;      /* forward */
-    tensor dx, dd, dgate, dy;  /* backward */
+    tensor dx, dd, dy;         /* backward */
     const pieces *p;
 } gate_job;
 
@@ -185,7 +185,7 @@ static void k_gateadd(device *dev, tensor y, tensor x, tensor gate, tensor d, la
 static void k_gateadd_backward(device *dev, tensor dx, tensor dgate, tensor dd, tensor dy, tensor gate, tensor d, layout l)
 {
     pieces p = pieces_cut(dev, l, dy.cols, dgate.p ? dy.cols : 0);
-    gate_job j = {.dx = dx, .dd = dd, .dgate = dgate, .dy = dy, .gate = gate, .d = d, .p = &p};
+    gate_job j = {.dx = dx, .dd = dd, .dy = dy, .gate = gate, .d = d, .p = &p};
     if (!p.at) return;
     pool_run(dev->threads, p.n, gate_backward_task, &j);
     pieces_add(&p, 0, dy.cols, dgate.p, (size_t)dgate.ld);
