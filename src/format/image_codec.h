@@ -1,8 +1,9 @@
-/* image_codec.h - between image_file.c and the three codecs. */
+/* image_codec.h - between image_file.c and the codecs. */
 #ifndef FORMAT_IMAGE_CODEC_H
 #define FORMAT_IMAGE_CODEC_H
 #include "format/image_file.h"
 
+#define IMAGE_MAX_FILE ((size_t)64 << 20)
 #define IMAGE_MAX_SIDE 16384
 #define IMAGE_MAX_PIXELS 40000000
 
@@ -10,16 +11,20 @@ typedef struct image_source {
     const unsigned char *data;
     size_t nbytes;
     const char *what;          /* the file's name in messages */
-    char *note;                /* a line about what was ignored */
+    char *note;                /* what was ignored, "...; ..." */
     size_t note_nbytes;
-    int orientation;           /* EXIF, set by the codec */
+    int orientation;           /* EXIF's, 1 to 8, set by image_read_exif */
 } image_source;
 
+/* Each checks the size before it takes memory and leaves *out empty on failure. */
 dreamo_status png_decode(image_source *src, bitmap *out, dreamo_error *err);
 dreamo_status jpeg_decode(image_source *src, bitmap *out, dreamo_error *err);
 dreamo_status webp_decode(image_source *src, bitmap *out, dreamo_error *err);
 
 dreamo_status image_check_size(const char *what, int64_t width, int64_t height, dreamo_error *err);
-int           image_exif_orientation(const unsigned char *tiff, size_t nbytes);
 void          image_note(const image_source *src, const char *text);
+
+/* The orientation in TIFF-style EXIF data, bounded by 64 KB and by its first directory; a note when it is broken. */
+void          image_read_exif(image_source *src, const unsigned char *tiff, size_t nbytes);
+dreamo_status image_orient(bitmap *b, int orientation, dreamo_error *err);
 #endif

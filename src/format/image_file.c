@@ -1,12 +1,10 @@
-/* image_file.c - what a picture file is, limits, bitmaps, orientation; the codecs are in image_png.c, image_jpeg.c, image_webp.c. */
+/* image_file.c - what a picture file is, limits, bitmaps; the codecs are in image_png.c, image_jpeg.c and image_webp.c. */
 #include "format/image_file.h"
 #include <stdio.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "format/image_codec.h"
-
-#define MAX_FILE ((size_t)64 << 20)
 
 dreamo_status image_check_size(const char *what, int64_t width, int64_t height, dreamo_error *err)
 {
@@ -35,64 +33,40 @@ void bitmap_free(bitmap *b)
     *b = (bitmap){ 0 };
 }
 
+void image_note(const image_source *src, const char *text)
+{
+    size_t used = src->note && src->note_nbytes ? strlen(src->note) : 0;
+    if (src->note && used < src->note_nbytes) snprintf(src->note + used, src->note_nbytes - used, "%s%s", used ? "; " : "", text);
+}
+
 /* ---- what is it ---- */
 
-/* Formats that people try, so that the message can name them. */
-static const struct { const char *magic; size_t at, n; const char *name; } others[] = {
-    { "GIF8", 0, 4, "a GIF" }, { "BM", 0, 2, "a BMP" }, { "II*\0", 0, 4, "a TIFF" }, { "MM\0*", 0, 4, "a TIFF" }, { "%PDF", 0, 4, "a PDF" },
-    { "ftypheic", 4, 8, "a HEIC picture" }, { "ftypmif1", 4, 8, "a HEIF picture" }, { "ftypavif", 4, 8, "an AVIF picture" }, { "<svg", 0, 4, "an SVG drawing" },
-    { "<?xml", 0, 5, "XML, perhaps an SVG drawing" }, { "<!DOCTYPE", 0, 9, "a web page" }, { "<html", 0, 5, "a web page" }, { "GGUF", 0, 4, "a GGUF model" },
-    { "PK\3\4", 0, 4, "a zip archive" }, { "\0\0\1\0", 0, 4, "an icon file" }, { "8BPS", 0, 4, "a Photoshop file" }, { "qoif", 0, 4, "a QOI picture" },
+/* Files that people try, so that the message can name them. */
+static const struct { size_t at, n; const char *magic, *name; } others[] = {
+    { 0, 4, "GIF8", "a GIF" }, { 0, 2, "BM", "a BMP" }, { 0, 4, "II*\0", "a TIFF" }, { 0, 4, "MM\0*", "a TIFF" }, { 0, 4, "8BPS", "a Photoshop file" },
+    { 0, 4, "qoif", "a QOI picture" }, { 0, 4, "\0\0\1\0", "an icon file" }, { 0, 2, "\xFF\x0A", "a JPEG XL picture" }, { 4, 4, "JXL ", "a JPEG XL picture" },
+    { 4, 4, "jP  ", "a JPEG 2000 picture" }, { 4, 8, "ftypavif", "an AVIF picture" }, { 4, 7, "ftyphei", "a HEIC picture" }, { 4, 7, "ftyphev", "a HEIC picture" },
+    { 4, 8, "ftypmif1", "a HEIF picture" }, { 4, 8, "ftypmsf1", "a HEIF picture" }, { 4, 4, "ftyp", "a video or another file of the MP4 family" },
+    { 0, 4, "%PDF", "a PDF" }, { 0, 4, "PK\3\4", "a zip archive" }, { 0, 4, "GGUF", "a GGUF model" },
 };
 
-static dreamo_status not_a_picture(const unsigned char *data, size_t nbytes, const char *what, dreamo_error *err)
+/* Letters, white space and what may be UTF-8. */
+static bool is_text(const unsigned char *data, size_t n)
 {
-    const char *name = nbytes == 0 ? "empty" : "not a picture that is known";
+    for (size_t i = 0; i < n; i++)
+        if (data[i] == 0x7F || (data[i] < ' ' && !strchr("\t\n\f\r", data[i]))) return false;
+    return true;
+}
+
+static const char *kind_of(const unsigned char *data, size_t nbytes)
+{
+    size_t beginning = nbytes < 1000 ? nbytes : 1000;
+    if (nbytes == 0) return "empty";
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (nbytes >= others[i].at + others[i].n && memcmp(data + others[i].at, others[i].magic, others[i].n) == 0) name = others[i].name;
-    fail(err, DREAMO_FORMAT, "%s: is %s; PNG, JPEG and WebP are read", what, name);
-    return hint(err, "convert it first");
-}
-
-/* ---- EXIF orientation, 1 to 8 ---- */
-
-static dreamo_status orient(bitmap *b, int orientation, dreamo_error *err)
-{
-    bitmap turned;
-    bool swap = orientation >= 5;
-    int w = b->width, h = b->height;
-    if (orientation <= 1 || orientation > 8) return DREAMO_OK;
-    dreamo_status s = bitmap_new(&turned, swap ? h : w, swap ? w : h, b->channels, err);
-    if (s) return s;
-    for (int y = 0; y < h; y++)
-        for (int x = 0; x < w; x++) {
-            int mx = w - 1 - x, my = h - 1 - y;
-            int to_x = (int[]){ 0, x, mx, mx, x, y, my, my, y }[orientation], to_y = (int[]){ 0, y, y, my, my, x, x, mx, mx }[orientation];
-            memcpy(turned.data + ((size_t)to_y * (size_t)turned.width + (size_t)to_x) * (size_t)b->channels,
-                   b->data + ((size_t)y * (size_t)w + (size_t)x) * (size_t)b->channels, (size_t)b->channels);
-        }
-    bitmap_free(b);
-    *b = turned;
-    return DREAMO_OK;
-}
-
-/* The orientation tag in TIFF-style EXIF data; 1 when there is none or it is broken. */
-int image_exif_orientation(const unsigned char *p, size_t n)
-{
-    if (n < 14 || n > 65536 || (memcmp(p, "II*\0", 4) && memcmp(p, "MM\0*", 4))) return 1;
-    bool little = p[0] == 'I';
-#define U16(i) (uint32_t)(little ? p[i] | p[(i) + 1] << 8 : p[i] << 8 | p[(i) + 1])
-#define U32(i) (little ? U16(i) | U16((i) + 2) << 16 : U16(i) << 16 | U16((i) + 2))
-    size_t ifd = U32(4);
-    if (ifd > n - 2) return 1;
-    size_t entries = U16(ifd);
-    for (size_t i = 0; i < entries && ifd + 2 + 12 * (i + 1) <= n; i++) {
-        size_t at = ifd + 2 + 12 * i;
-        if (U16(at) == 0x0112 && U16(at + 2) == 3) return (int)U16(at + 8);
-    }
-    return 1;
-#undef U16
-#undef U32
+        if (nbytes >= others[i].at + others[i].n && memcmp(data + others[i].at, others[i].magic, others[i].n) == 0) return others[i].name;
+    if (memmem(data, beginning, "<svg", 4)) return "an SVG drawing";
+    if (memmem(data, beginning, "<html", 5) || memmem(data, beginning, "<!DOCTYPE", 9)) return "a web page";
+    return is_text(data, beginning) ? "text" : "not a picture of a known kind";
 }
 
 /* ---- reading ---- */
@@ -101,15 +75,21 @@ dreamo_status image_decode(const unsigned char *data, size_t nbytes, const char 
 {
     static const unsigned char png[8] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n' };
     image_source src = { data, nbytes, what, note, note_nbytes, 1 };
+    dreamo_status s;
     *out = (bitmap){ 0 };
     if (note && note_nbytes) note[0] = '\0';
-    if (nbytes > MAX_FILE) return fail(err, DREAMO_LIMIT, "%s: %zu bytes, at most %zu are allowed", what, nbytes, MAX_FILE);
-    dreamo_status s;
-    if (nbytes >= 8 && memcmp(data, png, 8) == 0) s = png_decode(&src, out, err);
-    else if (nbytes >= 3 && data[0] == 0xFF && data[1] == 0xD8 && data[2] == 0xFF) s = jpeg_decode(&src, out, err);
-    else if (nbytes >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0) s = webp_decode(&src, out, err);
-    else return not_a_picture(data, nbytes, what, err);
-    if (!s) s = orient(out, src.orientation, err);
+    if (nbytes > IMAGE_MAX_FILE) return fail(err, DREAMO_LIMIT, "%s: %zu bytes, at most %zu are allowed", what, nbytes, IMAGE_MAX_FILE);
+    if (nbytes >= 8 && memcmp(data, png, 8) == 0) {
+        s = png_decode(&src, out, err);
+    } else if (nbytes >= 3 && data[0] == 0xFF && data[1] == 0xD8 && data[2] == 0xFF) {
+        s = jpeg_decode(&src, out, err);
+    } else if (nbytes >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0) {
+        s = webp_decode(&src, out, err);
+    } else {
+        fail(err, DREAMO_FORMAT, "%s: is %s; PNG, JPEG and WebP are read", what, kind_of(data, nbytes));
+        return hint(err, "Convert it to PNG first.");
+    }
+    if (!s) s = image_orient(out, src.orientation, err);
     if (s) bitmap_free(out);
     return s;
 }
@@ -119,14 +99,9 @@ dreamo_status image_read(const char *path, bitmap *out, char *note, size_t note_
     char *data;
     size_t nbytes;
     *out = (bitmap){ 0 };
-    dreamo_status s = file_read(path, MAX_FILE, &data, &nbytes, err);
+    dreamo_status s = file_read(path, IMAGE_MAX_FILE, &data, &nbytes, err);
     if (s) return s;
     s = image_decode((const unsigned char *)data, nbytes, path, out, note, note_nbytes, err);
     mem_free(data);
     return s;
-}
-
-void image_note(const image_source *src, const char *text)
-{
-    if (src->note && src->note_nbytes && !src->note[0]) snprintf(src->note, src->note_nbytes, "%s", text);
 }

@@ -5,7 +5,7 @@
 
 /* OpenCV INTER_AREA, u8, 3 channels, all three code paths (D.1, D.2). */
 dreamo_status resize_area(const bitmap *src, int width, int height, bitmap *out, dreamo_error *err);
-/* Pillow LANCZOS, u8, 3 or 4 channels (D.3). */
+/* Pillow LANCZOS, u8, 3 channels (D.3).  A fourth would be treated as one more colour; Pillow multiplies by alpha first. */
 dreamo_status resize_lanczos(const bitmap *src, int width, int height, bitmap *out, dreamo_error *err);
 /* Pillow composite over white, RGBA -> RGB (D.4). */
 dreamo_status composite_white(const bitmap *src, bitmap *out, dreamo_error *err);

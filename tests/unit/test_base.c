@@ -279,7 +279,7 @@ static void fp8_is_pytorchs(void **state)
     st_file f;
     unsigned char bytes[256];
     float got[256], expected[256];
-    assert_int_equal(st_open(TEST_DATA "/kernels/fp8.safetensors", &f, NULL), DREAMO_OK);
+    assert_int_equal(st_open(TEST_DATA "/fp8.safetensors", &f, NULL), DREAMO_OK);
     for (int i = 0; i < 256; i++) bytes[i] = (unsigned char)i;
     for (int five = 0; five < 2; five++) {
         st_tensor *t = st_find(&f, five ? "e5m2.values" : "e4m3fn.values");

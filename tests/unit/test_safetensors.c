@@ -462,7 +462,7 @@ static void the_official_librarys_files_are_read(void **state)
 {
     (void)state;
     st_file f;
-    assert_int_equal(st_open(TEST_DATA "/kernels/image-kernels.safetensors", &f, NULL), DREAMO_OK);
+    assert_int_equal(st_open(TEST_DATA "/image-kernels.safetensors", &f, NULL), DREAMO_OK);
     st_tensor *t = st_find(&f, "area.1.in");
     assert_non_null(t);
     assert_int_equal(t->type, DT_U8);
