@@ -42,7 +42,7 @@ static dreamo_status only(const json_t *o, const char *path, const char *field, 
 static dreamo_status only_list(const json_t *o, const char *path, const char *field, const char *value, int levels, dreamo_error *err)
 {
     const json_t *list = json_object_get(o, field);
-    if (!list) return DREAMO_OK;
+    if (!list || json_is_null(list)) return DREAMO_OK;
     if (!json_is_array(list) || json_array_size(list) != (size_t)levels)
         return fail(err, DREAMO_FORMAT, "%s: field \"%s\" is not a list of %d names, one a level", path, field, levels);
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -160,6 +160,8 @@ dreamo_status config_vae(const char *path, vae_config *c, dreamo_error *err)
     return s;
 }
 
+static bool is_tanh_gelu(const char *act) { return strcmp(act, "gelu_new") == 0 || strcmp(act, "gelu_pytorch_tanh") == 0; }
+
 /* The feed-forward's kind as transformers settles it: feed_forward_proj names an activation, "gated-" before it or not, and
  * dense_act_fn and is_gated_act override that.  Known is the tanh GELU, by each of its names. */
 static dreamo_status t5_feed_forward(const json_t *o, const char *path, t5_config *c, dreamo_error *err)
@@ -171,7 +173,7 @@ static dreamo_status t5_feed_forward(const json_t *o, const char *path, t5_confi
     if (c->gated) feed = "gelu_new";
     s = json_get_string(o, path, "dense_act_fn", feed, &act, err);
     if (!s) s = json_get_bool(o, path, "is_gated_act", c->gated, &c->gated, err);
-    if (!s && strcmp(act, "gelu_new") != 0 && strcmp(act, "gelu_pytorch_tanh") != 0)
+    if (!s && !is_tanh_gelu(act))
         s = fail(err, DREAMO_FORMAT, "%s: field \"%s\" makes the activation \"%.60s\", \"gelu_new\" and \"gelu_pytorch_tanh\" are known", path,
                  act == feed ? "feed_forward_proj" : "dense_act_fn", act);
     return s;
@@ -229,7 +231,8 @@ dreamo_status config_clip(const char *path, clip_config *c, dreamo_error *err)
     if (!s) s = json_get_string(o, path, "hidden_act", "quick_gelu", &act, err);
     if (!s) {
         c->quick_gelu = strcmp(act, "quick_gelu") == 0;
-        if (!c->quick_gelu && strcmp(act, "gelu_new") != 0) s = fail(err, DREAMO_FORMAT, "%s: field \"hidden_act\" is \"%.60s\", \"quick_gelu\" and \"gelu_new\" are known", path, act);
+        if (!c->quick_gelu && !is_tanh_gelu(act))
+            s = fail(err, DREAMO_FORMAT, "%s: field \"hidden_act\" is \"%.60s\", \"quick_gelu\", \"gelu_new\" and \"gelu_pytorch_tanh\" are known", path, act);
     }
     json_decref(o);
     return s;
