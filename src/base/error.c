@@ -7,6 +7,16 @@
 
 static _Thread_local dreamo_status latest; /* what hint returns when the caller wants no text */
 
+/* Names from files may hold anything: control characters (ASCII's and C1's) would break the line or move a terminal's cursor. */
+static void make_plain(char *s)
+{
+    for (unsigned char *c = (unsigned char *)s; *c; c++) {
+        bool c1 = *c == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0;
+        if (c1) c[1] = '?';
+        if (c1 || *c < 0x20 || *c == 0x7F) *c = '?';
+    }
+}
+
 dreamo_status fail(dreamo_error *err, dreamo_status status, const char *format, ...)
 {
     latest = status;
@@ -15,6 +25,7 @@ dreamo_status fail(dreamo_error *err, dreamo_status status, const char *format, 
     va_start(ap, format);
     vsnprintf(err->message, sizeof err->message, format, ap);
     va_end(ap);
+    make_plain(err->message);
     err->hint[0] = '\0';
     err->status = status;
     return status;
@@ -27,6 +38,7 @@ dreamo_status hint(dreamo_error *err, const char *format, ...)
     va_start(ap, format);
     vsnprintf(err->hint, sizeof err->hint, format, ap);
     va_end(ap);
+    make_plain(err->hint);
     return err->status;
 }
 

@@ -18,6 +18,7 @@
 
 /* cmocka comes last: it has a macro called fail. */
 static dreamo_status spoil(dreamo_error *err, dreamo_status status) { return fail(err, status, "%s: bad", "x.png"); }
+static dreamo_status name_it(dreamo_error *err, const char *name) { return fail(err, DREAMO_FORMAT, "no \"%s\"", name); }
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,6 +46,17 @@ static void outcomes_are_those_of_the_interface(void **state)
     assert_int_equal(dreamo_exit_code((dreamo_status)999), 70);
     assert_int_equal(dreamo_exit_code((dreamo_status)-1), 70);
     assert_string_equal(dreamo_version(), "0.1.0");
+}
+
+/* A name from a file can neither break the line nor reach the terminal; other text stays. */
+static void a_message_is_one_plain_line(void **state)
+{
+    (void)state;
+    dreamo_error err = { 0 };
+    name_it(&err, "a\n\x1b[31m\x7f\xc2\x9b" "b \xc3\xa9\xc2\xa0");
+    assert_string_equal(err.message, "no \"a??[31m???b \xc3\xa9\xc2\xa0\"");
+    hint(&err, "use %s", "\t.");
+    assert_string_equal(err.hint, "use ?.");
 }
 
 static void the_first_failure_is_kept(void **state)
@@ -361,7 +373,7 @@ static void the_time_left_is_never_negative(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(outcomes_are_those_of_the_interface), cmocka_unit_test(the_first_failure_is_kept),
+        cmocka_unit_test(outcomes_are_those_of_the_interface), cmocka_unit_test(the_first_failure_is_kept), cmocka_unit_test(a_message_is_one_plain_line),
         cmocka_unit_test(the_nth_allocation_fails), cmocka_unit_test(sizes_do_not_wrap),
         cmocka_unit_test(a_measuring_arena_predicts_to_the_byte), cmocka_unit_test(a_large_arena_costs_what_is_touched),
         cmocka_unit_test(pcg_gives_its_published_numbers), cmocka_unit_test(draws_have_their_distributions),
