@@ -8,7 +8,8 @@ void weight_shape(weight *w, const char *name, int in, int out, int k);
 void weight_part_add(weight *w, int rows);                     /* fuse one more stored matrix below the others */
 static inline void vec_shape(vec *v, int n) { *v = (vec){ .n = n }; }
 
-/* Visit "PREFIX.weight" (part `part`) and, with bias, "PREFIX.bias".  A convolution's matrix has four dimensions in files, 1x1 or not. */
+/* Visit "PREFIX.weight" (part `part`) and, with bias, "PREFIX.bias".  A convolution's matrix has four dimensions in files, 1x1 or
+ * not. */
 typedef struct visitor { param_visitor visit; void *user; } visitor;
 void visit_conv(const visitor *v, weight *w, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void visit_weight(const visitor *v, weight *w, int part, bool bias, const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -28,7 +28,8 @@ static const int32_t *places(nn *cx, const clip *m, layout l, int rows)
 {
     int32_t *at = nn_keep(cx, NULL, (size_t)rows * sizeof *at);
     for (int i = 0; i < l.nspans && nn_ok(cx); i++) {
-        nn_require(cx, l.spans[i].rows <= m->config.positions, "clip: a sample of %d tokens, at most %d positions", l.spans[i].rows, m->config.positions);
+        nn_require(cx, l.spans[i].rows <= m->config.positions, "clip: a sample of %d tokens, at most %d positions",
+                   l.spans[i].rows, m->config.positions);
         for (int t = 0; t < l.spans[i].rows && nn_ok(cx); t++) at[l.spans[i].start + t] = t;
     }
     return at;

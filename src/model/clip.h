@@ -16,6 +16,7 @@ typedef struct clip { clip_config config; weight embed, position; clip_layer *la
 clip *clip_new(const clip_config *c);
 void  clip_free(clip *m);
 void  clip_visit(clip *m, param_visitor visit, void *user);
-/* ids packed as the layout says, each sample at most `positions` long; end[s] = row of sample s's first end token -> [samples, width]. */
+/* ids packed as the layout says, each sample at most `positions` long; end[s] = row of sample s's first end token
+ * -> [samples, width]. */
 tensor clip_encode(nn *cx, const clip *m, const int32_t *ids, layout l, const int *end);
 #endif

@@ -20,7 +20,9 @@ static void modulations(nn *cx, const weight *mod, tensor vec, modulation *m, in
     tensor o = op_linear(cx, vec, mod);
     int d = o.cols / (3 * n);
     for (int i = 0; i < n; i++)
-        m[i] = (modulation){ tensor_cols(o, (3 * i) * d, d), tensor_cols(o, (3 * i + 1) * d, d), tensor_cols(o, (3 * i + 2) * d, d) };
+        m[i] = (modulation){ .shift = tensor_cols(o, (3 * i) * d, d),
+                             .scale = tensor_cols(o, (3 * i + 1) * d, d),
+                             .gate = tensor_cols(o, (3 * i + 2) * d, d) };
 }
 
 /* Rows of the rotary tables from `row` on. */

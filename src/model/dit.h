@@ -15,7 +15,8 @@ typedef struct dit_config {
 
 typedef struct dit_stream { weight mod, qkv, proj, mlp_in, mlp_out; vec qnorm, knorm; } dit_stream;
 typedef struct dit_double { dit_stream img, txt; } dit_double;
-typedef struct dit_single { weight mod, in, out; vec qnorm, knorm; } dit_single; /* in: rows q, k, v, mlp; out: columns attention, mlp */
+/* in: rows q, k, v, mlp; out: columns attention, mlp */
+typedef struct dit_single { weight mod, in, out; vec qnorm, knorm; } dit_single;
 typedef struct mlp_embedder { weight in, out; } mlp_embedder;
 
 typedef struct dit {
@@ -31,8 +32,9 @@ dit *dit_new(const dit_config *c);        /* shapes only, no data; NULL: no memo
 void dit_free(dit *m);
 void dit_visit(dit *m, param_visitor visit, void *user);
 
-/* A packed batch; it and all it points to must stay until the step's nn_backward.  Image rows of one sample: noise tokens, then its references in order.  The joined sequence is all
- * text rows, then all image rows; `joint` lists a sample's text span, then its image span. */
+/* A packed batch; it and all it points to must stay until the step's nn_backward.  Image rows of one sample: noise tokens, then its
+ * references in order.  The joined sequence is all text rows, then all image rows; `joint` lists a sample's text span, then its
+ * image span. */
 typedef struct dit_batch {
     tensor tokens;                        /* [image rows, in_channels] */
     tensor text;                          /* [text rows, text_dim] */

@@ -85,7 +85,8 @@ void t5_visit(t5 *m, param_visitor visit, void *user)
         visit_weight(&v, &b->v, 0, false, "encoder.block.%d.layer.0.SelfAttention.v", i);
         visit_weight(&v, &b->o, 0, false, "encoder.block.%d.layer.0.SelfAttention.o", i);
         visit_vec(&v, &b->norm2, "encoder.block.%d.layer.1.layer_norm.weight", i);
-        visit_weight(&v, &b->wi0, 0, false, m->config.gated ? "encoder.block.%d.layer.1.DenseReluDense.wi_0" : "encoder.block.%d.layer.1.DenseReluDense.wi", i);
+        visit_weight(&v, &b->wi0, 0, false,
+                     m->config.gated ? "encoder.block.%d.layer.1.DenseReluDense.wi_0" : "encoder.block.%d.layer.1.DenseReluDense.wi", i);
         if (m->config.gated) visit_weight(&v, &b->wi1, 0, false, "encoder.block.%d.layer.1.DenseReluDense.wi_1", i);
         visit_weight(&v, &b->wo, 0, false, "encoder.block.%d.layer.1.DenseReluDense.wo", i);
     }

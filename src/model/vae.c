@@ -17,8 +17,10 @@ static void resnet(nn *cx, const void *weights, tensor *io, int n, const void *e
     const vae_resnet *w = weights;
     const block_env *e = environment;
     (void)n;
-    tensor h = op_conv2d(cx, op_groupnorm(cx, e->x, e->g, e->groups, w->norm1_gain, w->norm1_bias, EPS, true), e->g, &w->conv1, 1);
-    h = op_conv2d(cx, op_groupnorm(cx, h, e->g, e->groups, w->norm2_gain, w->norm2_bias, EPS, true), e->g, &w->conv2, 1);
+    tensor h = op_groupnorm(cx, e->x, e->g, e->groups, w->norm1_gain, w->norm1_bias, EPS, true);
+    h = op_conv2d(cx, h, e->g, &w->conv1, 1);
+    h = op_groupnorm(cx, h, e->g, e->groups, w->norm2_gain, w->norm2_bias, EPS, true);
+    h = op_conv2d(cx, h, e->g, &w->conv2, 1);
     io[0] = op_add(cx, w->shortcut.out ? op_conv2d(cx, e->x, e->g, &w->shortcut, 1) : e->x, h);
 }
 
@@ -60,7 +62,8 @@ static tensor attention(nn *cx, const vae_attention *w, tensor x, grid g, int gr
     for (int i = 0; nn_ok(cx) && i < g.n; i++) pictures[i] = (span){ i * g.h * g.w, g.h * g.w, i };
     layout l = { g.n, g.n, pictures };
     tensor h = op_groupnorm(cx, x, g, groups, w->norm_gain, w->norm_bias, EPS, false);
-    tensor a = op_attention(cx, op_linear(cx, h, &w->q), op_linear(cx, h, &w->k), op_linear(cx, h, &w->v), l, (attention_opts){ .heads = 1 });
+    tensor a = op_attention(cx, op_linear(cx, h, &w->q), op_linear(cx, h, &w->k), op_linear(cx, h, &w->v), l,
+                            (attention_opts){ .heads = 1 });
     return op_add(cx, x, op_linear(cx, a, &w->out));
 }
 
@@ -191,7 +194,8 @@ static void visit_resnet(const visitor *v, vae_resnet *w, const char *at)
     if (w->shortcut.out) visit_conv(v, &w->shortcut, "%s.conv_shortcut", at);
 }
 
-static void visit_coder(const visitor *v, vae_coder *w, const vae_config *c, const char *part, const char *blocks, const char *sampler)
+static void visit_coder(const visitor *v, vae_coder *w, const vae_config *c, const char *part, const char *blocks,
+                        const char *sampler)
 {
     char at[96];
     visit_conv(v, &w->conv_in, "%s.conv_in", part);

@@ -14,7 +14,8 @@ typedef struct vae_config {
     float scaling, shift;                 /* latents: (z - shift) * scaling */
 } vae_config;
 
-typedef struct vae_resnet { vec norm1_gain, norm1_bias, norm2_gain, norm2_bias; weight conv1, conv2, shortcut; /* shortcut.out 0: identity */ } vae_resnet;
+/* shortcut.out 0: identity */
+typedef struct vae_resnet { vec norm1_gain, norm1_bias, norm2_gain, norm2_bias; weight conv1, conv2, shortcut; } vae_resnet;
 typedef struct vae_attention { vec norm_gain, norm_bias; weight q, k, v, out; } vae_attention;
 typedef struct vae_level { int nresnets; vae_resnet *resnets; weight sample; /* down or up convolution; out 0: none */ } vae_level;
 typedef struct vae_coder {
@@ -31,6 +32,8 @@ void vae_free(vae *m);
 void vae_visit(vae *m, param_visitor visit, void *user);
 int  vae_factor(const vae_config *c);
 
-tensor vae_encode(nn *cx, const vae *m, tensor x, grid g);  /* x [n*h*w, 3] in [-1,1] -> [n*(h/f)*(w/f), 2*latent]: mean, log variance */
-tensor vae_decode(nn *cx, const vae *m, tensor z, grid g);  /* z unscaled [n*h*w, latent], g its grid -> [n*(fh)*(fw), 3] */
+/* x [n*h*w, 3] in [-1, 1] -> [n*(h/f)*(w/f), 2*latent]: mean, log variance */
+tensor vae_encode(nn *cx, const vae *m, tensor x, grid g);
+/* z unscaled [n*h*w, latent], g its grid -> [n*(f h)*(f w), 3] */
+tensor vae_decode(nn *cx, const vae *m, tensor z, grid g);
 #endif

@@ -69,9 +69,11 @@ static void *copy_room(binding *x, size_t nbytes)
 static void shape_words(const st_tensor *t, const param *p, char *out, size_t nbytes)
 {
     size_t used = (size_t)snprintf(out, nbytes, " (is");
-    for (int i = 0; i < t->rank && used < nbytes; i++) used += (size_t)snprintf(out + used, nbytes - used, " %lld", (long long)t->shape[i]);
+    for (int i = 0; i < t->rank && used < nbytes; i++)
+        used += (size_t)snprintf(out + used, nbytes - used, " %lld", (long long)t->shape[i]);
     if (used < nbytes) used += (size_t)snprintf(out + used, nbytes - used, ", needs");
-    for (int i = 0; i < p->rank && used < nbytes; i++) used += (size_t)snprintf(out + used, nbytes - used, " %lld", (long long)p->shape[i]);
+    for (int i = 0; i < p->rank && used < nbytes; i++)
+        used += (size_t)snprintf(out + used, nbytes - used, " %lld", (long long)p->shape[i]);
     if (used < nbytes) snprintf(out + used, nbytes - used, ")");
 }
 
@@ -161,7 +163,8 @@ static void list_faults(const binding *x, words *w)
     }
 }
 
-dreamo_status bind_network(void *network, bind_walk walk, const char *path, const bind_names *names, bound_files *out, dreamo_error *err)
+dreamo_status bind_network(void *network, bind_walk walk, const char *path, const bind_names *names, bound_files *out,
+                           dreamo_error *err)
 {
     binding x = { .b = out, .names = names };
     words w = { 0 };

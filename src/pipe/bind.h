@@ -21,7 +21,8 @@ typedef struct bind_names {
 } bind_names;
 
 /* path: a .safetensors file, an index, or a folder.  On failure *out is zeroed and the network must not be used. */
-dreamo_status bind_network(void *network, bind_walk walk, const char *path, const bind_names *names, bound_files *out, dreamo_error *err);
+dreamo_status bind_network(void *network, bind_walk walk, const char *path, const bind_names *names, bound_files *out,
+                           dreamo_error *err);
 void          bind_close(bound_files *b); /* a zeroed one is allowed */
 uint64_t      bind_nbytes(const bound_files *b); /* of the mapped files */
 

@@ -34,12 +34,14 @@ static dreamo_status only(const json_t *o, const char *path, const char *field, 
 {
     const char *s;
     dreamo_status status = json_get_string(o, path, field, value, &s, err);
-    if (!status && strcmp(s, value) != 0) status = fail(err, DREAMO_FORMAT, "%s: field \"%s\" is \"%.60s\", only \"%s\" is known", path, field, s, value);
+    if (!status && strcmp(s, value) != 0)
+        status = fail(err, DREAMO_FORMAT, "%s: field \"%s\" is \"%.60s\", only \"%s\" is known", path, field, s, value);
     return status;
 }
 
 /* A list of strings, one a level, that must, when present, all have this value. */
-static dreamo_status only_list(const json_t *o, const char *path, const char *field, const char *value, int levels, dreamo_error *err)
+static dreamo_status only_list(const json_t *o, const char *path, const char *field, const char *value, int levels,
+                               dreamo_error *err)
 {
     const json_t *list = json_object_get(o, field);
     if (!list || json_is_null(list)) return DREAMO_OK;
@@ -48,7 +50,8 @@ static dreamo_status only_list(const json_t *o, const char *path, const char *fi
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *s = json_string_value(json_array_get(list, i));
         if (!s || strcmp(s, value) != 0)
-            return fail(err, DREAMO_FORMAT, "%s: field \"%s\" has \"%.60s\", only \"%s\" is known", path, field, s ? s : "", value);
+            return fail(err, DREAMO_FORMAT, "%s: field \"%s\" has \"%.60s\", only \"%s\" is known", path, field, s ? s : "",
+                        value);
     }
     return DREAMO_OK;
 }
@@ -57,11 +60,13 @@ static dreamo_status only_list(const json_t *o, const char *path, const char *fi
 static dreamo_status absent(const json_t *o, const char *path, const char *field, dreamo_error *err)
 {
     const json_t *v = json_object_get(o, field);
-    return !v || json_is_null(v) ? DREAMO_OK : fail(err, DREAMO_FORMAT, "%s: field \"%s\" is not known here, only null", path, field);
+    return !v || json_is_null(v) ? DREAMO_OK : fail(err, DREAMO_FORMAT, "%s: field \"%s\" is not known here, only null", path,
+                                                    field);
 }
 
 /* A whole-number list of exactly n (or at most n when count is given) values. */
-static dreamo_status int_list(const json_t *o, const char *path, const char *field, int lo, int hi, int n, int *out, int *count, dreamo_error *err)
+static dreamo_status int_list(const json_t *o, const char *path, const char *field, int lo, int hi, int n, int *out, int *count,
+                              dreamo_error *err)
 {
     const json_t *list = json_object_get(o, field);
     size_t have = json_array_size(list);
@@ -70,7 +75,9 @@ static dreamo_status int_list(const json_t *o, const char *path, const char *fie
     for (size_t i = 0; i < have; i++) {
         const json_t *v = json_array_get(list, i);
         json_int_t x = json_integer_value(v);
-        if (!json_is_integer(v) || x < lo || x > hi) return fail(err, DREAMO_FORMAT, "%s: field \"%s\": value %zu is not a whole number from %d to %d", path, field, i, lo, hi);
+        if (!json_is_integer(v) || x < lo || x > hi)
+            return fail(err, DREAMO_FORMAT, "%s: field \"%s\": value %zu is not a whole number from %d to %d", path, field, i, lo,
+                        hi);
         out[i] = (int)x;
     }
     if (count) *count = (int)have;
@@ -113,11 +120,16 @@ dreamo_status config_dit(const char *path, dit_config *c, dreamo_error *err)
     if (!s && json_object_get(o, "axes_dims_rope")) s = int_list(o, path, "axes_dims_rope", 0, 1024, 3, c->rope_axes, NULL, err);
     else if (!s) memcpy(c->rope_axes, (int[3]){ 16, 56, 56 }, sizeof c->rope_axes);
     if (!s && c->rope_axes[0] + c->rope_axes[1] + c->rope_axes[2] != c->head_dim)
-        s = fail(err, DREAMO_FORMAT, "%s: field \"axes_dims_rope\" sums to %d, attention_head_dim is %d", path, c->rope_axes[0] + c->rope_axes[1] + c->rope_axes[2], c->head_dim);
+        s = fail(err, DREAMO_FORMAT, "%s: field \"axes_dims_rope\" sums to %d, attention_head_dim is %d", path,
+                 c->rope_axes[0] + c->rope_axes[1] + c->rope_axes[2], c->head_dim);
     for (int i = 0; !s && i < 3; i++)
-        if (c->rope_axes[i] % 2) s = fail(err, DREAMO_FORMAT, "%s: field \"axes_dims_rope\": %d is not even", path, c->rope_axes[i]);
-    if (!s && c->layers + c->single_layers == 0) s = fail(err, DREAMO_FORMAT, "%s: num_layers and num_single_layers are both 0", path);
-    if (!s && c->out_channels != c->in_channels) s = fail(err, DREAMO_FORMAT, "%s: out_channels is %d, in_channels %d: they must be equal", path, c->out_channels, c->in_channels);
+        if (c->rope_axes[i] % 2)
+            s = fail(err, DREAMO_FORMAT, "%s: field \"axes_dims_rope\": %d is not even", path, c->rope_axes[i]);
+    if (!s && c->layers + c->single_layers == 0)
+        s = fail(err, DREAMO_FORMAT, "%s: num_layers and num_single_layers are both 0", path);
+    if (!s && c->out_channels != c->in_channels)
+        s = fail(err, DREAMO_FORMAT, "%s: out_channels is %d, in_channels %d: they must be equal", path, c->out_channels,
+                 c->in_channels);
     json_decref(o);
     return s;
 }
@@ -142,7 +154,9 @@ dreamo_status config_vae(const char *path, vae_config *c, dreamo_error *err)
     if (!s) s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
     if (!s) s = int_list(o, path, "block_out_channels", 1, 8192, VAE_MAX_LEVELS, c->channels, &c->levels, err);
     for (int i = 0; !s && i < c->levels; i++)
-        if (c->channels[i] % c->groups) s = fail(err, DREAMO_FORMAT, "%s: field \"block_out_channels\": %d is no multiple of norm_num_groups %d", path, c->channels[i], c->groups);
+        if (c->channels[i] % c->groups)
+            s = fail(err, DREAMO_FORMAT, "%s: field \"block_out_channels\": %d is no multiple of norm_num_groups %d", path,
+                     c->channels[i], c->groups);
     if (!s) s = only(o, path, "act_fn", "silu", err);
     if (!s) s = only_list(o, path, "down_block_types", "DownEncoderBlock2D", c->levels, err);
     if (!s) s = only_list(o, path, "up_block_types", "UpDecoderBlock2D", c->levels, err);
@@ -151,7 +165,9 @@ dreamo_status config_vae(const char *path, vae_config *c, dreamo_error *err)
     if (!s) s = json_get_bool(o, path, "mid_block_add_attention", true, &c->mid_attention, err);
     if (!s) s = json_get_bool(o, path, "use_quant_conv", true, &quant, err);
     if (!s) s = json_get_bool(o, path, "use_post_quant_conv", true, &post, err);
-    if (!s && (quant || post)) s = fail(err, DREAMO_FORMAT, "%s: use_quant_conv and use_post_quant_conv must be false: such autoencoders are not known", path);
+    if (!s && (quant || post))
+        s = fail(err, DREAMO_FORMAT, "%s: use_quant_conv and use_post_quant_conv must be false: such autoencoders are not known",
+                 path);
     if (!s) s = json_get_number(o, path, "scaling_factor", 1e-6, 1e6, -1, &scaling, err);
     if (!s) s = json_get_number(o, path, "shift_factor", -1e6, 1e6, 0, &shift, err);
     c->scaling = (float)scaling;
@@ -174,7 +190,8 @@ static dreamo_status t5_feed_forward(const json_t *o, const char *path, t5_confi
     s = json_get_string(o, path, "dense_act_fn", feed, &act, err);
     if (!s) s = json_get_bool(o, path, "is_gated_act", c->gated, &c->gated, err);
     if (!s && !is_tanh_gelu(act))
-        s = fail(err, DREAMO_FORMAT, "%s: field \"%s\" makes the activation \"%.60s\", \"gelu_new\" and \"gelu_pytorch_tanh\" are known", path,
+        s = fail(err, DREAMO_FORMAT,
+                 "%s: field \"%s\" makes the activation \"%.60s\", \"gelu_new\" and \"gelu_pytorch_tanh\" are known", path,
                  act == feed ? "feed_forward_proj" : "dense_act_fn", act);
     return s;
 }
@@ -199,7 +216,8 @@ dreamo_status config_t5(const char *path, t5_config *c, dreamo_error *err)
     s = only(o, path, "model_type", "t5", err); /* umT5 has a bias table in every block */
     if (!s) s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
     if (!s && c->max_distance <= c->buckets / 4) /* the distances that have buckets of their own */
-        s = fail(err, DREAMO_FORMAT, "%s: relative_attention_max_distance %d must be greater than a quarter of the %d buckets", path, c->max_distance, c->buckets);
+        s = fail(err, DREAMO_FORMAT, "%s: relative_attention_max_distance %d must be greater than a quarter of the %d buckets",
+                 path, c->max_distance, c->buckets);
     if (!s) s = json_get_number(o, path, "layer_norm_epsilon", 0, 1, 1e-6, &eps, err);
     c->eps = (float)eps;
     if (!s) s = t5_feed_forward(o, path, c, err);
@@ -225,14 +243,16 @@ dreamo_status config_clip(const char *path, clip_config *c, dreamo_error *err)
     };
     s = only(o, path, "model_type", "clip_text_model", err);
     if (!s) s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
-    if (!s && c->width % c->heads) s = fail(err, DREAMO_FORMAT, "%s: hidden_size %d is no multiple of num_attention_heads %d", path, c->width, c->heads);
+    if (!s && c->width % c->heads)
+        s = fail(err, DREAMO_FORMAT, "%s: hidden_size %d is no multiple of num_attention_heads %d", path, c->width, c->heads);
     if (!s) s = json_get_number(o, path, "layer_norm_eps", 0, 1, 1e-5, &eps, err);
     c->eps = (float)eps;
     if (!s) s = json_get_string(o, path, "hidden_act", "quick_gelu", &act, err);
     if (!s) {
         c->quick_gelu = strcmp(act, "quick_gelu") == 0;
         if (!c->quick_gelu && !is_tanh_gelu(act))
-            s = fail(err, DREAMO_FORMAT, "%s: field \"hidden_act\" is \"%.60s\", \"quick_gelu\", \"gelu_new\" and \"gelu_pytorch_tanh\" are known", path, act);
+            s = fail(err, DREAMO_FORMAT,
+                     "%s: field \"hidden_act\" is \"%.60s\", \"quick_gelu\", \"gelu_new\" and \"gelu_pytorch_tanh\" are known", path, act);
     }
     json_decref(o);
     return s;

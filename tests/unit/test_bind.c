@@ -79,7 +79,8 @@ static void drop(editable *e, const char *name)
 static void add(editable *e, const char *name, dtype type, int64_t rows)
 {
     static const char zeros[4096];
-    e->t[e->n++] = (st_tensor){ .name = name, .type = type, .rank = 1, .shape = { rows }, .count = (size_t)rows, .nbytes = (size_t)rows * dtype_nbytes(type), .data = zeros };
+    e->t[e->n++] = (st_tensor){ .name = name, .type = type, .rank = 1, .shape = { rows }, .count = (size_t)rows,
+                                .nbytes = (size_t)rows * dtype_nbytes(type), .data = zeros };
 }
 
 static void write_out(editable *e, const char *path)
@@ -230,7 +231,8 @@ static void test_older_vae(void **state)
     write_out(&e, "older.safetensors");
     vae *m = new_vae();
     if (bind_vae(m, "older.safetensors", &b, &err)) fail_msg("%s", err.message);
-    assert_ptr_equal(m->decoder.attention.out.part[0].data, st_set_find(&b.set, "decoder.mid_block.attentions.0.proj_attn.weight")->data);
+    assert_ptr_equal(m->decoder.attention.out.part[0].data, st_set_find(&b.set,
+                                                                        "decoder.mid_block.attentions.0.proj_attn.weight")->data);
     bind_close(&b);
     vae_free(m);
 }
@@ -249,7 +251,8 @@ static void test_spare_tensors(void **state)
         write_out(&e, "t5.safetensors");
         t5 *m = new_t5();
         if (bind_t5(m, "t5.safetensors", &b, &err)) fail_msg("%s", err.message);
-        assert_ptr_equal(m->embed.part[0].data, st_set_find(&b.set, both ? "shared.weight" : "encoder.embed_tokens.weight")->data);
+        assert_ptr_equal(m->embed.part[0].data, st_set_find(&b.set,
+                                                            both ? "shared.weight" : "encoder.embed_tokens.weight")->data);
         bind_close(&b);
         t5_free(m);
     }
@@ -267,7 +270,8 @@ static void test_spare_tensors(void **state)
 
 static void test_missing(void **state)
 {
-    static const char *const names[] = { "encoder.conv_in.weight", "encoder.conv_in.bias", "encoder.conv_out.weight", "encoder.conv_out.bias",
+    static const char *const names[] = { "encoder.conv_in.weight", "encoder.conv_in.bias", "encoder.conv_out.weight",
+                                         "encoder.conv_out.bias",
                                          "decoder.conv_in.weight", "decoder.conv_in.bias", "decoder.conv_out.bias" };
     (void)state;
     editable e = take_vae();
@@ -277,7 +281,8 @@ static void test_missing(void **state)
     e = take_vae();
     for (int i = 0; i < 7; i++) drop(&e, names[i]);
     write_out(&e, "v.safetensors");
-    bad_vae("v.safetensors", "v.safetensors: 7 tensors are missing: encoder.conv_in.weight, encoder.conv_in.bias, encoder.conv_out.weight, "
+    bad_vae("v.safetensors",
+            "v.safetensors: 7 tensors are missing: encoder.conv_in.weight, encoder.conv_in.bias, encoder.conv_out.weight, "
                              "encoder.conv_out.bias, decoder.conv_in.weight and 2 more");
 }
 
@@ -315,7 +320,8 @@ static void test_type(void **state)
     pick(&e, "decoder.conv_in.weight")->type = DT_I16;
     pick(&e, "decoder.conv_in.bias")->type = DT_U16;
     write_out(&e, "v.safetensors");
-    bad_vae("v.safetensors", "v.safetensors: 2 tensors are of a type other than F32, BF16, F16: decoder.conv_in.weight (I16), decoder.conv_in.bias (U16)");
+    bad_vae("v.safetensors",
+            "v.safetensors: 2 tensors are of a type other than F32, BF16, F16: decoder.conv_in.weight (I16), decoder.conv_in.bias (U16)");
 }
 
 /* A tensor under a wrong name is a missing and an extra one: one line says both. */
@@ -326,7 +332,8 @@ static void test_several(void **state)
     pick(&e, "decoder.conv_out.bias")->name = "decoder.conv_out.bais";
     pick(&e, "decoder.conv_in.bias")->type = DT_U16;
     write_out(&e, "v.safetensors");
-    bad_vae("v.safetensors", "v.safetensors: 1 tensor is missing: decoder.conv_out.bias; 1 tensor is of a type other than F32, BF16, F16: decoder.conv_in.bias (U16); "
+    bad_vae("v.safetensors",
+            "v.safetensors: 1 tensor is missing: decoder.conv_out.bias; 1 tensor is of a type other than F32, BF16, F16: decoder.conv_in.bias (U16); "
                              "1 tensor belongs to no part of the model: decoder.conv_out.bais");
     /* another network's file: the line ends where it must */
     vae *m = new_vae();

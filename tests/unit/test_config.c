@@ -94,7 +94,8 @@ static void test_clip(void **state)
 /* ---- one field changed ---- */
 
 enum { DIT, VAE, T5, CLIP, PIPELINE };
-static const char *const files[] = { FLUX "transformer.json", FLUX "vae.json", FLUX "text_encoder_2.json", FLUX "text_encoder.json", FLUX "model_index.json" };
+static const char *const files[] = { FLUX "transformer.json", FLUX "vae.json", FLUX "text_encoder_2.json",
+                                     FLUX "text_encoder.json", FLUX "model_index.json" };
 
 static dreamo_status read_config(int kind, const char *path, dreamo_error *err)
 {
@@ -156,16 +157,19 @@ static const struct bad { int kind; const char *fields, *says; } bad[] = {
     { VAE, "\"in_channels\": 4", "\"in_channels\" is 4" },
     { VAE, "\"out_channels\": 4", "\"out_channels\" is 4" },
     { VAE, "\"layers_per_block\": 100000", "\"layers_per_block\" is 100000" },
-    { VAE, "\"down_block_types\": [\"DownEncoderBlock2D\", \"DownEncoderBlock2D\", \"DownEncoderBlock2D\", \"AttnDownEncoderBlock2D\"]", "AttnDownEncoderBlock2D" },
+    { VAE,
+      "\"down_block_types\": [\"DownEncoderBlock2D\", \"DownEncoderBlock2D\", \"DownEncoderBlock2D\", \"AttnDownEncoderBlock2D\"]", "AttnDownEncoderBlock2D" },
     { VAE, "\"up_block_types\": [\"UpDecoderBlock2D\"]", "\"up_block_types\" is not a list of 4" },
     { VAE, "\"latents_mean\": [0.5]", "\"latents_mean\"" },
     { VAE, "\"scaling_factor\": 0", "\"scaling_factor\" is 0" },
     { VAE, "\"scaling_factor\": null", "\"scaling_factor\" is missing" },
     { VAE, "\"shift_factor\": \"0\"", "\"shift_factor\" is not a number" },
     { T5, "\"model_type\": \"umt5\"", "\"model_type\" is \"umt5\"" },
-    { T5, "\"feed_forward_proj\": \"gated-silu\", \"dense_act_fn\": null", "\"feed_forward_proj\" makes the activation \"gated-silu\"" },
+    { T5, "\"feed_forward_proj\": \"gated-silu\", \"dense_act_fn\": null",
+      "\"feed_forward_proj\" makes the activation \"gated-silu\"" },
     { T5, "\"feed_forward_proj\": \"relu\", \"dense_act_fn\": null", "\"relu\"" },
-    { T5, "\"feed_forward_proj\": null, \"dense_act_fn\": null, \"is_gated_act\": null", "\"relu\"" }, /* what it is when nothing says */
+    { T5, "\"feed_forward_proj\": null, \"dense_act_fn\": null, \"is_gated_act\": null",
+      "\"relu\"" }, /* what it is when nothing says */
     { T5, "\"dense_act_fn\": \"relu\"", "\"dense_act_fn\" makes the activation \"relu\"" },
     { T5, "\"is_gated_act\": \"yes\"", "\"is_gated_act\" is neither" },
     { T5, "\"relative_attention_max_distance\": 8", "relative_attention_max_distance 8" },
@@ -202,7 +206,8 @@ static void test_bad_fields(void **state)
 
 static void test_bad_text(void **state)
 {
-    static const char *const texts[][2] = { { "", "not valid JSON" }, { "[]", "is not a JSON object" }, { "{\"num_layers\": 1, \"num_layers\": 2}", "not valid JSON" },
+    static const char *const texts[][2] = { { "", "not valid JSON" }, { "[]", "is not a JSON object" },
+                                            { "{\"num_layers\": 1, \"num_layers\": 2}", "not valid JSON" },
                                             { "{\"num_layers\": 1", "not valid JSON" }, { "{} {}", "not valid JSON" } };
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -224,7 +229,8 @@ static void test_good_fields(void **state)
         { T5, "\"feed_forward_proj\": null" }, { T5, "\"dense_act_fn\": \"gelu_pytorch_tanh\"" }, { T5, "\"dense_act_fn\": null, \"is_gated_act\": null" },
         { T5, "\"model_type\": null" }, { CLIP, "\"hidden_act\": \"gelu_new\"" }, { DIT, "\"out_channels\": 64" }, { DIT, "\"num_single_layers\": 0" },
         { DIT, "\"axes_dims_rope\": [0, 64, 64]" }, { DIT, "\"something_new\": {\"a\": [1]}" }, { VAE, "\"mid_block_add_attention\": false" },
-        { VAE, "\"shift_factor\": null" }, { VAE, "\"block_out_channels\": [64], \"down_block_types\": [\"DownEncoderBlock2D\"], \"up_block_types\": null" },
+        { VAE, "\"shift_factor\": null" }, { VAE,
+                                             "\"block_out_channels\": [64], \"down_block_types\": [\"DownEncoderBlock2D\"], \"up_block_types\": null" },
     };
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -241,7 +247,8 @@ static void test_good_fields(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_dit),        cmocka_unit_test(test_vae),      cmocka_unit_test(test_t5),         cmocka_unit_test(test_clip),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_dit),        cmocka_unit_test(test_vae),
+                                             cmocka_unit_test(test_t5),         cmocka_unit_test(test_clip),
                                         cmocka_unit_test(test_bad_fields), cmocka_unit_test(test_bad_text), cmocka_unit_test(test_good_fields) };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

@@ -35,7 +35,8 @@ static void give(void *user, const param *p)
     double fan_in = p->rank > 1 ? (double)n / (double)p->shape[0] : 1;
     bool gain = p->rank == 1 && !strstr(p->name, ".bias");
     assert_true(value && grad && s->n < MOST);
-    for (size_t i = 0; i < n; i++) value[i] = (float)(gain ? 1 + 0.2 * rng_normal(&s->r) : p->rank > 1 ? rng_normal(&s->r) / sqrt(fan_in) : 0.1 * rng_normal(&s->r));
+    for (size_t i = 0; i < n; i++)
+        value[i] = (float)(gain ? 1 + 0.2 * rng_normal(&s->r) : p->rank > 1 ? rng_normal(&s->r) / sqrt(fan_in) : 0.1 * rng_normal(&s->r));
     if (p->w) {
         p->w->part[p->part].type = DT_F32;
         p->w->part[p->part].data = value;
@@ -85,7 +86,8 @@ static void same(const char *what, const float *a, const float *b, size_t n)
         error += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
         size += (double)a[i] * a[i];
     }
-    if (!(size > 0) || !(sqrt(error / size) < LIMIT)) fail_msg("%s: relative error %g of %g", what, sqrt(error / size), sqrt(size));
+    if (!(size > 0) || !(sqrt(error / size) < LIMIT))
+        fail_msg("%s: relative error %g of %g", what, sqrt(error / size), sqrt(size));
 }
 
 /* ---- running ---- */
@@ -103,7 +105,8 @@ static void run(const backend *be, bool taping, bool checkpoint, job_fn fn, void
     if (nn_status(cx, &err)) fail_msg("dry: %s", err.message);
     nn_counts need = nn_count(cx);
     nn_free(cx);
-    cx = nn_new(&(nn_options){ .dev = dev, .work_nbytes = need.work_peak, .keep_nbytes = need.keep_peak, .taping = taping, .checkpoint = checkpoint }, &err);
+    cx = nn_new(&(nn_options){ .dev = dev, .work_nbytes = need.work_peak, .keep_nbytes = need.keep_peak, .taping = taping,
+                               .checkpoint = checkpoint }, &err);
     assert_non_null(cx);
     fn(cx, job);
     if (nn_status(cx, &err)) fail_msg("%s: %s", be->name, err.message);
@@ -123,7 +126,8 @@ static const backend *const backends[] = { &backend_ref, &backend_cpu };
 
 /* ---- the transformer ---- */
 
-enum { SAMPLES = 2, ROUTES = 3, DIT_LAYERS = 2, DIT_SINGLES = 2, CHANNELS = 8, TEXT = 20, POOLED = 12, HEADS = 3, HEAD = 8, D = HEADS * HEAD };
+enum { SAMPLES = 2, ROUTES = 3, DIT_LAYERS = 2, DIT_SINGLES = 2, CHANNELS = 8, TEXT = 20, POOLED = 12, HEADS = 3, HEAD = 8,
+       D = HEADS * HEAD };
 
 /* Sample 0: 5 words, 4x3 tokens, references of 2x2 and 1x3; sample 1: 2 words, 2x2 tokens, one reference of 3x1. */
 static const int words[SAMPLES] = { 5, 2 }, pixels[SAMPLES] = { 12 + 4 + 3, 4 + 3 }, nroutes[SAMPLES] = { 2, 1 };
@@ -197,7 +201,8 @@ static void dit_run(nn *cx, void *job)
 
 static void test_dit(void **state)
 {
-    dit_config c = { .layers = DIT_LAYERS, .single_layers = DIT_SINGLES, .heads = HEADS, .head_dim = HEAD, .in_channels = CHANNELS, .out_channels = CHANNELS,
+    dit_config c = { .layers = DIT_LAYERS, .single_layers = DIT_SINGLES, .heads = HEADS, .head_dim = HEAD,
+                     .in_channels = CHANNELS, .out_channels = CHANNELS,
                      .text_dim = TEXT, .pooled_dim = POOLED, .rope_axes = { 2, 2, 4 }, .guidance = false };
     store s = { .r = rng_new(1, 1) };
     dit *m = dit_new(&c);
@@ -218,7 +223,8 @@ static void test_dit(void **state)
             int nimg = own_routes[skipped(nroutes, i)].nimg;
             for (int layer = 0; layer < DIT_LAYERS + DIT_SINGLES; layer++)
                 for (int r = 0; r < nroutes[i]; r++)
-                    same("its map", both.maps + (layer * ROUTES + skipped(nroutes, i) + r) * WIDEST, alone.maps + (layer * nroutes[i] + r) * nimg, (size_t)nimg);
+                    same("its map", both.maps + (layer * ROUTES + skipped(nroutes, i) + r) * WIDEST,
+                         alone.maps + (layer * nroutes[i] + r) * nimg, (size_t)nimg);
         }
         size_t n;
         run(backends[k], true, false, dit_run, &both);
@@ -236,7 +242,8 @@ static void test_dit(void **state)
 
 /* ---- the autoencoder ---- */
 
-enum { SIDE_H = 12, SIDE_W = 8, LATENT = 5, IMAGES = 2, IN = SIDE_H * SIDE_W * 3, MOMENTS = SIDE_H / 4 * (SIDE_W / 4) * 2 * LATENT };
+enum { SIDE_H = 12, SIDE_W = 8, LATENT = 5, IMAGES = 2, IN = SIDE_H * SIDE_W * 3,
+       MOMENTS = SIDE_H / 4 * (SIDE_W / 4) * 2 * LATENT };
 
 typedef struct vae_job { const vae *m; const float *x, *eps; int n; float moments[IMAGES * MOMENTS], y[IMAGES * IN]; } vae_job;
 
@@ -253,7 +260,8 @@ static void vae_run(nn *cx, void *job)
 
 static void test_vae(void **state)
 {
-    vae_config c = { .image_channels = 3, .latent_channels = LATENT, .levels = 3, .channels = { 4, 8, 12 }, .layers = 2, .groups = 2, .mid_attention = true, .scaling = 1 };
+    vae_config c = { .image_channels = 3, .latent_channels = LATENT, .levels = 3, .channels = { 4, 8, 12 }, .layers = 2,
+                     .groups = 2, .mid_attention = true, .scaling = 1 };
     store s = { .r = rng_new(2, 1) };
     vae *m = vae_new(&c);
     (void)state;
@@ -325,7 +333,8 @@ static void test_t5(void **state)
 {
     (void)state;
     for (int gated = 0; gated < 2; gated++) {
-        t5_config c = { .layers = 2, .width = WIDTH, .heads = 2, .head_dim = 5, .ff = 20, .vocab = 10, .buckets = 8, .max_distance = 6, .eps = 1e-6f, .gated = gated };
+        t5_config c = { .layers = 2, .width = WIDTH, .heads = 2, .head_dim = 5, .ff = 20, .vocab = 10, .buckets = 8,
+                        .max_distance = 6, .eps = 1e-6f, .gated = gated };
         store s = { .r = rng_new(3, 1) };
         t5 *m = t5_new(&c);
         t5_visit(m, give, &s);
@@ -339,7 +348,8 @@ static void test_clip(void **state)
 {
     (void)state;
     for (int quick = 0; quick < 2; quick++) {
-        clip_config c = { .layers = 2, .width = WIDTH, .heads = 2, .ff = 20, .vocab = 10, .positions = LONG, .eps = 1e-5f, .quick_gelu = quick };
+        clip_config c = { .layers = 2, .width = WIDTH, .heads = 2, .ff = 20, .vocab = 10, .positions = LONG, .eps = 1e-5f,
+                          .quick_gelu = quick };
         store s = { .r = rng_new(4, 1) };
         clip *m = clip_new(&c);
         clip_visit(m, give, &s);
@@ -373,7 +383,8 @@ static void test_clip_too_long(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_dit), cmocka_unit_test(test_vae), cmocka_unit_test(test_t5), cmocka_unit_test(test_clip),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_dit), cmocka_unit_test(test_vae), cmocka_unit_test(test_t5),
+                                        cmocka_unit_test(test_clip),
                                         cmocka_unit_test(test_clip_too_long) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
