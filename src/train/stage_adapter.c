@@ -19,7 +19,8 @@ static dreamo_status open_adapter(stage *s, dreamo_error *err)
 {
     adapter_stage *a = s->self = mem_calloc(1, sizeof *a);
     if (!a) return fail(err, DREAMO_MEMORY, "no memory for a stage");
-    dreamo_status status = network_open(&s->n, s->model, (1u << PARTS) - 1, 0, err);
+    unsigned all = (1u << PARTS) - 1;
+    dreamo_status status = network_open(&s->n, s->model, all, s->data ? 0 : all, err); /* a plan needs no weights */
     if (!status) status = adapter_set_fresh(&a->set, &s->p, s->n.dit, (int)s->r->rank, s->n.t5, unigram_first_added(s->n.t5_words), err);
     if (!status) status = params_allocate(&s->p, s->r->ema > 0, err);
     if (!status) status = adapter_set_attach(&a->set, &s->p, NULL, (uint64_t)s->r->seed, s->n.t5, s->r->train_t5_rows, err);

@@ -1,0 +1,403 @@
+/* test_train_run.c - whole runs of the three stages on a small model and a dataset made here.
+ *
+ * The losses of ten steps are stored; a resumed run has the bytes of an uninterrupted one; a stop, a lock, a NaN and another
+ * dataset are met as promised; what is exported opens and generates. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "data/names.h"
+#include "data/pack.h"
+#include "dreamo.h"
+#include "format/json.h"
+#include "format/safetensors.h"
+#include "train/export.h"
+#include "scratch.h"
+
+/* cmocka comes last: it has a macro called fail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define MODEL TEST_DATA "/models/tiny"
+
+/* ---- a dataset: discs and bars in a few colours, with names that are and names that are not held out ---- */
+
+enum { SIDE = 48, SUBJECTS = 12 };
+
+static void draw(unsigned char *rgba, int number)
+{
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++) {
+            int dx = x - SIDE / 2, dy = y - SIDE / 2;
+            bool in = number % 2 ? dx * dx + dy * dy < 400 : abs(dx) < 8 + number && abs(dy) < 20;
+            unsigned char *p = rgba + (y * SIDE + x) * 4;
+            for (int k = 0; k < 3; k++) p[k] = (unsigned char)((number * (37 + 50 * k) + (dy > 0 ? 90 : 0)) % 220);
+            p[3] = in ? 255 : 0;
+        }
+}
+
+static void make_data(const char *folder)
+{
+    asset list[SUBJECTS] = { 0 };
+    unsigned char pixels[SIDE * SIDE * 4];
+    const asset_source source = { "drawn", "none", "1", "CC0", "nobody" };
+    int names = 0, held = 0;
+    for (int i = 0; i < SUBJECTS; i++) {
+        asset *a = &list[i];
+        bool want_held = i >= SUBJECTS - 3; /* three of them held out */
+        do snprintf(a->concept, sizeof a->concept, "thing %c%c", 'a' + names / 26 % 26, 'a' + names % 26);
+        while (names++ < 600 && name_held_out(a->concept) != want_held);
+        held += want_held;
+        name_phrase(a->concept, a->phrase, sizeof a->phrase);
+        snprintf(a->set, sizeof a->set, "drawn");
+        snprintf(a->group, sizeof a->group, "objects");
+        snprintf(a->licence, sizeof a->licence, "CC0");
+        a->yaws = a->pitches = 1;
+        draw(pixels, i);
+        assert_int_equal(asset_trim(a, pixels, SIDE, NULL), DREAMO_OK);
+        assert_null(a->refused);
+    }
+    assert_int_equal(held, 3);
+    assert_int_equal(folder_make(folder, NULL), DREAMO_OK);
+    assert_int_equal(pack_write(folder, list, SUBJECTS, &source, 1, NULL), DREAMO_OK);
+    for (int i = 0; i < SUBJECTS; i++) asset_free(&list[i]);
+}
+
+/* ---- running ---- */
+
+typedef struct run {
+    const char *stage, *model, *data, *out, *backend;
+    bool resume;
+    int steps, stop_after;      /* 0: never */
+    const char *more[4];
+    int warnings;
+} run;
+
+static bool watch(void *user, const dreamo_event *e)
+{
+    run *r = user;
+    r->warnings += e->kind == DREAMO_EVENT_WARNING;
+    return !(e->kind == DREAMO_EVENT_STEP && r->stop_after && e->done >= r->stop_after);
+}
+
+static dreamo_status train(run *r, dreamo_error *err)
+{
+    static const char recipe[] = "picture = 32\nbatch = 4\nmicro = 2\nwarmup = 2\nlr = 1e-3\nlog_every = 1\nsave_every = 2\nkeep = 9\nvalidate_every = 0\n"
+                                 "validation = 4\nsamples = 1\nrank = 4\nkl = 1e-4\ninit = plain\nexport_bf16 = no\n";
+    char steps[32], stage[32];
+    const char *overrides[8] = { steps, stage };
+    int n = 2;
+    dreamo_train_options o;
+    scratch_write("recipe.conf", recipe, sizeof recipe - 1);
+    dreamo_train_options_init(&o);
+    snprintf(steps, sizeof steps, "steps=%d", r->steps);
+    snprintf(stage, sizeof stage, "stage=%s", r->stage);
+    for (int i = 0; i < 4 && r->more[i]; i++) overrides[n++] = r->more[i];
+    o.recipe = "recipe.conf";
+    o.overrides = overrides;
+    o.noverrides = n;
+    o.model = r->model ? r->model : MODEL;
+    o.data = r->data ? r->data : "data";
+    o.out = r->out;
+    o.resume = r->resume;
+    o.threads = 2;
+    o.backend = r->backend;
+    o.progress = watch;
+    o.user = r;
+    return dreamo_train(&o, err);
+}
+
+static void must_train(run *r)
+{
+    dreamo_error err = { 0 };
+    if (train(r, &err)) fail_msg("%s", err.message);
+}
+
+/* The losses of a run, from its log. */
+static int losses(const char *out, double *loss, int room)
+{
+    char path[64], line[1024];
+    int n = 0;
+    long long step;
+    snprintf(path, sizeof path, "%s/log.ndjson", out);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    while (n < room && fgets(line, sizeof line, f)) {
+        json_t *o = json_loads(line, 0, NULL);
+        assert_non_null(o);
+        if (sscanf(line, "{\"step\":%lld,\"loss\":%lf", &step, &loss[n]) == 2) {
+            assert_int_equal(step, n + 1);
+            n++;
+        }
+        json_decref(o);
+    }
+    fclose(f);
+    return n;
+}
+
+/* ---- tests ---- */
+
+/* Losses of ten steps, as this program computed them first; kernels of other machines add in another order. */
+static void test_ten_steps(void **state)
+{
+    (void)state;
+    static const struct { const char *stage; double loss[10]; } stored[] = {
+#include "train_losses.h"
+    };
+    for (size_t i = 0; i < sizeof stored / sizeof *stored; i++) {
+        double loss[10];
+        run r = { .stage = stored[i].stage, .out = stored[i].stage, .steps = 10 };
+        must_train(&r);
+        assert_int_equal(losses(r.out, loss, 10), 10);
+        for (int k = 0; k < 10; k++)
+            if (fabs(loss[k] / stored[i].loss[k] - 1) > 1e-3) fail_msg("%s, step %d: loss %.7f, stored %.7f", r.stage, k + 1, loss[k], stored[i].loss[k]);
+        assert_int_equal(r.warnings, 0);
+    }
+}
+
+/* Two backends that share no kernel. */
+static void test_backends_agree(void **state)
+{
+    (void)state;
+    static const char *const stages[] = { "vae", "base", "adapter" };
+    for (int i = 0; i < 3; i++) {
+        char out[32];
+        double cpu[2], ref[2];
+        snprintf(out, sizeof out, "ref-%s", stages[i]);
+        run r = { .stage = stages[i], .out = out, .steps = 2, .backend = "ref", .more = { "picture=16", "routing_loss=1" } };
+        must_train(&r);
+        assert_int_equal(losses(out, ref, 2), 2);
+        snprintf(out, sizeof out, "cpu-%s", stages[i]);
+        r.backend = "cpu";
+        must_train(&r);
+        assert_int_equal(losses(out, cpu, 2), 2);
+        for (int k = 0; k < 2; k++) assert_true(fabs(cpu[k] / ref[k] - 1) < 1e-4);
+    }
+}
+
+static void same_file(const char *a, const char *b, const char *name)
+{
+    char path[128], *x, *y;
+    size_t n, m;
+    snprintf(path, sizeof path, "%s/%s", a, name);
+    assert_int_equal(file_read(path, 1 << 28, &x, &n, NULL), DREAMO_OK);
+    snprintf(path, sizeof path, "%s/%s", b, name);
+    assert_int_equal(file_read(path, 1 << 28, &y, &m, NULL), DREAMO_OK);
+    if (n != m || memcmp(x, y, n)) fail_msg("%s differs", name);
+    mem_free(x);
+    mem_free(y);
+}
+
+/* Stopped after three of six steps, resumed: every byte that is trained, and the log, as if nothing had happened. */
+static void test_resume_is_exact(void **state)
+{
+    (void)state;
+    static const char *const stages[] = { "vae", "base", "adapter" };
+    for (int i = 0; i < 3; i++) {
+        char whole[32], parts[32], a[64], b[64];
+        double x[6], y[6];
+        dreamo_error err = { 0 };
+        snprintf(whole, sizeof whole, "whole-%s", stages[i]);
+        snprintf(parts, sizeof parts, "parts-%s", stages[i]);
+        run r = { .stage = stages[i], .out = whole, .steps = 6, .more = { "ema_every=2" } };
+        must_train(&r);
+        r.out = parts;
+        r.stop_after = 3;
+        assert_int_equal(train(&r, &err), DREAMO_CANCELLED);
+        assert_non_null(strstr(err.message, "stopped after step 3"));
+        r.stop_after = 0;
+        r.resume = true;
+        must_train(&r);
+        snprintf(a, sizeof a, "%s/ckpt-000006", whole);
+        snprintf(b, sizeof b, "%s/ckpt-000006", parts);
+        same_file(a, b, "weights.safetensors");
+        same_file(a, b, "optim.safetensors");
+        same_file(a, b, "average.safetensors");
+        assert_int_equal(losses(whole, x, 6), 6);
+        assert_int_equal(losses(parts, y, 6), 6);
+        assert_memory_equal(x, y, sizeof x);
+        assert_int_equal(r.warnings, 0);
+    }
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    dreamo_error err = { 0 };
+    run r = { .stage = "vae", .out = "refuse", .steps = 2 };
+    must_train(&r);
+    assert_int_equal(train(&r, &err), DREAMO_ARG); /* there is a run already */
+    assert_non_null(strstr(err.message, "holds a run already"));
+
+    int fd;
+    err = (dreamo_error){ 0 };
+    r.resume = true;
+    r.steps = 3;
+    assert_int_equal(file_lock("refuse/lock", &fd, NULL), DREAMO_OK);
+    assert_int_equal(train(&r, &err), DREAMO_BUSY);
+    file_unlock(fd);
+
+    err = (dreamo_error){ 0 };
+    r.more[0] = "seed=2";
+    assert_int_equal(train(&r, &err), DREAMO_MISMATCH);
+    assert_non_null(strstr(err.message, "seed"));
+
+    err = (dreamo_error){ 0 };
+    r.more[0] = NULL;
+    make_data("data2");
+    scratch_write("data2/more.txt", "x", 1);
+    r.data = "data2";
+    assert_int_equal(train(&r, &err), DREAMO_MISMATCH);
+    assert_non_null(strstr(err.message, "other data"));
+
+    err = (dreamo_error){ 0 };
+    r.data = NULL;
+    r.stage = "base";
+    assert_int_equal(train(&r, &err), DREAMO_MISMATCH);
+
+    err = (dreamo_error){ 0 };
+    r = (run){ .stage = "vae", .out = "refuse2", .steps = 2, .more = { "picture=40" } };
+    assert_int_equal(train(&r, &err), DREAMO_ARG);
+    assert_non_null(strstr(err.message, "picture = 40"));
+
+    err = (dreamo_error){ 0 };
+    r = (run){ .stage = "vae", .out = "nowhere/refuse", .steps = 2 };
+    assert_int_equal(train(&r, &err), DREAMO_NOT_FOUND);
+    r = (run){ .stage = "vae", .out = "refuse3", .steps = 2, .model = "nowhere" };
+    assert_int_equal(train(&r, NULL), DREAMO_NOT_FOUND);
+    r = (run){ .stage = "vae", .out = "refuse4", .steps = 2, .data = "nowhere" };
+    assert_int_equal(train(&r, NULL), DREAMO_NOT_FOUND);
+}
+
+/* A damaged newest checkpoint: one warning, on from the one before. */
+static void test_falls_back(void **state)
+{
+    (void)state;
+    run r = { .stage = "vae", .out = "fall", .steps = 4 };
+    must_train(&r);
+    assert_int_equal(truncate("fall/ckpt-000004/optim.safetensors", 100), 0);
+    r.resume = true;
+    r.steps = 4;
+    must_train(&r);
+    assert_int_equal(r.warnings, 1);
+    double loss[5];
+    assert_int_equal(losses("fall", loss, 5), 4);
+}
+
+/* A model folder of its own, to be changed. */
+static void copy_model(const char *to)
+{
+    int skipped = 0;
+    assert_int_equal(copy_folder(MODEL, to, SIZE_MAX, &skipped, NULL), DREAMO_OK);
+    assert_int_equal(skipped, 0);
+}
+
+/* A weight that is not a number: steps are skipped and counted, then the run ends; no checkpoint holds it. */
+static void test_nan(void **state)
+{
+    (void)state;
+    copy_model("nan-model");
+    st_file f;
+    assert_int_equal(st_open("nan-model/vae/diffusion_pytorch_model.safetensors", &f, NULL), DREAMO_OK);
+    float bad[16];
+    st_tensor *t = st_find(&f, "decoder.conv_in.bias");
+    assert_true(t && t->count <= 32);
+    for (int i = 0; i < 16; i++) bad[i] = NAN;
+    uint16_t bits[32];
+    for (int i = 0; i < 32; i++) bits[i] = 0x7FC0; /* bf16 */
+    t->data = t->type == DT_F32 ? (const void *)bad : bits;
+    assert_int_equal(st_write("bad.safetensors", f.tensors, f.ntensors, NULL, 0, NULL), DREAMO_OK);
+    st_close(&f);
+    assert_int_equal(rename("bad.safetensors", "nan-model/vae/diffusion_pytorch_model.safetensors"), 0);
+    dreamo_error err = { 0 };
+    run r = { .stage = "vae", .out = "nan", .steps = 9, .model = "nan-model", .more = { "max_skips=3", "save_every=4", "validation=0" } };
+    assert_int_equal(train(&r, &err), DREAMO_NUMERIC);
+    assert_non_null(strstr(err.message, "step 3"));
+    assert_false(folder_exists("nan/ckpt-000004"));
+}
+
+/* Networks without weights begin anew, learn, and come out as a model that opens and generates. */
+static void test_from_nothing(void **state)
+{
+    (void)state;
+    double loss[40];
+    copy_model("fresh");
+    assert_int_equal(remove("fresh/vae/diffusion_pytorch_model.safetensors"), 0);
+    run r = { .stage = "vae", .out = "fresh-vae", .steps = 40, .model = "fresh", .more = { "save_every=40", "validate_every=40", "sample_every=40", "lr=3e-3" } };
+    must_train(&r);
+    assert_int_equal(losses(r.out, loss, 40), 40);
+    assert_true(loss[39] + loss[38] + loss[37] < 0.6 * (loss[0] + loss[1] + loss[2]));
+    assert_true(file_exists("fresh-vae/samples/step-000040.png"));
+
+    char **names;
+    int n;
+    assert_int_equal(folder_list("fresh-vae/model/transformer", &names, &n, NULL), DREAMO_OK);
+    for (int i = 0; i < n; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "fresh-vae/model/transformer/%s", names[i]);
+        if (strcmp(names[i], "config.json") != 0) assert_int_equal(remove(path), 0);
+    }
+    folder_list_free(names, n);
+    assert_int_equal(remove("fresh-vae/model/text_encoder_2/model.safetensors"), 0);
+    run b = { .stage = "base", .out = "fresh-base", .steps = 30, .model = "fresh-vae/model", .more = { "save_every=30", "validate_every=30", "lr=3e-3" } };
+    must_train(&b);
+    assert_int_equal(losses(b.out, loss, 40), 30);
+    assert_true(loss[29] + loss[28] + loss[27] < 0.9 * (loss[0] + loss[1] + loss[2]));
+
+    run a = { .stage = "adapter", .out = "fresh-adapter", .steps = 4, .model = "fresh-base/model", .more = { "save_every=4", "validate_every=4", "sample_every=4", "routing_loss=0.1" } };
+    must_train(&a);
+    assert_true(file_exists("fresh-adapter/samples/step-000004.png"));
+    assert_true(file_exists("fresh-adapter/model/dreamo/dreamo.safetensors"));
+    char *log;
+    size_t nbytes;
+    assert_int_equal(file_read("fresh-adapter/log.ndjson", 1 << 20, &log, &nbytes, NULL), DREAMO_OK);
+    assert_non_null(strstr(log, "\"other_minus_right\":"));
+    mem_free(log);
+}
+
+static void test_plan(void **state)
+{
+    (void)state;
+    static const char recipe[] = "stage = base\npicture = 32\nbatch = 8\nmicro = 2\n";
+    dreamo_train_options o;
+    dreamo_train_costs c;
+    scratch_write("plan.conf", recipe, sizeof recipe - 1);
+    dreamo_train_options_init(&o);
+    o.recipe = "plan.conf";
+    o.model = MODEL;
+    assert_int_equal(dreamo_train_plan(&o, &c, NULL), DREAMO_OK);
+    assert_int_equal(c.batch, 8);
+    assert_int_equal(c.tokens, 8 * (512 + 4));
+    /* values, gradients, two moments, the average; parameters begin at multiples of 16 numbers */
+    assert_true(c.param_bytes >= (uint64_t)c.parameters * 20 && c.param_bytes < (uint64_t)c.parameters * 20 + 20 * 16 * 1000);
+    assert_true(c.flops > 0 && c.ops > 100 && c.work_bytes > 0 && c.frozen > 0);
+    double once = c.flops;
+    static const char *const half[] = { "batch=4" };
+    o.overrides = half;
+    o.noverrides = 1;
+    assert_int_equal(dreamo_train_plan(&o, &c, NULL), DREAMO_OK);
+    assert_true(fabs(c.flops * 2 / once - 1) < 1e-9);
+}
+
+static int enter(void **state)
+{
+    if (scratch_enter(state)) return -1;
+    make_data("data");
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plan), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_resume_is_exact), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_falls_back), cmocka_unit_test(test_nan), cmocka_unit_test(test_backends_agree), cmocka_unit_test(test_from_nothing),
+    };
+    return cmocka_run_group_tests(tests, enter, scratch_leave);
+}
