@@ -37,7 +37,7 @@ void arena_measure(arena *a) { *a = (arena){ .cap = SIZE_MAX / 2 }; }
 
 void arena_free(arena *a)
 {
-    if (a->base) forbid(a, 0, a->peak, false);
+    forbid(a, 0, a->cap, false); /* not only up to the peak: nn_reset begins that anew */
     mem_unmap(a->base, a->cap);
     *a = (arena){ 0 };
 }
