@@ -9,7 +9,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-static const char *const task_name = "dreamo_task_embedding.weight", *const idx_name = "dreamo_idx_embedding.weight", *const t5_name = "dreamo_t5_embedding.weight";
+static const char task_name[] = "dreamo_task_embedding.weight", idx_name[] = "dreamo_idx_embedding.weight";
+static const char t5_name[] = "dreamo_t5_embedding.weight";
 
 /* ---- naming ---- */
 
@@ -19,11 +20,13 @@ static dreamo_status add_matrix(params *p, const char *name, int64_t rows, int64
     return params_add(p, name, 2, (const int64_t[]){ rows, cols }, err);
 }
 
-static dreamo_status add_pair(adapter_set *a, params *p, weight *w, int row0, int rows, int rank, dreamo_error *err, const char *format, ...)
+static dreamo_status add_pair(adapter_set *a, params *p, weight *w, int row0, int rows, int rank, dreamo_error *err,
+                              const char *format, ...)
     __attribute__((format(printf, 8, 9)));
 
 /* `format` makes the stem. */
-static dreamo_status add_pair(adapter_set *a, params *p, weight *w, int row0, int rows, int rank, dreamo_error *err, const char *format, ...)
+static dreamo_status add_pair(adapter_set *a, params *p, weight *w, int row0, int rows, int rank, dreamo_error *err,
+                              const char *format, ...)
 {
     char stem[128], name[160];
     adapter_module *m = &a->module[a->n++];
@@ -105,7 +108,10 @@ static void begin_fresh(adapter_set *a, params *p, uint64_t seed)
     }
 }
 
-static void copy_slot(params *p, int slot, const float *from) { memcpy(p->value + p->slot[slot].at, from, p->slot[slot].count * sizeof(float)); }
+static void copy_slot(params *p, int slot, const float *from)
+{
+    memcpy(p->value + p->slot[slot].at, from, p->slot[slot].count * sizeof(float));
+}
 
 static void begin_from_file(adapter_set *a, params *p, const lora_file *f)
 {
@@ -135,22 +141,26 @@ static dreamo_status split_t5(adapter_set *a, params *p, t5 *text, const lora_fi
     int after = a->t5_first + DREAMO_T5_ROWS;
     weight_part whole = w->part[0];
     if (w->nparts != 1 || after > whole.rows)
-        return fail(err, DREAMO_MISMATCH, "the T5 table has %d rows, [ref#1] to [res] need rows %d to %d", whole.rows, a->t5_first, after - 1);
+        return fail(err, DREAMO_MISMATCH, "the T5 table has %d rows, [ref#1] to [res] need rows %d to %d", whole.rows,
+                    a->t5_first, after - 1);
     const param_slot *s = &p->slot[a->t5_slot];
     size_t row = (size_t)w->in * dtype_nbytes(whole.type);
-    if (!f && whole.data) dtype_to_f32(whole.type, (const char *)whole.data + (size_t)a->t5_first * row, s->count, p->value + s->at);
+    if (!f && whole.data)
+        dtype_to_f32(whole.type, (const char *)whole.data + (size_t)a->t5_first * row, s->count, p->value + s->at);
     weight_part head = whole, tail = whole;
     head.rows = a->t5_first;
     tail.rows = whole.rows - after;
     if (whole.data) tail.data = (const char *)whole.data + (size_t)after * row;
     w->part[0] = head;
-    w->part[1] = (weight_part){ .rows = DREAMO_T5_ROWS, .type = DT_F32, .data = p->value + s->at, .grad = train ? p->grad + s->at : NULL };
+    w->part[1] = (weight_part){ .rows = DREAMO_T5_ROWS, .type = DT_F32, .data = p->value + s->at,
+                                .grad = train ? p->grad + s->at : NULL };
     w->part[2] = tail;
     w->nparts = 2 + (tail.rows > 0);
     return DREAMO_OK;
 }
 
-dreamo_status adapter_set_attach(adapter_set *a, params *p, const lora_file *f, uint64_t seed, t5 *text, bool train_t5, dreamo_error *err)
+dreamo_status adapter_set_attach(adapter_set *a, params *p, const lora_file *f, uint64_t seed, t5 *text, bool train_t5,
+                                 dreamo_error *err)
 {
     if (f) begin_from_file(a, p, f);
     else begin_fresh(a, p, seed);

@@ -14,8 +14,9 @@
 
 enum { CHECKPOINT_VERSION = 1, MANIFEST_MAX = 1 << 16 };
 
-static const char *const weights_file = "weights.safetensors", *const optim_file = "optim.safetensors", *const average_file = "average.safetensors",
-                  *const state_file = "state.json", *const recipe_file = "recipe.conf", *const manifest_file = "MANIFEST";
+static const char weights_file[] = "weights.safetensors", optim_file[] = "optim.safetensors";
+static const char average_file[] = "average.safetensors", state_file[] = "state.json";
+static const char recipe_file[] = "recipe.conf", manifest_file[] = "MANIFEST";
 
 /* ---- tensors ---- */
 
@@ -25,14 +26,16 @@ static void list_vector(const params *p, const float *vector, const char *prefix
     for (int i = 0; i < p->n; i++) {
         const param_slot *s = &p->slot[i];
         snprintf(names[i], sizeof *names, "%s%s", prefix, s->name);
-        t[i] = (st_tensor){ .name = names[i], .type = DT_F32, .rank = s->rank, .count = s->count, .nbytes = s->count * sizeof(float), .data = vector + s->at };
+        t[i] = (st_tensor){ .name = names[i], .type = DT_F32, .rank = s->rank, .count = s->count,
+                            .nbytes = s->count * sizeof(float), .data = vector + s->at };
         memcpy(t[i].shape, s->shape, sizeof s->shape);
     }
 }
 
 typedef struct vector_name { float *vector; const char *prefix; } vector_name;
 
-static dreamo_status write_vectors(const char *folder, const char *name, const params *p, const vector_name *v, int n, dreamo_error *err)
+static dreamo_status write_vectors(const char *folder, const char *name, const params *p, const vector_name *v, int n,
+                                   dreamo_error *err)
 {
     size_t count = (size_t)(p->n * n);
     char *path = path_join(folder, name);
@@ -55,14 +58,16 @@ static dreamo_status read_vector(const st_file *f, const params *p, const char *
         snprintf(name, sizeof name, "%s%s", prefix, s->name);
         st_tensor *t = st_find(f, name);
         if (!t) return fail(err, DREAMO_MISMATCH, "%s: has no %s, which this network has", f->path, name);
-        bool same = t->type == DT_F32 && t->rank == s->rank && memcmp(t->shape, s->shape, (size_t)s->rank * sizeof *s->shape) == 0;
+        bool same = t->type == DT_F32 && t->rank == s->rank &&
+            memcmp(t->shape, s->shape, (size_t)s->rank * sizeof *s->shape) == 0;
         if (!same) return fail(err, DREAMO_MISMATCH, "%s: %s has another shape or type than in this network", f->path, name);
         memcpy(vector + s->at, t->data, t->nbytes);
     }
     return DREAMO_OK;
 }
 
-static dreamo_status read_vectors(const char *folder, const char *name, const params *p, const vector_name *v, int n, dreamo_error *err)
+static dreamo_status read_vectors(const char *folder, const char *name, const params *p, const vector_name *v, int n,
+                                  dreamo_error *err)
 {
     st_file f = { 0 };
     char *path = path_join(folder, name);
@@ -88,11 +93,12 @@ static dreamo_status write_text(const char *folder, const char *name, const char
 
 static dreamo_status write_state(const char *folder, const run_state *s, dreamo_error *err)
 {
-    char *text = mem_printf("{\n  \"version\": %d,\n  \"stage\": \"%s\",\n  \"step\": %" PRId64 ",\n  \"samples\": %" PRId64 ",\n  \"seed\": %" PRId64
-                            ",\n  \"skipped\": %" PRId64 ",\n  \"in_a_row\": %" PRId64 ",\n  \"smoothed\": %.17g,\n  \"seconds\": %.17g,\n  \"threads\": %d"
-                            ",\n  \"backend\": \"%s\",\n  \"model\": \"%s\",\n  \"data\": \"%s\"\n}\n",
-                            CHECKPOINT_VERSION, s->stage, s->step, s->samples, s->seed, s->skipped, s->in_a_row, s->smoothed, s->seconds, s->threads,
-                            s->backend, s->model, s->data);
+    char *text = mem_printf("{\n  \"version\": %d,\n  \"stage\": \"%s\",\n  \"step\": %" PRId64 ",\n  \"samples\": %" PRId64 ",\n"
+                            "  \"seed\": %" PRId64 ",\n  \"skipped\": %" PRId64 ",\n  \"in_a_row\": %" PRId64 ",\n"
+                            "  \"smoothed\": %.17g,\n  \"seconds\": %.17g,\n  \"threads\": %d,\n  \"backend\": \"%s\",\n"
+                            "  \"model\": \"%s\",\n  \"data\": \"%s\"\n}\n",
+                            CHECKPOINT_VERSION, s->stage, s->step, s->samples, s->seed, s->skipped, s->in_a_row, s->smoothed,
+                            s->seconds, s->threads, s->backend, s->model, s->data);
     if (!text) return fail(err, DREAMO_MEMORY, "%s: no memory", folder);
     dreamo_status status = write_text(folder, state_file, text, err);
     mem_free(text);
@@ -122,7 +128,8 @@ static dreamo_status read_state(const char *folder, run_state *s, dreamo_error *
     dreamo_status status = path ? json_read(path, MANIFEST_MAX, &o, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
     if (!status) status = json_get_int(o, path, "version", 1, INT32_MAX, 0, &version, err);
     if (!status && version > CHECKPOINT_VERSION)
-        status = fail(err, DREAMO_VERSION, "%s: version %lld; this program reads up to %d", path, (long long)version, CHECKPOINT_VERSION);
+        status = fail(err, DREAMO_VERSION, "%s: version %lld; this program reads up to %d", path, (long long)version,
+                      CHECKPOINT_VERSION);
     for (size_t i = 0; !status && i < sizeof counts / sizeof counts[0]; i++)
         status = json_get_int(o, path, counts[i].name, 0, INT64_MAX, -1, (int64_t *)(void *)((char *)s + counts[i].offset), err);
     if (!status) status = json_get_number(o, path, "smoothed", -1, 1e300, -2, &s->smoothed, err);
@@ -178,7 +185,8 @@ static dreamo_status verify_line(const char *folder, const char *line, dreamo_er
     char *path = path_join(folder, name);
     dreamo_status s = path ? hash_of(path, found, &size, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
     if (!s && size != nbytes) s = fail(err, DREAMO_FORMAT, "%s: %zu bytes, the manifest says %zu", path, size, nbytes);
-    if (!s && strcmp(hex, found) != 0) s = fail(err, DREAMO_FORMAT, "%s: its bytes have changed (sha256 differs from the manifest)", path);
+    if (!s && strcmp(hex, found) != 0)
+        s = fail(err, DREAMO_FORMAT, "%s: its bytes have changed (sha256 differs from the manifest)", path);
     mem_free(path);
     return s;
 }
@@ -188,7 +196,8 @@ dreamo_status checkpoint_verify(const char *folder, dreamo_error *err)
     char *path = path_join(folder, manifest_file), *text = NULL;
     size_t nbytes = 0;
     int lines = 0;
-    dreamo_status s = path ? file_read(path, MANIFEST_MAX, &text, &nbytes, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+    dreamo_status s = path ? file_read(path, MANIFEST_MAX, &text, &nbytes, err)
+                           : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
     for (char *line = text, *end; !s && line && (end = strchr(line, '\n')) != NULL; line = end + 1, lines++) {
         *end = '\0';
         s = verify_line(folder, line, err);
@@ -201,7 +210,8 @@ dreamo_status checkpoint_verify(const char *folder, dreamo_error *err)
 
 /* ---- saving ---- */
 
-static dreamo_status fill_folder(const char *folder, const params *p, const run_state *state, const char *recipe_text, dreamo_error *err)
+static dreamo_status fill_folder(const char *folder, const params *p, const run_state *state, const char *recipe_text,
+                                 dreamo_error *err)
 {
     vector_name weights = { p->value, "" }, average = { p->ema, "" }, moments[] = { { p->m, "m." }, { p->v, "v." } };
     dreamo_status s = folder_make(folder, err);
@@ -275,7 +285,8 @@ static dreamo_status prune(const char *out, int keep, dreamo_error *err)
     return s;
 }
 
-dreamo_status checkpoint_save(const char *out, const params *p, const run_state *state, const char *recipe_text, int keep, dreamo_error *err)
+dreamo_status checkpoint_save(const char *out, const params *p, const run_state *state, const char *recipe_text, int keep,
+                              dreamo_error *err)
 {
     char name[40];
     snprintf(name, sizeof name, "ckpt-%06" PRId64, state->step);
@@ -331,7 +342,8 @@ dreamo_status checkpoint_load(const char *out, params *p, run_state *state, chec
         else if (s && note) note(user, why.message);
         mem_free(path);
     }
-    if (broken(s)) s = fail(err, DREAMO_NOT_FOUND, n ? "%s: none of its %d checkpoints is whole" : "%s: has no checkpoint", out, n);
+    if (broken(s))
+        s = fail(err, DREAMO_NOT_FOUND, n ? "%s: none of its %d checkpoints is whole" : "%s: has no checkpoint", out, n);
     folder_list_free(names, n);
     return s;
 }

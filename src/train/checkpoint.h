@@ -1,12 +1,13 @@
 /* checkpoint.h - everything that a run is, in a folder that is either whole or not there (robustness C6).
  *
- * ckpt-000250/ holds weights, optimizer moments, the running average, state.json, the recipe, and MANIFEST, written last: a line a
- * file with its sha256 and size.  It is written as ckpt-000250.tmp/, then renamed; `latest` names the newest. */
+ * ckpt-000250/ holds weights, optimizer moments, the running average, state.json, the recipe, and MANIFEST, written last: a
+ * line a file with its sha256 and size.  It is written as ckpt-000250.tmp/, then renamed; `latest` names the newest. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 #include "train/params.h"
 
-/* state.json.  All random numbers of sample n come from (seed, n), so `samples` is both the data cursor and the generator's state. */
+/* state.json.  All random numbers of sample n come from (seed, n), so `samples` is both the data cursor and the generator's
+ * state. */
 typedef struct run_state {
     char stage[16];
     int64_t step;               /* steps done */
@@ -21,13 +22,14 @@ typedef struct run_state {
 } run_state;
 
 /* Write checkpoint `s->step`, then remove all but the newest `keep`.  On failure earlier checkpoints are untouched. */
-dreamo_status checkpoint_save(const char *out, const params *p, const run_state *s, const char *recipe_text, int keep, dreamo_error *err);
+dreamo_status checkpoint_save(const char *out, const params *p, const run_state *s, const char *recipe_text, int keep,
+                              dreamo_error *err);
 
 /* Called for each checkpoint that cannot be used, with the reason. */
 typedef void (*checkpoint_note)(void *user, const char *line);
 
-/* Fill p and *s from the newest whole checkpoint; broken ones are passed over with a note.  DREAMO_NOT_FOUND without any, DREAMO_MISMATCH when it belongs to
- * another network or stage, DREAMO_VERSION when a newer program wrote it. */
+/* Fill p and *s from the newest whole checkpoint; broken ones are passed over with a note.  DREAMO_NOT_FOUND without any,
+ * DREAMO_MISMATCH when it belongs to another network or stage, DREAMO_VERSION when a newer program wrote it. */
 dreamo_status checkpoint_load(const char *out, params *p, run_state *s, checkpoint_note note, void *user, dreamo_error *err);
 
 /* The same for one folder. */

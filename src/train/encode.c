@@ -33,6 +33,7 @@ void encode_tokens(nn *cx, const vae *m, const float *pixels, grid g, float *tok
         return;
     }
     tensor_read(cx, moments, host);
-    for (int i = 0; i < g.n; i++) tokens_from_moments(&m->config, host + (size_t)i * one, h, w, tokens + (size_t)i * (size_t)(h * w) * (size_t)channels);
+    for (int i = 0; i < g.n; i++)
+        tokens_from_moments(&m->config, host + (size_t)i * one, h, w, tokens + (size_t)i * (size_t)(h * w) * (size_t)channels);
     mem_free(host);
 }

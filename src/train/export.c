@@ -8,14 +8,16 @@
 #include "base/mem.h"
 #include "format/safetensors.h"
 
-dreamo_status export_weights(const char *path, const params *p, const float *vector, int first, int n, const char *prefix, bool bf16, dreamo_error *err)
+dreamo_status export_weights(const char *path, const params *p, const float *vector, int first, int n, const char *prefix,
+                             bool bf16, dreamo_error *err)
 {
     static const char *const meta[][2] = { { "format", "pt" } };
     size_t count = 0, at = 0;
     for (int i = first; i < first + n; i++) count += p->slot[i].count;
     st_tensor *t = mem_calloc((size_t)n + 1, sizeof *t);
     uint16_t *half = bf16 ? mem_alloc(count * sizeof *half) : NULL;
-    dreamo_status s = t && (half || !bf16) ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory to export %zu numbers", path, count);
+    dreamo_status s = t && (half || !bf16) ? DREAMO_OK
+                                           : fail(err, DREAMO_MEMORY, "%s: no memory to export %zu numbers", path, count);
     for (int i = 0; !s && i < n; i++) {
         const param_slot *q = &p->slot[first + i];
         t[i] = (st_tensor){ .name = q->name + strlen(prefix), .type = bf16 ? DT_BF16 : DT_F32, .rank = q->rank, .count = q->count,

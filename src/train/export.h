@@ -4,7 +4,8 @@
 #include "train/params.h"
 
 /* Slots [first, first + n) of `vector` as a safetensors file, without `prefix` before their names. */
-dreamo_status export_weights(const char *path, const params *p, const float *vector, int first, int n, const char *prefix, bool bf16, dreamo_error *err);
+dreamo_status export_weights(const char *path, const params *p, const float *vector, int first, int n, const char *prefix,
+                             bool bf16, dreamo_error *err);
 
 /* Copy a folder with everything in it.  Files of more than `most` bytes are left out and counted in *skipped. */
 dreamo_status copy_folder(const char *from, const char *to, size_t most, int *skipped, dreamo_error *err);

@@ -32,19 +32,22 @@ static bool same_grids(const condition_sample *a, const condition_sample *b)
 
 dreamo_status flow_batch_new(flow_batch *b, const dit_config *c, flow_limits most, dreamo_error *err)
 {
-    size_t n = (size_t)most.samples, image = n * (size_t)most.image_rows, text = n * (size_t)most.text_rows, clip = n * (size_t)most.clip_rows;
+    size_t n = (size_t)most.samples, image = n * (size_t)most.image_rows, text = n * (size_t)most.text_rows,
+        clip = n * (size_t)most.clip_rows;
     size_t channels = (size_t)c->in_channels, half = (size_t)c->head_dim / 2, routes = n * (size_t)most.refs;
     *b = (flow_batch){ .room = most.samples, .channels = c->in_channels, .rows_room = image };
     struct { void *place; size_t count, each; } wanted[] = {
         { &b->sample, n, sizeof *b->sample }, { &b->text, n, sizeof *b->text },
         { &b->text0, n, sizeof(int) }, { &b->clip0, n, sizeof(int) }, { &b->image0, n, sizeof(int) },
-        { &b->text_spans, n, sizeof(span) }, { &b->clip_spans, n, sizeof(span) }, { &b->image_spans, n, sizeof(span) }, { &b->joint_spans, 2 * n, sizeof(span) },
+        { &b->text_spans, n, sizeof(span) }, { &b->clip_spans, n, sizeof(span) }, { &b->image_spans, n, sizeof(span) },
+        { &b->joint_spans, 2 * n, sizeof(span) },
         { &b->task, image, sizeof(int32_t) }, { &b->slot, image, sizeof(int32_t) }, { &b->row_weight, image, sizeof(float) },
         { &b->cos, (text + image) * half, sizeof(float) }, { &b->sin, (text + image) * half, sizeof(float) },
         { &b->routes, routes, sizeof(route) }, { &b->route_weight, routes, sizeof(float) },
         { &b->t5_ids, text, sizeof(int32_t) }, { &b->clip_ids, clip, sizeof(int32_t) }, { &b->clip_end, n, sizeof(int) },
         { &b->sigma, n, sizeof(float) }, { &b->guidance, n, sizeof(float) },
-        { &b->clean, image * channels, sizeof(float) }, { &b->noise, image * channels, sizeof(float) }, { &b->mask, routes * (size_t)most.image_rows, sizeof(float) },
+        { &b->clean, image * channels, sizeof(float) }, { &b->noise, image * channels, sizeof(float) },
+        { &b->mask, routes * (size_t)most.image_rows, sizeof(float) },
         { &b->shown, image * channels, sizeof(float) }, { &b->target, image * channels, sizeof(float) },
         { &b->time_table, n * 256, sizeof(float) }, { &b->guidance_table, n * 256, sizeof(float) },
         { &b->memo, 1, sizeof *b->memo },
@@ -63,9 +66,12 @@ dreamo_status flow_batch_new(flow_batch *b, const dit_config *c, flow_limits mos
 void flow_batch_free(flow_batch *b)
 {
     if (b->memo) memo_clear(b->memo);
-    void *all[] = { b->sample, b->text, b->text0, b->clip0, b->image0, b->text_spans, b->clip_spans, b->image_spans, b->joint_spans, b->task, b->slot,
-                    b->row_weight, b->cos, b->sin, b->routes, b->route_weight, b->t5_ids, b->clip_ids, b->clip_end, b->sigma, b->guidance, b->clean,
-                    b->noise, b->mask, b->shown, b->target, b->time_table, b->guidance_table, b->memo };
+    void *all[] = {
+        b->sample, b->text, b->text0, b->clip0, b->image0, b->text_spans, b->clip_spans, b->image_spans,
+        b->joint_spans, b->task, b->slot, b->row_weight, b->cos, b->sin, b->routes, b->route_weight, b->t5_ids,
+        b->clip_ids, b->clip_end, b->sigma, b->guidance, b->clean, b->noise, b->mask, b->shown, b->target,
+        b->time_table, b->guidance_table, b->memo,
+    };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) mem_free(all[i]);
     *b = (flow_batch){ 0 };
 }
@@ -113,7 +119,8 @@ static void lay_rows(flow_batch *b)
         }
         for (int r = 0; r < s->nrefs; r++) {
             int rows = s->ref[r].h * s->ref[r].w;
-            b->routes[b->nroutes++] = (route){ .ref0 = b->text_rows + row, .nref = rows, .img0 = b->text_rows + b->image0[i], .nimg = noise };
+            b->routes[b->nroutes++] = (route){ .ref0 = b->text_rows + row, .nref = rows, .img0 = b->text_rows + b->image0[i],
+                                               .nimg = noise };
             if (noise > b->widest) b->widest = noise;
             for (int k = 0; k < rows; k++, row++) {
                 b->task[row] = 0;
@@ -171,7 +178,8 @@ dreamo_status flow_batch_shape(flow_batch *b, const dit_config *c, int samples, 
     if (samples < 1 || samples > b->room) return fail(err, DREAMO_BUG, "a batch of %d samples, at most %d", samples, b->room);
     b->samples = samples;
     lay_spans(b);
-    if ((size_t)b->image_rows > b->rows_room) return fail(err, DREAMO_BUG, "a batch of %d image rows, at most %zu", b->image_rows, b->rows_room);
+    if ((size_t)b->image_rows > b->rows_room)
+        return fail(err, DREAMO_BUG, "a batch of %d image rows, at most %zu", b->image_rows, b->rows_room);
     lay_rows(b);
     return lay_rope(b, c, err);
 }

@@ -29,7 +29,8 @@ dreamo_status flow_stage_open(stage *s, flow_stage *f, bool references, dreamo_e
     f->latents = mem_alloc(2 * latent * sizeof *f->latents);
     f->pixels = mem_alloc(pictures * (size_t)(side * side * 3) * sizeof *f->pixels);
     if (!f->item || !f->noise || !f->latents || !f->pixels) return fail(err, DREAMO_MEMORY, "no memory for %d samples", f->room);
-    flow_limits most = { f->room, unigram_max_length(n->t5_words), bpe_max_length(n->clip_words), f->tokens * (references ? 2 : 1), references ? 1 : 0 };
+    flow_limits most = { f->room, unigram_max_length(n->t5_words), bpe_max_length(n->clip_words),
+                         f->tokens * (references ? 2 : 1), references ? 1 : 0 };
     return flow_batch_new(&f->batch, &n->dit->config, most, err);
 }
 
@@ -48,7 +49,8 @@ void flow_stage_close(flow_stage *f)
 static dreamo_status find_other(const stage *s, flow_item *it, int side, dreamo_error *err)
 {
     for (uint64_t k = 1; k < 100; k++) {
-        dreamo_status status = data_sample_make(s->data, NULL, it->kind, it->split, (uint64_t)s->r->seed, it->index + k, side, &it->other, err);
+        dreamo_status status = data_sample_make(s->data, NULL, it->kind, it->split, (uint64_t)s->r->seed, it->index + k, side,
+                                                &it->other, err);
         if (status || strcmp(it->other.subject, it->sample.subject) != 0) return status;
         data_sample_free(&it->other);
     }
@@ -66,7 +68,8 @@ static dreamo_status compose_one(void *arg, int i, dreamo_error *err)
     bool training = it->sigma < 0;
     size_t noise = (size_t)(f->tokens * f->batch.channels);
     rng r = rng_new((uint64_t)s->r->seed + (training ? 0 : VALIDATION_STREAM), it->index);
-    dreamo_status status = data_sample_make(s->data, NULL, it->kind, it->split, (uint64_t)s->r->seed, it->index, f->side, &it->sample, err);
+    dreamo_status status = data_sample_make(s->data, NULL, it->kind, it->split, (uint64_t)s->r->seed, it->index, f->side,
+                                            &it->sample, err);
     if (!status && it->reference == REF_OTHER) status = find_other(s, it, f->side, err);
     if (status) return status;
     bool no_text = training && rng_double(&r) < s->r->text_dropout, no_ref = training && rng_double(&r) < s->r->ref_dropout;
@@ -110,7 +113,8 @@ static dreamo_status encode_all(stage *s, flow_stage *f, int n, dreamo_error *er
     dreamo_status status = DREAMO_OK;
     for (int i = 0; i < count && !status; i += ENCODE_AT_ONCE) {
         int some = count - i < ENCODE_AT_ONCE ? count - i : ENCODE_AT_ONCE;
-        encode_job job = { s->n.vae, f->pixels + (size_t)i * picture, { some, f->side, f->side }, f->latents + (size_t)i * latent };
+        encode_job job = { s->n.vae, f->pixels + (size_t)i * picture, { some, f->side, f->side },
+                           f->latents + (size_t)i * latent };
         status = sized_step(&s->plain, true, encode, &job, err);
     }
     return status;
@@ -124,7 +128,8 @@ static void mask_of(const flow_stage *f, const data_sample *sample, float *mask)
     int w = (int)lrint(sqrt((double)f->tokens)), cell = f->side / w;
     for (int t = 0; t < f->tokens; t++) {
         int sum = 0;
-        for (int p = 0; sample->mask[0] && p < cell * cell; p++) sum += sample->mask[0][(t / w * cell + p / cell) * f->side + t % w * cell + p % cell];
+        for (int p = 0; sample->mask[0] && p < cell * cell; p++)
+            sum += sample->mask[0][(t / w * cell + p / cell) * f->side + t % w * cell + p % cell];
         mask[t] = (float)sum / (255.0f * (float)(cell * cell));
     }
 }
@@ -260,7 +265,8 @@ static double sample_loss(const flow_batch *b, const float *velocity, int i)
     return sum / (double)n;
 }
 
-dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_reference reference, int count, double *loss, dreamo_error *err)
+dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_reference reference, int count, double *loss,
+                                dreamo_error *err)
 {
     float *velocity = mem_alloc(f->batch.rows_room * (size_t)f->batch.channels * sizeof *velocity);
     dreamo_status status = velocity ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for validation");
@@ -270,7 +276,8 @@ dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_re
         for (int i = 0; i < n; i++) {
             /* a golden-ratio walk through the quantiles: neighbours in the list of subjects get far-apart noise levels */
             double u = fmod(0.5 + 0.6180339887498949 * (at + i), 1.0);
-            f->item[i] = (flow_item){ .kind = kind, .split = DATA_VAL, .index = (uint64_t)(at + i), .reference = reference, .sigma = flow_quantile(&s->r->flow, fmin(fmax(u, 1e-3), 1 - 1e-3)) };
+            f->item[i] = (flow_item){ .kind = kind, .split = DATA_VAL, .index = (uint64_t)(at + i), .reference = reference,
+                                      .sigma = flow_quantile(&s->r->flow, fmin(fmax(u, 1e-3), 1 - 1e-3)) };
         }
         status = flow_stage_compose(s, f, n, err);
         if (!status) status = flow_stage_run(s, f, err);

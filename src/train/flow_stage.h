@@ -44,8 +44,10 @@ dreamo_status flow_stage_compose(stage *s, flow_stage *f, int n, dreamo_error *e
 dreamo_status flow_stage_run(stage *s, flow_stage *f, dreamo_error *err);
 dreamo_status flow_stage_micro(stage *s, flow_stage *f, int64_t first, int of, log_step *out, dreamo_error *err);
 dreamo_status flow_stage_plan(stage *s, flow_stage *f, nn_counts *counts, int64_t *tokens, dreamo_error *err);
-/* loss.diff of each of `count` held-out samples: the i-th with the i-th of `count` evenly spread noise levels (in a fixed shuffled order). */
-dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_reference reference, int count, double *loss, dreamo_error *err);
+/* loss.diff of each of `count` held-out samples: the i-th with the i-th of `count` evenly spread noise levels (in a fixed
+ * shuffled order). */
+dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_reference reference, int count, double *loss,
+                                dreamo_error *err);
 /* Mean of n numbers and its standard error. */
 void          flow_spread(const double *x, int n, double *mean, double *error);
 #endif

@@ -24,7 +24,8 @@ static double fan_in(const param_slot *s) { return (double)s->count / (double)s-
 /* Standard deviation of a matrix's values; 0: zeros. */
 static double dit_std(const char *name, const param_slot *s)
 {
-    if (ends(name, "norm1.linear.weight") || ends(name, "norm1_context.linear.weight") || ends(name, ".norm.linear.weight") || ends(name, "norm_out.linear.weight")) return 0;
+    if (ends(name, "norm1.linear.weight") || ends(name, "norm1_context.linear.weight") || ends(name, ".norm.linear.weight") ||
+        ends(name, "norm_out.linear.weight")) return 0;
     if (strcmp(name, "proj_out.weight") == 0) return 0;
     if (has(name, "time_text_embed")) return 0.02;
     return sqrt(2 / (double)(s->shape[0] + s->shape[1]));

@@ -4,7 +4,8 @@
 #include "train/network.h"
 #include "train/pca.h"
 
-/* Fill the values of network `part`, whose parameters begin at slot `first` of p.  A weight depends on seed, part and name alone. */
+/* Fill the values of network `part`, whose parameters begin at slot `first` of p.  A weight depends on seed, part and name
+ * alone. */
 void init_network(params *p, int first, const network *n, network_part part, uint64_t seed);
 
 /* After init_network for the autoencoder: rewrite its encoder so that it computes the principal components (each of variance 1)

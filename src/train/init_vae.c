@@ -1,9 +1,10 @@
 /* init_vae.c - an encoder that begins as principal components.
  *
- * The path: conv_in copies the three colours; each downsampling but the last moves 2x2 pixels into channels (space to depth), shortcuts copy
- * them; the last downsampling multiplies by the components' axes.  What stands in the way is the head, GroupNorm and SiLU.  Each
- * component is sent as x and -x, and silu(x) - silu(-x) = x.  Each group also gets the constants K and -K: next to them x
- * hardly matters for the group's variance, so GroupNorm divides by a constant, which its gain gives back. */
+ * The path: conv_in copies the three colours; each downsampling but the last moves 2x2 pixels into channels (space to depth),
+ * shortcuts copy them; the last downsampling multiplies by the components' axes.  What stands in the way is the head,
+ * GroupNorm and SiLU.  Each component is sent as x and -x, and silu(x) - silu(-x) = x.  Each group also gets the constants K
+ * and -K: next to them x hardly matters for the group's variance, so GroupNorm divides by a constant, which its gain gives
+ * back. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -55,7 +56,10 @@ static bool fits(const vae_config *c, const pca *from)
 }
 
 /* Which channel of the last level holds component k. */
-static int place(const vae_config *c, int k) { return k % c->groups * (c->channels[c->levels - 1] / c->groups) + 2 + k / c->groups * 2; }
+static int place(const vae_config *c, int k)
+{
+    return k % c->groups * (c->channels[c->levels - 1] / c->groups) + 2 + k / c->groups * 2;
+}
 
 static void copy_colours(const coder *x)
 {
@@ -99,7 +103,8 @@ static int channel_of(int y, int x, int colour, int levels)
 static void project(const coder *x, const vae_config *c, const pca *from)
 {
     int level = c->levels - 2, side = from->side;
-    const param_slot *s = slot(x, "encoder.down_blocks.%d.downsamplers.0.conv.weight", level), *b = slot(x, "encoder.down_blocks.%d.downsamplers.0.conv.bias", level);
+    const param_slot *s = slot(x, "encoder.down_blocks.%d.downsamplers.0.conv.weight", level),
+        *b = slot(x, "encoder.down_blocks.%d.downsamplers.0.conv.bias", level);
     for (int k = 0; k < from->kept; k++) {
         double scale = 1 / sqrt(fmax(from->variance[k], 1e-8)), shift = 0;
         clear_out(x, s, k);
@@ -117,7 +122,8 @@ static void project(const coder *x, const vae_config *c, const pca *from)
 static void spread(const coder *x, const vae_config *c, const pca *from)
 {
     int last = c->levels - 1, per_group = c->channels[last] / c->groups;
-    const param_slot *s = slot(x, "encoder.down_blocks.%d.resnets.0.conv_shortcut.weight", last), *b = slot(x, "encoder.down_blocks.%d.resnets.0.conv_shortcut.bias", last);
+    const param_slot *s = slot(x, "encoder.down_blocks.%d.resnets.0.conv_shortcut.weight", last),
+        *b = slot(x, "encoder.down_blocks.%d.resnets.0.conv_shortcut.bias", last);
     for (int g = 0; g < c->groups; g++)
         for (int sign = 0; sign < 2; sign++) {
             clear_out(x, s, g * per_group + sign);

@@ -59,7 +59,8 @@ static dreamo_status append(train_log *l, line *text, dreamo_error *err)
     return file_append(l->path, text->text, text->used, err);
 }
 
-dreamo_status log_open(train_log *l, const char *out, int64_t done, int64_t total, int64_t every, dreamo_progress call, void *user, dreamo_error *err)
+dreamo_status log_open(train_log *l, const char *out, int64_t done, int64_t total, int64_t every, dreamo_progress call,
+                       void *user, dreamo_error *err)
 {
     *l = (train_log){ .path = path_join(out, "log.ndjson"), .every = every, .smoothed = -1, .call = call, .user = user };
     if (!l->path) return fail(err, DREAMO_MEMORY, "%s: no memory", out);
@@ -85,7 +86,8 @@ static void tell_line(train_log *l, dreamo_event_kind kind, const char *format, 
 {
     char text[LINE_MAX_BYTES];
     vsnprintf(text, sizeof text, format, ap);
-    tell(l, &(dreamo_event){ .kind = kind, .done = l->clock.done, .total = l->clock.total, .seconds_left = -1, .seconds_a_step = -1, .text = text });
+    tell(l, &(dreamo_event){ .kind = kind, .done = l->clock.done, .total = l->clock.total, .seconds_left = -1,
+                             .seconds_a_step = -1, .text = text });
 }
 
 void log_note(train_log *l, const char *format, ...)
@@ -122,7 +124,8 @@ static void table_line(train_log *l, const log_step *s, double rate, line *t)
     progress_words(progress_seconds_left(&l->clock), left, sizeof left);
     put(t, "%8" PRId64 " %9.5f %9.5f", s->step, s->loss, l->smoothed);
     for (int i = 0; i < s->nparts; i++) put(t, " %9.5f", s->part[i].value);
-    put(t, " %9.3g %9.4f %7.3f %9.1f  %s%s", s->lr, s->norm, progress_seconds_a_step(&l->clock), rate, left, s->skipped ? "  skipped" : "");
+    put(t, " %9.3g %9.4f %7.3f %9.1f  %s%s", s->lr, s->norm, progress_seconds_a_step(&l->clock), rate, left,
+        s->skipped ? "  skipped" : "");
 }
 
 static dreamo_status json_step(train_log *l, const log_step *s, double rate, dreamo_error *err)
@@ -150,14 +153,16 @@ dreamo_status log_add_step(train_log *l, const log_step *s, dreamo_error *err)
     bool due = s->step % l->every == 0 || s->step == l->clock.total || s->skipped;
     dreamo_status status = DREAMO_OK;
     if (due) {
-        double now = seconds_now(), rate = now > l->since && l->since > 0 ? l->samples / (now - l->since) : s->samples / progress_seconds_a_step(&l->clock);
+        double now = seconds_now(), rate = now > l->since && l->since > 0 ? l->samples / (now - l->since)
+                                                                          : s->samples / progress_seconds_a_step(&l->clock);
         if (!l->headed) table_heading(l, s);
         table_line(l, s, rate, &t);
         status = json_step(l, s, rate, err);
         l->since = now;
         l->samples = 0;
     }
-    tell(l, &(dreamo_event){ .kind = DREAMO_EVENT_STEP, .done = s->step, .total = l->clock.total, .seconds_left = progress_seconds_left(&l->clock),
+    tell(l, &(dreamo_event){ .kind = DREAMO_EVENT_STEP, .done = s->step, .total = l->clock.total,
+                             .seconds_left = progress_seconds_left(&l->clock),
                              .seconds_a_step = progress_seconds_a_step(&l->clock), .text = due ? t.text : NULL });
     return status;
 }

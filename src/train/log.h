@@ -30,7 +30,8 @@ typedef struct train_log {
 } train_log;
 
 /* done of total steps are behind us.  Lines of steps after `done` that an interrupted run left in the file are taken out. */
-dreamo_status log_open(train_log *l, const char *out, int64_t done, int64_t total, int64_t every, dreamo_progress call, void *user, dreamo_error *err);
+dreamo_status log_open(train_log *l, const char *out, int64_t done, int64_t total, int64_t every, dreamo_progress call,
+                       void *user, dreamo_error *err);
 void          log_close(train_log *l);
 dreamo_status log_add_step(train_log *l, const log_step *s, dreamo_error *err);
 /* Named numbers that belong to a step: {"step":..,"validation":{"right":..}}. */

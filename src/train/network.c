@@ -104,9 +104,11 @@ static dreamo_status check_together(const network *n, dreamo_error *err)
     if (!n->dit) return DREAMO_OK;
     const dit_config *d = &n->dit->config;
     if (n->t5 && n->t5->config.width != d->text_dim)
-        return fail(err, DREAMO_FORMAT, "%s: text_encoder_2 is %d wide, transformer's joint_attention_dim is %d", n->dir, n->t5->config.width, d->text_dim);
+        return fail(err, DREAMO_FORMAT, "%s: text_encoder_2 is %d wide, transformer's joint_attention_dim is %d", n->dir,
+                    n->t5->config.width, d->text_dim);
     if (n->clip && n->clip->config.width != d->pooled_dim)
-        return fail(err, DREAMO_FORMAT, "%s: text_encoder is %d wide, transformer's pooled_projection_dim is %d", n->dir, n->clip->config.width, d->pooled_dim);
+        return fail(err, DREAMO_FORMAT, "%s: text_encoder is %d wide, transformer's pooled_projection_dim is %d", n->dir,
+                    n->clip->config.width, d->pooled_dim);
     if (n->vae && 4 * n->vae->config.latent_channels != d->in_channels)
         return fail(err, DREAMO_FORMAT, "%s: vae has %d latent channels, so transformer's in_channels must be %d, not %d", n->dir,
                     n->vae->config.latent_channels, 4 * n->vae->config.latent_channels, d->in_channels);

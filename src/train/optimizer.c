@@ -47,9 +47,11 @@ static void step_chunk(void *arg, const param_chunk *c, int number)
 {
     const step_job *j = arg;
     (void)number;
-    float *restrict x = j->p->value + c->at, *restrict g = j->p->grad + c->at, *restrict m = j->p->m + c->at, *restrict v = j->p->v + c->at;
+    float *restrict x = j->p->value + c->at, *restrict g = j->p->grad + c->at;
+    float *restrict m = j->p->m + c->at, *restrict v = j->p->v + c->at;
     float keep = j->p->slot[c->slot].decay ? j->keep : 1.0f;
-    float b1 = j->beta1, b2 = j->beta2, a1 = 1 - j->beta1, a2 = 1 - j->beta2, scale = j->scale, rate = j->rate, root = j->root, eps = j->eps;
+    float b1 = j->beta1, b2 = j->beta2, a1 = 1 - j->beta1, a2 = 1 - j->beta2;
+    float scale = j->scale, rate = j->rate, root = j->root, eps = j->eps;
     for (size_t i = 0; i < c->count; i++) {
         float d = g[i] * scale;
         m[i] = b1 * m[i] + a1 * d;
@@ -63,8 +65,10 @@ void optimizer_step(const adamw *o, params *p, pool *threads, int64_t step, doub
 {
     double length = norm * scale, clip = o->clip > 0 && length > o->clip ? o->clip / (length + 1e-6) : 1;
     step_job j = {
-        .p = p, .scale = (float)(scale * clip), .beta1 = (float)o->beta1, .beta2 = (float)o->beta2, .keep = (float)(1 - lr * o->decay),
-        .rate = (float)(lr / (1 - pow(o->beta1, (double)step))), .root = (float)(1 / sqrt(1 - pow(o->beta2, (double)step))), .eps = (float)o->eps,
+        .p = p, .scale = (float)(scale * clip), .beta1 = (float)o->beta1, .beta2 = (float)o->beta2,
+        .keep = (float)(1 - lr * o->decay),
+        .rate = (float)(lr / (1 - pow(o->beta1, (double)step))), .root = (float)(1 / sqrt(1 - pow(o->beta2, (double)step))),
+        .eps = (float)o->eps,
     };
     params_run(p, threads, step_chunk, &j);
 }

@@ -19,7 +19,8 @@ dreamo_status params_add(params *p, const char *name, int rank, const int64_t *s
     }
     param_slot *s = &p->slot[p->n];
     *s = (param_slot){ .rank = rank, .at = p->count, .count = 1, .decay = rank >= 2 };
-    if (snprintf(s->name, sizeof s->name, "%s", name) >= (int)sizeof s->name) return fail(err, DREAMO_BUG, "the parameter name %s is too long", name);
+    if (snprintf(s->name, sizeof s->name, "%s", name) >= (int)sizeof s->name)
+        return fail(err, DREAMO_BUG, "the parameter name %s is too long", name);
     for (int i = 0; i < rank; i++) {
         s->shape[i] = shape[i];
         s->count *= (size_t)shape[i];
@@ -67,7 +68,9 @@ dreamo_status params_allocate(params *p, bool ema, dreamo_error *err)
     float **vectors[] = { &p->value, &p->grad, &p->m, &p->v, &p->ema };
     for (int i = 0; i < (ema ? 5 : 4); i++) {
         *vectors[i] = mem_aligned(nbytes ? nbytes : 64);
-        if (!*vectors[i]) return fail(err, DREAMO_MEMORY, "no memory for %zu trained numbers (%zu bytes, %d times)", p->count, nbytes, ema ? 5 : 4);
+        if (!*vectors[i])
+            return fail(err, DREAMO_MEMORY, "no memory for %zu trained numbers (%zu bytes, %d times)", p->count, nbytes,
+                        ema ? 5 : 4);
         memset(*vectors[i], 0, nbytes);
     }
     return cut_chunks(p, err);

@@ -21,7 +21,8 @@ void pca_free(pca *c)
 static void patch_at(const float *picture, int n, int side, int y, int x, double *out)
 {
     for (int dy = 0; dy < side; dy++)
-        for (int k = 0; k < side * 3; k++) *out++ = picture[((size_t)(y * side + dy) * (size_t)n + (size_t)(x * side)) * 3 + (size_t)k];
+        for (int k = 0; k < side * 3; k++)
+            *out++ = picture[((size_t)(y * side + dy) * (size_t)n + (size_t)(x * side)) * 3 + (size_t)k];
 }
 
 /* mean [dim] and covariance [dim, dim] over all patches. */
@@ -93,7 +94,8 @@ dreamo_status pca_fit(pca *c, const float *pixels, int pictures, int n, int side
     int dim = side * side * 3;
     size_t square = (size_t)(dim * dim) * sizeof(double), row = (size_t)dim * sizeof(double);
     if (kept > dim) return fail(err, DREAMO_ARG, "%d components of patches with %d numbers", kept, dim);
-    *c = (pca){ .side = side, .dim = dim, .kept = kept, .mean = mem_alloc(row), .variance = mem_alloc((size_t)kept * sizeof(double)), .axis = mem_alloc((size_t)kept * row) };
+    *c = (pca){ .side = side, .dim = dim, .kept = kept, .mean = mem_alloc(row),
+                .variance = mem_alloc((size_t)kept * sizeof(double)), .axis = mem_alloc((size_t)kept * row) };
     double *cov = mem_alloc(square), *vectors = mem_alloc(square), *patch = mem_alloc(row);
     bool *taken = mem_calloc((size_t)dim, sizeof *taken);
     dreamo_status s = DREAMO_OK;

@@ -80,7 +80,8 @@ static dreamo_status case_read(probe_case *c, const char *folder, dreamo_error *
 static dreamo_status input(const probe_case *c, const char *name, size_t count, float *out, dreamo_error *err)
 {
     st_tensor *t = st_find(&c->inputs, name);
-    if (!t || t->type != DT_F32 || t->count != count) return fail(err, DREAMO_FORMAT, "%s: %s must be F32 with %zu numbers", c->inputs.path, name, count);
+    if (!t || t->type != DT_F32 || t->count != count)
+        return fail(err, DREAMO_FORMAT, "%s: %s must be F32 with %zu numbers", c->inputs.path, name, count);
     memcpy(out, t->data, count * sizeof *out);
     return DREAMO_OK;
 }
@@ -89,7 +90,8 @@ static dreamo_status input(const probe_case *c, const char *name, size_t count, 
 
 typedef struct out_list { int n, room; st_tensor *t; float **values; bool full; } out_list;
 
-static void put(out_list *l, int rank, const int64_t *shape, const float *values, const char *format, ...) __attribute__((format(printf, 5, 6)));
+static void put(out_list *l, int rank, const int64_t *shape, const float *values, const char *format,
+                ...) __attribute__((format(printf, 5, 6)));
 static void put(out_list *l, int rank, const int64_t *shape, const float *values, const char *format, ...)
 {
     char name[256];
@@ -141,7 +143,8 @@ static void put_tensor(out_list *l, nn *cx, tensor x, int rank, const int64_t *s
 
 static void put_grads(out_list *l, const params *p, int first, int n, const char *prefix)
 {
-    for (int i = first; i < first + n; i++) put(l, p->slot[i].rank, p->slot[i].shape, p->grad + p->slot[i].at, "%s%s", prefix, p->slot[i].name);
+    for (int i = first; i < first + n; i++)
+        put(l, p->slot[i].rank, p->slot[i].shape, p->grad + p->slot[i].at, "%s%s", prefix, p->slot[i].name);
 }
 
 static void out_free(out_list *l)
@@ -187,7 +190,8 @@ static dreamo_status read_rgb(const char *path, int cell, bitmap *out, dreamo_er
 {
     bitmap raw = { 0 };
     dreamo_status s = image_read(path, &raw, NULL, 0, err);
-    if (!s && (raw.width % cell || raw.height % cell)) s = fail(err, DREAMO_CONTENT, "%s: %dx%d is no multiple of %d", path, raw.width, raw.height, cell);
+    if (!s && (raw.width % cell || raw.height % cell))
+        s = fail(err, DREAMO_CONTENT, "%s: %dx%d is no multiple of %d", path, raw.width, raw.height, cell);
     if (!s && raw.channels == 3) {
         *out = raw;
         return s;
@@ -223,7 +227,8 @@ static dreamo_status load_pictures(probe *p, bitmap refs[CONDITION_REFS], condit
     int cell = 2 * vae_factor(&p->n.vae->config);
     dreamo_status s = read_rgb(p->c.target, cell, &p->target, err);
     if (!s && (p->target.width != p->c.width || p->target.height != p->c.height))
-        s = fail(err, DREAMO_FORMAT, "%s: %dx%d, case.json says %dx%d", p->c.target, p->target.width, p->target.height, p->c.width, p->c.height);
+        s = fail(err, DREAMO_FORMAT, "%s: %dx%d, case.json says %dx%d", p->c.target, p->target.width, p->target.height,
+                 p->c.width, p->c.height);
     *shape = (condition_sample){ .out = { p->target.height / cell, p->target.width / cell }, .nrefs = p->c.nrefs };
     for (int i = 0; !s && i < p->c.nrefs; i++) {
         s = read_rgb(p->c.ref[i], cell, &refs[i], err);
@@ -233,7 +238,8 @@ static dreamo_status load_pictures(probe *p, bitmap refs[CONDITION_REFS], condit
     return s;
 }
 
-static dreamo_status fill_batch(probe *p, const caption *words, const condition_sample *shape, const bitmap *refs, dreamo_error *err)
+static dreamo_status fill_batch(probe *p, const caption *words, const condition_sample *shape, const bitmap *refs,
+                                dreamo_error *err)
 {
     flow_batch *b = &p->batch;
     flow_limits most = { 1, words->rows.nt5, words->rows.nclip, condition_image_rows(shape), shape->nrefs };
@@ -353,7 +359,8 @@ static dreamo_status run_vae(probe *p, dreamo_error *err)
     float *planar = mem_alloc(m * sizeof *planar);
     p->pixels = mem_alloc(n * sizeof *p->pixels);
     p->eps = mem_alloc(m * sizeof *p->eps);
-    dreamo_status s = planar && p->pixels && p->eps ? input(&p->c, "eps", m, planar, err) : fail(err, DREAMO_MEMORY, "no memory for a picture");
+    dreamo_status s = planar && p->pixels && p->eps ? input(&p->c, "eps", m, planar, err)
+                                                    : fail(err, DREAMO_MEMORY, "no memory for a picture");
     if (!s) {
         latent_to_rows(planar, latent, pixels, p->eps);
         pixels_from_rgb(p->target.data, n, p->pixels);

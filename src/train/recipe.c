@@ -117,11 +117,14 @@ static dreamo_status parse(recipe *r, const entry *e, const char *where, const c
     }
     errno = 0;
     value = strtod(word, &end);
-    bool digits = isdigit((unsigned char)word[0]) || (strchr("+-.", word[0]) && (isdigit((unsigned char)word[1]) || word[1] == '.'));
+    bool digits = isdigit((unsigned char)word[0]) ||
+        (strchr("+-.", word[0]) && (isdigit((unsigned char)word[1]) || word[1] == '.'));
     if (end == word || *end || !digits || strpbrk(word, "xX") || !isfinite(value) || errno == ERANGE)
         return fail(err, DREAMO_ARG, "%s: %s = %s: is not a number", where, e->name, word);
-    if (e->kind == ENTRY_INT && value != floor(value)) return fail(err, DREAMO_ARG, "%s: %s = %s: must be a whole number", where, e->name, word);
-    if (value < e->lo || value > e->hi) return fail(err, DREAMO_ARG, "%s: %s = %s: must lie between %.10g and %.10g", where, e->name, word, e->lo, e->hi);
+    if (e->kind == ENTRY_INT && value != floor(value))
+        return fail(err, DREAMO_ARG, "%s: %s = %s: must be a whole number", where, e->name, word);
+    if (value < e->lo || value > e->hi)
+        return fail(err, DREAMO_ARG, "%s: %s = %s: must lie between %.10g and %.10g", where, e->name, word, e->lo, e->hi);
     put(r, e, value);
     return DREAMO_OK;
 }
@@ -153,7 +156,8 @@ static dreamo_status read_line(recipe *r, char *line, const char *path, int numb
     line[strcspn(line, "#")] = '\0';
     char *name = trim(line), *equals = strchr(name, '=');
     if (!*name) return DREAMO_OK;
-    if (*name == '[') return name[strlen(name) - 1] == ']' ? DREAMO_OK : fail(err, DREAMO_ARG, "%s: a heading ends with ]", where);
+    if (*name == '[')
+        return name[strlen(name) - 1] == ']' ? DREAMO_OK : fail(err, DREAMO_ARG, "%s: a heading ends with ]", where);
     if (!equals) return fail(err, DREAMO_ARG, "%s: \"%.60s\" is neither name = value nor a [heading]", where, name);
     *equals = '\0';
     const entry *e = NULL;
@@ -213,7 +217,9 @@ dreamo_status recipe_check(const recipe *r, dreamo_error *err)
     if (batch % micro) return fail(err, DREAMO_ARG, "batch = %lld must be a multiple of micro = %lld", batch, micro);
     if (warmup > steps) return fail(err, DREAMO_ARG, "warmup = %lld is longer than steps = %lld", warmup, steps);
     if (r->lr.last > r->lr.peak) return fail(err, DREAMO_ARG, "lr_last = %g is above lr = %g", r->lr.last, r->lr.peak);
-    if (r->save_every % r->ema_every) return fail(err, DREAMO_ARG, "save_every = %lld must be a multiple of ema_every = %lld", (long long)r->save_every, (long long)r->ema_every);
+    if (r->save_every % r->ema_every)
+        return fail(err, DREAMO_ARG, "save_every = %lld must be a multiple of ema_every = %lld", (long long)r->save_every,
+                    (long long)r->ema_every);
     return DREAMO_OK;
 }
 
@@ -239,8 +245,9 @@ char *recipe_write(const recipe *r)
         char value[64];
         const entry *e = &entries[i];
         write_value(r, e, value, sizeof value);
-        char *longer = strcmp(heading, e->heading) == 0 ? mem_printf("%s%s = %s\n", text, e->name, value)
-                                                         : mem_printf("%s%s[%s]\n%s = %s\n", text, *text ? "\n" : "", e->heading, e->name, value);
+        char *longer = strcmp(heading, e->heading) == 0
+                           ? mem_printf("%s%s = %s\n", text, e->name, value)
+                           : mem_printf("%s%s[%s]\n%s = %s\n", text, *text ? "\n" : "", e->heading, e->name, value);
         heading = e->heading;
         mem_free(text);
         text = longer;

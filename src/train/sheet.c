@@ -10,9 +10,10 @@ enum { ZOOM = 2 };
 static void paste(bitmap *sheet, const unsigned char *rgb, int side, int row, int column)
 {
     for (int y = 0; y < side * ZOOM; y++)
-        for (int x = 0; x < side * ZOOM; x++)
-            memcpy(sheet->data + ((size_t)(row * side * ZOOM + y) * (size_t)sheet->width + (size_t)(column * side * ZOOM + x)) * 3,
-                   rgb + ((size_t)(y / ZOOM) * (size_t)side + (size_t)(x / ZOOM)) * 3, 3);
+        for (int x = 0; x < side * ZOOM; x++) {
+            size_t to = (size_t)(row * side * ZOOM + y) * (size_t)sheet->width + (size_t)(column * side * ZOOM + x);
+            memcpy(sheet->data + to * 3, rgb + ((size_t)(y / ZOOM) * (size_t)side + (size_t)(x / ZOOM)) * 3, 3);
+        }
 }
 
 typedef struct sheet_job { stage *s; dreamo_model *m; bitmap out; data_kind kind; bool references; int seeds, side; } sheet_job;
@@ -21,7 +22,8 @@ static dreamo_status make_row(sheet_job *j, int row, dreamo_error *err)
 {
     data_sample sample = { 0 };
     int column = 0;
-    dreamo_status s = data_sample_make(j->s->data, NULL, j->kind, DATA_VAL, (uint64_t)j->s->r->seed, (uint64_t)row, j->side, &sample, err);
+    dreamo_status s = data_sample_make(j->s->data, NULL, j->kind, DATA_VAL, (uint64_t)j->s->r->seed, (uint64_t)row, j->side,
+                                       &sample, err);
     dreamo_image picture = { .width = j->side, .height = j->side, .rgb = sample.ref[0].data };
     dreamo_reference ref = { .task = DREAMO_IP, .image = &picture, .slot = 1, .res = -1, .no_cut = true };
     dreamo_request q;
@@ -46,7 +48,8 @@ static dreamo_status make_row(sheet_job *j, int row, dreamo_error *err)
     return s;
 }
 
-dreamo_status sheet_generated(stage *s, const char *model, const char *path, data_kind kind, bool references, int seeds, dreamo_error *err)
+dreamo_status sheet_generated(stage *s, const char *model, const char *path, data_kind kind, bool references, int seeds,
+                              dreamo_error *err)
 {
     sheet_job j = { .s = s, .kind = kind, .references = references, .seeds = seeds, .side = (int)s->r->picture };
     int rows = (int)s->r->samples, columns = seeds + 1 + references;

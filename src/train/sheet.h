@@ -4,5 +4,6 @@
 #include "train/stage.h"
 
 /* Row i: the i-th held-out sample: its reference (with `references`), its true picture, and `seeds` generated ones. */
-dreamo_status sheet_generated(stage *s, const char *model, const char *path, data_kind kind, bool references, int seeds, dreamo_error *err);
+dreamo_status sheet_generated(stage *s, const char *model, const char *path, data_kind kind, bool references, int seeds,
+                              dreamo_error *err);
 #endif

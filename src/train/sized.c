@@ -10,18 +10,19 @@ dreamo_status sized_open(sized *s, device *dev, bool taping, bool checkpoint, dr
 void sized_close(sized *s)
 {
     nn_free(s->cx);
+    nn_free(s->dry_cx);
     if (s->dry) s->dry->be->close(s->dry);
     *s = (sized){ 0 };
 }
 
 dreamo_status sized_measure(sized *s, sized_fn fn, void *job, dreamo_error *err)
 {
-    nn *cx = nn_new(&(nn_options){ .dev = s->dry, .taping = s->taping, .checkpoint = s->checkpoint }, err);
-    if (!cx) return DREAMO_MEMORY;
-    fn(cx, job);
-    dreamo_status status = nn_status(cx, err);
-    s->last = nn_count(cx);
-    nn_free(cx);
+    if (!s->dry_cx) s->dry_cx = nn_new(&(nn_options){ .dev = s->dry, .taping = s->taping, .checkpoint = s->checkpoint }, err);
+    if (!s->dry_cx) return DREAMO_MEMORY;
+    nn_reset(s->dry_cx);
+    fn(s->dry_cx, job);
+    dreamo_status status = nn_status(s->dry_cx, err);
+    s->last = nn_count(s->dry_cx);
     return status;
 }
 
@@ -33,7 +34,8 @@ dreamo_status sized_step(sized *s, bool measure, sized_fn fn, void *job, dreamo_
         nn_free(s->cx);
         s->work = s->last.work_peak > s->work ? s->last.work_peak : s->work;
         s->keep = s->last.keep_peak > s->keep ? s->last.keep_peak : s->keep;
-        s->cx = nn_new(&(nn_options){ .dev = s->dev, .work_nbytes = s->work, .keep_nbytes = s->keep, .taping = s->taping, .checkpoint = s->checkpoint }, err);
+        s->cx = nn_new(&(nn_options){ .dev = s->dev, .work_nbytes = s->work, .keep_nbytes = s->keep, .taping = s->taping,
+                                      .checkpoint = s->checkpoint }, err);
         if (!s->cx) return DREAMO_MEMORY;
     }
     nn_reset(s->cx);

@@ -9,7 +9,7 @@ typedef void (*sized_fn)(nn *cx, void *job);
 
 typedef struct sized {
     device *dev, *dry;
-    nn *cx;
+    nn *cx, *dry_cx;
     bool taping, checkpoint;
     size_t work, keep;      /* arena sizes of cx */
     nn_counts last;         /* of the last dry run */

@@ -17,7 +17,8 @@ typedef struct stage_kind {
     /* Open the networks, name, allocate, attach and begin the parameters. */
     dreamo_status (*open)(stage *s, dreamo_error *err);
     void (*close)(stage *s);
-    /* Samples first .. first + micro - 1: compose, forward, backward; gradients are added, the losses' shares (1 / `of`) are added to *out. */
+    /* Samples first .. first + micro - 1: compose, forward, backward; gradients are added, the losses' shares (1 / `of`) are
+     * added to *out. */
     dreamo_status (*micro)(stage *s, int64_t first, int of, log_step *out, dreamo_error *err);
     /* The same on the dry backend, of the largest batch there can be; no data is read.  *tokens: rows or pixels in it. */
     dreamo_status (*plan)(stage *s, nn_counts *counts, int64_t *tokens, dreamo_error *err);

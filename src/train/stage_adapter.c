@@ -21,7 +21,8 @@ static dreamo_status open_adapter(stage *s, dreamo_error *err)
     if (!a) return fail(err, DREAMO_MEMORY, "no memory for a stage");
     unsigned all = (1u << PARTS) - 1;
     dreamo_status status = network_open(&s->n, s->model, all, s->data ? 0 : all, err); /* a plan needs no weights */
-    if (!status) status = adapter_set_fresh(&a->set, &s->p, s->n.dit, (int)s->r->rank, s->n.t5, unigram_first_added(s->n.t5_words), err);
+    if (!status)
+        status = adapter_set_fresh(&a->set, &s->p, s->n.dit, (int)s->r->rank, s->n.t5, unigram_first_added(s->n.t5_words), err);
     if (!status) status = params_allocate(&s->p, s->r->ema > 0, err);
     if (!status) status = adapter_set_attach(&a->set, &s->p, NULL, (uint64_t)s->r->seed, s->n.t5, s->r->train_t5_rows, err);
     if (!status) status = flow_stage_open(s, &a->flow, true, err);
@@ -82,8 +83,10 @@ static dreamo_status report(train_log *log, int64_t step, const double *loss, in
     parts[7] = (log_part){ "other_minus_right_error", gap_error[0] };
     parts[8] = (log_part){ "none_minus_right", gap[1] };
     parts[9] = (log_part){ "none_minus_right_error", gap_error[1] };
-    log_note(log, "step %lld: %d held-out subjects: right reference %.4f +- %.4f, another's %.4f +- %.4f, none %.4f +- %.4f; another's - right %.4f +- %.4f, none - right %.4f +- %.4f",
-             (long long)step, n, mean[0], error[0], mean[1], error[1], mean[2], error[2], gap[0], gap_error[0], gap[1], gap_error[1]);
+    log_note(log, "step %lld: %d held-out subjects: right reference %.4f +- %.4f, another's %.4f +- %.4f, none %.4f +- %.4f",
+             (long long)step, n, mean[0], error[0], mean[1], error[1], mean[2], error[2]);
+    log_note(log, "step %lld: in pairs: another's - right %.4f +- %.4f, none - right %.4f +- %.4f", (long long)step, gap[0],
+             gap_error[0], gap[1], gap_error[1]);
     return log_numbers(log, step, "validation", parts, 10, err);
 }
 
@@ -119,4 +122,5 @@ static dreamo_status sheet_adapter(stage *s, const char *model, const char *path
     return sheet_generated(s, model, path, DATA_SUBJECT, true, SEEDS, err);
 }
 
-const stage_kind stage_adapter = { "adapter", open_adapter, close_adapter, micro_adapter, plan_adapter, use_adapter, validate_adapter, export_adapter, sheet_adapter };
+const stage_kind stage_adapter = { "adapter", open_adapter, close_adapter, micro_adapter, plan_adapter, use_adapter,
+                                   validate_adapter, export_adapter, sheet_adapter };

@@ -20,12 +20,14 @@ static dreamo_status name_params(stage *s, base_stage *b, dreamo_error *err)
     dreamo_status status = DREAMO_OK;
     for (int i = 0; i < TRAINED && !status; i++) {
         b->first[i] = s->p.n;
-        status = params_add_network(&s->p, trained[i].prefix, network_get(&s->n, trained[i].part), network_walker(trained[i].part), err);
+        status = params_add_network(&s->p, trained[i].prefix, network_get(&s->n, trained[i].part),
+                                    network_walker(trained[i].part), err);
     }
     b->first[TRAINED] = s->p.n;
     /* tables are looked up, not multiplied: no decay */
     for (int i = 0; i < s->p.n; i++)
-        if (strstr(s->p.slot[i].name, "shared.weight") || strstr(s->p.slot[i].name, "embedding") || strstr(s->p.slot[i].name, "relative_attention_bias"))
+        if (strstr(s->p.slot[i].name, "shared.weight") || strstr(s->p.slot[i].name, "embedding") ||
+            strstr(s->p.slot[i].name, "relative_attention_bias"))
             s->p.slot[i].decay = strstr(s->p.slot[i].name, "embedder") != NULL;
     return status;
 }
@@ -59,7 +61,8 @@ static void close_base(stage *s)
 static void use_base(stage *s, const float *vector)
 {
     const base_stage *b = s->self;
-    for (int i = 0; i < TRAINED; i++) params_use(&s->p, vector, b->first[i], network_get(&s->n, trained[i].part), network_walker(trained[i].part));
+    for (int i = 0; i < TRAINED; i++)
+        params_use(&s->p, vector, b->first[i], network_get(&s->n, trained[i].part), network_walker(trained[i].part));
 }
 
 static dreamo_status micro_base(stage *s, int64_t first, int of, log_step *out, dreamo_error *err)
@@ -83,7 +86,8 @@ static dreamo_status validate_base(stage *s, train_log *log, int64_t step, dream
     dreamo_status status = n ? flow_stage_losses(s, &b->flow, DATA_T2I, REF_NONE, n, loss, err) : DREAMO_OK;
     if (!status && n) {
         flow_spread(loss, n, &mean, &error);
-        log_note(log, "step %lld: validation loss %.4f +- %.4f (%d compositions that training never shows)", (long long)step, mean, error, n);
+        log_note(log, "step %lld: validation loss %.4f +- %.4f (%d compositions that training never shows)", (long long)step,
+                 mean, error, n);
         log_part parts[] = { { "loss", mean }, { "error", error } };
         status = log_numbers(log, step, "validation", parts, 2, err);
     }
@@ -98,7 +102,8 @@ static dreamo_status export_base(stage *s, const char *folder, dreamo_error *err
     dreamo_status status = DREAMO_OK;
     for (int i = 0; i < TRAINED && !status; i++) {
         char *path = mem_printf("%s/%s/%s.safetensors", folder, network_folder(trained[i].part), network_stem(trained[i].part));
-        status = path ? export_weights(path, &s->p, used, b->first[i], b->first[i + 1] - b->first[i], trained[i].prefix, s->r->export_bf16, err)
+        status = path ? export_weights(path, &s->p, used, b->first[i], b->first[i + 1] - b->first[i], trained[i].prefix,
+                                       s->r->export_bf16, err)
                       : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
         mem_free(path);
     }
@@ -110,4 +115,5 @@ static dreamo_status sheet_base(stage *s, const char *model, const char *path, d
     return sheet_generated(s, model, path, DATA_T2I, false, SEEDS, err);
 }
 
-const stage_kind stage_base = { "base", open_base, close_base, micro_base, plan_base, use_base, validate_base, export_base, sheet_base };
+const stage_kind stage_base = { "base", open_base, close_base, micro_base, plan_base, use_base, validate_base, export_base,
+                                sheet_base };

@@ -39,7 +39,8 @@ static dreamo_status draw(void *arg, int i, dreamo_error *err)
     const vae_stage *v = j->s->self;
     data_sample sample = { 0 };
     uint64_t index = (uint64_t)(j->first + i);
-    dreamo_status s = data_sample_make(j->s->data, NULL, j->kind, j->split, (uint64_t)j->s->r->seed, index, v->side, &sample, err);
+    dreamo_status s = data_sample_make(j->s->data, NULL, j->kind, j->split, (uint64_t)j->s->r->seed, index, v->side, &sample,
+                                       err);
     if (!s) pixels_from_rgb(sample.target.data, picture_size(v), j->pixels + (size_t)i * picture_size(v));
     data_sample_free(&sample);
     if (!s && j->eps) {
@@ -56,7 +57,8 @@ static dreamo_status draw_some(stage *s, data_split split, int n, float **pixels
     const vae_stage *v = s->self;
     *pixels = mem_alloc((size_t)n * picture_size(v) * sizeof **pixels + 1);
     if (!*pixels) return fail(err, DREAMO_MEMORY, "no memory for %d pictures", n);
-    draw_job job = { s, split == DATA_VAL ? DATA_SUBJECT : DATA_T2I, split, split == DATA_VAL ? 0 : INT64_MAX / 2, *pixels, NULL };
+    bool held = split == DATA_VAL;
+    draw_job job = { s, held ? DATA_SUBJECT : DATA_T2I, split, held ? 0 : INT64_MAX / 2, *pixels, NULL };
     return stage_each(s, n, draw, &job, err);
 }
 
@@ -74,7 +76,8 @@ static dreamo_status meet_pca(stage *s, bool fresh, dreamo_error *err)
     if (!status && s->r->validation) status = draw_some(s, DATA_VAL, (int)s->r->validation, &v->held, err);
     if (!status && s->r->validation) v->pca_error = pca_error(&fitted, v->held, (int)s->r->validation, v->side);
     if (!status && fresh && s->r->init == INIT_PCA && !init_vae_pca(&s->p, 0, c, &fitted))
-        status = fail(err, DREAMO_ARG, "init = pca: %s/vae/config.json has too few channels for it; init = plain always fits", s->model);
+        status = fail(err, DREAMO_ARG, "init = pca: %s/vae/config.json has too few channels for it; init = plain always fits",
+                      s->model);
     mem_free(pixels);
     pca_free(&fitted);
     return status;
@@ -196,7 +199,8 @@ static dreamo_status validate_vae(stage *s, train_log *log, int64_t step, dreamo
     dreamo_status status = look(s, v->held, (int)s->r->validation, NULL, NULL, &error, err);
     if (status) return status;
     double mine = psnr(error), theirs = psnr(v->pca_error);
-    log_note(log, "step %lld: %d held-out pictures: %.2f dB, principal components %.2f dB, %+.2f dB", (long long)step, (int)s->r->validation, mine, theirs, mine - theirs);
+    log_note(log, "step %lld: %d held-out pictures: %.2f dB, principal components %.2f dB, %+.2f dB", (long long)step,
+             (int)s->r->validation, mine, theirs, mine - theirs);
     log_part parts[] = { { "psnr", mine }, { "pca_psnr", theirs }, { "gain", mine - theirs } };
     return log_numbers(log, step, "validation", parts, 3, err);
 }
@@ -209,7 +213,8 @@ static dreamo_status latent_statistics(stage *s, double *mean, double *std, drea
     vae_stage *v = s->self;
     int channels = s->n.vae->config.latent_channels, rows = STATISTICS * v->small * v->small;
     float *pixels = NULL, *moments = mem_alloc((size_t)(rows * 2 * channels) * sizeof *moments);
-    dreamo_status status = moments ? draw_some(s, DATA_TRAIN, STATISTICS, &pixels, err) : fail(err, DREAMO_MEMORY, "no memory for latents");
+    dreamo_status status = moments ? draw_some(s, DATA_TRAIN, STATISTICS, &pixels, err)
+                                   : fail(err, DREAMO_MEMORY, "no memory for latents");
     if (!status) status = look(s, pixels, STATISTICS, NULL, moments, NULL, err);
     double sum = 0, square = 0, count = (double)rows * channels;
     for (int i = 0; !status && i < rows; i++)
@@ -245,7 +250,8 @@ static dreamo_status write_config(stage *s, const char *path, dreamo_error *err)
 
 static dreamo_status export_vae(stage *s, const char *folder, dreamo_error *err)
 {
-    char *config = mem_printf("%s/vae/config.json", folder), *weights = mem_printf("%s/vae/diffusion_pytorch_model.safetensors", folder);
+    char *config = mem_printf("%s/vae/config.json", folder),
+        *weights = mem_printf("%s/vae/diffusion_pytorch_model.safetensors", folder);
     const float *used = s->p.ema ? s->p.ema : s->p.value;
     dreamo_status status = config && weights ? export_weights(weights, &s->p, used, 0, s->p.n, "", s->r->export_bf16, err)
                                              : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
@@ -270,9 +276,10 @@ static dreamo_status sheet_vae(stage *s, const char *model, const char *path, dr
     for (int y = 0; !status && y < sheet.height; y++)
         for (int x = 0; x < sheet.width; x++) {
             int py = y / SHEET_ZOOM, px = x / SHEET_ZOOM, column = px / v->side, i = py / v->side * 2 + column / 2;
-            const float *from = (column % 2 ? picture : pixels) + (size_t)i * picture_size(v) + (size_t)((py % v->side) * v->side + px % v->side) * 3;
-            for (int k = 0; k < 3; k++)
-                sheet.data[((size_t)y * (size_t)sheet.width + (size_t)x) * 3 + (size_t)k] = (unsigned char)lrintf(fminf(fmaxf((from[k] + 1) * 127.5f, 0), 255));
+            size_t at = (size_t)i * picture_size(v) + (size_t)(py % v->side * v->side + px % v->side) * 3;
+            const float *from = (column % 2 ? picture : pixels) + at;
+            unsigned char *to = sheet.data + ((size_t)y * (size_t)sheet.width + (size_t)x) * 3;
+            for (int k = 0; k < 3; k++) to[k] = (unsigned char)lrintf(fminf(fmaxf((from[k] + 1) * 127.5f, 0), 255));
         }
     if (!status) status = image_write_png(path, &sheet, NULL, 0, true, err);
     use_vae(s, s->p.value);

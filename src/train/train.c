@@ -13,12 +13,14 @@ dreamo_status dreamo_train(const dreamo_train_options *o, dreamo_error *err)
 
 dreamo_status dreamo_train_plan(const dreamo_train_options *o, dreamo_train_costs *costs, dreamo_error *err)
 {
-    if (!o || o->size < sizeof *o || !costs) return fail(err, DREAMO_ARG, "training options were not set up by dreamo_train_options_init");
+    if (!o || o->size < sizeof *o || !costs)
+        return fail(err, DREAMO_ARG, "training options were not set up by dreamo_train_options_init");
     return trainer_plan(o, costs, err);
 }
 
 dreamo_status dreamo_train_probe(const char *probe, const dreamo_model_options *model, const char *dump, dreamo_error *err)
 {
-    if (!probe || !model || !dump) return fail(err, DREAMO_ARG, "a probe needs a case folder, a model and a folder to write into");
+    if (!probe || !model || !dump)
+        return fail(err, DREAMO_ARG, "a probe needs a case folder, a model and a folder to write into");
     return probe_run(probe, model, dump, err);
 }

@@ -1,8 +1,8 @@
 /* trainer.c - one run of one stage.
  *
- * A step: `batch` samples in micro-batches of `micro`, gradients added; their norm; if it is a number, clip and AdamW, else the step is
- * skipped and counted.  Every save_every steps a checkpoint and a model folder.  A checkpoint that cannot be written (disk
- * full) is a warning while the run goes on, and the run's failure at its end. */
+ * A step: `batch` samples in micro-batches of `micro`, gradients added; their norm; if it is a number, clip and AdamW, else
+ * the step is skipped and counted.  Every save_every steps a checkpoint and a model folder.  A checkpoint that cannot be
+ * written (disk full) is a warning while the run goes on, and the run's failure at its end. */
 #include "train/trainer.h"
 
 #include <math.h>
@@ -30,7 +30,8 @@ typedef struct trainer {
     int64_t saved;             /* step of the last checkpoint */
 } trainer;
 
-static const stage_kind *const kinds[] = { [STAGE_VAE] = &stage_vae, [STAGE_BASE] = &stage_base, [STAGE_ADAPTER] = &stage_adapter };
+static const stage_kind *const kinds[] = { [STAGE_VAE] = &stage_vae, [STAGE_BASE] = &stage_base,
+                                           [STAGE_ADAPTER] = &stage_adapter };
 
 enum { COPY_MAX = 256 << 20 }; /* larger files of the model folder are not copied into out/model */
 
@@ -90,7 +91,8 @@ static dreamo_status hash_data(const char *folder, char hex[65], dreamo_error *e
         char *path = path_join(folder, names[i]), *longer = NULL;
         s = path ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
         if (!s && !folder_exists(path)) s = file_map(path, &map, err);
-        if (!s && !(longer = mem_printf("%s%s %zu\n", list, names[i], map.nbytes))) s = fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+        if (!s && !(longer = mem_printf("%s%s %zu\n", list, names[i], map.nbytes)))
+            s = fail(err, DREAMO_MEMORY, "%s: no memory", folder);
         if (map.data) file_unmap(&map);
         if (longer) {
             mem_free(list);
@@ -125,12 +127,19 @@ static dreamo_status resume(trainer *t, dreamo_error *err)
     run_state now = t->state, then;
     dreamo_status s = checkpoint_load(t->o->out, &t->s.p, &then, tell_broken, &t->log, err);
     if (s) return s;
-    if (strcmp(then.stage, now.stage) != 0) return fail(err, DREAMO_MISMATCH, "%s: its checkpoints are of stage %s, the recipe says %s", t->o->out, then.stage, now.stage);
-    if (strcmp(then.model, now.model) != 0) return fail(err, DREAMO_MISMATCH, "%s: the run began from other weights than those in %s", t->o->out, t->o->model);
-    if (strcmp(then.data, now.data) != 0) return fail(err, DREAMO_MISMATCH, "%s: the run was trained on other data than %s", t->o->out, t->o->data);
-    if (then.seed != now.seed) return fail(err, DREAMO_MISMATCH, "%s: the run has seed %lld, the recipe %lld", t->o->out, (long long)then.seed, (long long)now.seed);
+    if (strcmp(then.stage, now.stage) != 0)
+        return fail(err, DREAMO_MISMATCH, "%s: its checkpoints are of stage %s, the recipe says %s", t->o->out, then.stage,
+                    now.stage);
+    if (strcmp(then.model, now.model) != 0)
+        return fail(err, DREAMO_MISMATCH, "%s: the run began from other weights than those in %s", t->o->out, t->o->model);
+    if (strcmp(then.data, now.data) != 0)
+        return fail(err, DREAMO_MISMATCH, "%s: the run was trained on other data than %s", t->o->out, t->o->data);
+    if (then.seed != now.seed)
+        return fail(err, DREAMO_MISMATCH, "%s: the run has seed %lld, the recipe %lld", t->o->out, (long long)then.seed,
+                    (long long)now.seed);
     if (then.threads != now.threads || strcmp(then.backend, now.backend) != 0)
-        log_warn(&t->log, "the run used %s with %d threads, this is %s with %d: going on, but not bit for bit", then.backend, then.threads, now.backend, now.threads);
+        log_warn(&t->log, "the run used %s with %d threads, this is %s with %d: going on, but not bit for bit", then.backend,
+                 then.threads, now.backend, now.threads);
     then.threads = now.threads;
     memcpy(then.backend, now.backend, sizeof then.backend);
     t->state = then;
@@ -154,7 +163,8 @@ static dreamo_status open_run(trainer *t, dreamo_error *err)
     if (!s) s = data_open(o->data, &t->s.data, err);
     if (!s) s = open_stage(t, err);
     if (!s) s = begin_state(t, err);
-    if (!s && !(t->partial = mem_calloc((size_t)t->s.p.nchunks + 1, sizeof *t->partial))) s = fail(err, DREAMO_MEMORY, "no memory for the norm");
+    if (!s && !(t->partial = mem_calloc((size_t)t->s.p.nchunks + 1, sizeof *t->partial)))
+        s = fail(err, DREAMO_MEMORY, "no memory for the norm");
     if (!s && t->s.p.ema) ema_start(&t->s.p);
     t->log.call = o->progress;
     t->log.user = o->user;
@@ -190,12 +200,13 @@ static dreamo_status step(trainer *t, dreamo_error *err)
         optimizer_step(&r->adamw, &s->p, s->dev->threads, state->step - state->skipped, line.lr, 1.0 / parts, line.norm * parts);
         state->in_a_row = 0;
     }
-    if (s->p.ema && state->step % r->ema_every == 0) ema_update(&s->p, s->dev->threads, ema_decay(pow(r->ema, (double)r->ema_every), state->step / r->ema_every));
+    if (s->p.ema && state->step % r->ema_every == 0)
+        ema_update(&s->p, s->dev->threads, ema_decay(pow(r->ema, (double)r->ema_every), state->step / r->ema_every));
     dreamo_status status = log_add_step(&t->log, &line, err);
     state->smoothed = t->log.smoothed;
     if (!status && r->max_skips && state->in_a_row >= r->max_skips)
-        status = fail(err, DREAMO_NUMERIC, "step %lld: gradients were not finite for %lld steps; the last checkpoint is of step %lld", (long long)state->step,
-                      (long long)state->in_a_row, (long long)t->saved);
+        status = fail(err, DREAMO_NUMERIC, "step %lld: gradients were not finite for %lld steps; the last checkpoint is %lld",
+                      (long long)state->step, (long long)state->in_a_row, (long long)t->saved);
     return status;
 }
 
@@ -252,7 +263,10 @@ static dreamo_status sheet(trainer *t, dreamo_error *err)
     return s;
 }
 
-static bool due(const trainer *t, int64_t every) { return every > 0 && (t->state.step % every == 0 || t->state.step == t->r.steps); }
+static bool due(const trainer *t, int64_t every)
+{
+    return every > 0 && (t->state.step % every == 0 || t->state.step == t->r.steps);
+}
 
 static dreamo_status after_step(trainer *t, dreamo_error *err)
 {
@@ -279,8 +293,9 @@ dreamo_status trainer_run(const dreamo_train_options *o, dreamo_error *err)
     trainer t = { .o = o, .lock = -1, .saved = -1 };
     dreamo_status s = read_recipe(&t, err);
     if (!s) s = open_run(&t, err);
-    if (!s) log_note(&t.log, "%s: %lld numbers are trained, %s with %d threads, from step %lld", t.s.kind->name, (long long)params_total(&t.s.p),
-                     t.s.dev->be->name, pool_threads(t.s.dev->threads), (long long)t.state.step);
+    if (!s)
+        log_note(&t.log, "%s: %lld numbers are trained, %s with %d threads, from step %lld", t.s.kind->name,
+                 (long long)params_total(&t.s.p), t.s.dev->be->name, pool_threads(t.s.dev->threads), (long long)t.state.step);
     double started = seconds_now(), before = t.state.seconds;
     while (!s && t.state.step < t.r.steps && !stopped(&t)) {
         s = step(&t, err);
@@ -307,10 +322,11 @@ dreamo_status trainer_plan(const dreamo_train_options *o, dreamo_train_costs *co
         int64_t parts = t.r.batch / t.r.micro;
         const params *p = &t.s.p;
         *costs = (dreamo_train_costs){
-            .parameters = params_total(p), .steps = t.r.steps, .batch = t.r.batch, .tokens = tokens * parts, .ops = micro.ops * parts,
-            .flops = micro.flops * (double)parts, .param_bytes = p->count * sizeof(float) * (p->ema ? 5 : 4), .work_bytes = micro.work_peak + micro.keep_peak,
+            .parameters = params_total(p), .frozen = network_count(&t.s.n) - t.s.in_networks,
+            .steps = t.r.steps, .batch = t.r.batch, .tokens = tokens * parts, .ops = micro.ops * parts,
+            .flops = micro.flops * (double)parts, .param_bytes = p->count * sizeof(float) * (p->ema ? 5 : 4),
+            .work_bytes = micro.work_peak + micro.keep_peak,
         };
-        costs->frozen = network_count(&t.s.n) - t.s.in_networks;
     }
     close_all(&t);
     return s;

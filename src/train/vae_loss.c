@@ -7,7 +7,8 @@ void vae_forward(nn *cx, const vae *m, const float *pixels, const float *eps, gr
     grid small = { g.n, g.h / f, g.w / f };
     tensor x = tensor_from(cx, g.n * g.h * g.w, m->config.image_channels, pixels);
     out->moments = vae_encode(cx, m, x, g);
-    tensor z = eps ? op_gaussian(cx, out->moments, tensor_from(cx, small.n * small.h * small.w, latent, eps)) : tensor_cols(out->moments, 0, latent);
+    tensor z = eps ? op_gaussian(cx, out->moments, tensor_from(cx, small.n * small.h * small.w, latent, eps))
+                   : tensor_cols(out->moments, 0, latent);
     out->picture = vae_decode(cx, m, z, small);
     out->mse = op_mse(cx, out->picture, x, NULL);
     out->kl = op_kl(cx, out->moments);

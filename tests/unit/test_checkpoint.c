@@ -39,7 +39,10 @@ static bool faulty(void)
 /* These stand before libc's in the program, so the library's calls come here. */
 ssize_t write(int fd, const void *data, size_t n) { return fd > 2 && faulty() ? -1 : syscall(SYS_write, fd, data, n); }
 int     fsync(int fd) { return faulty() || fcntl(fd, F_GETFD) < 0 ? -1 : 0; } /* what a process' death leaves needs no disk */
-int     rename(const char *from, const char *to) { return fault_errno != ENOSPC && faulty() ? -1 : (int)syscall(SYS_renameat, -100, from, -100, to); }
+int     rename(const char *from, const char *to)
+{
+    return fault_errno != ENOSPC && faulty() ? -1 : (int)syscall(SYS_renameat, -100, from, -100, to);
+}
 int     mkdir(const char *path, mode_t mode) { return faulty() ? -1 : (int)syscall(SYS_mkdirat, -100, path, mode); }
 int     unlink(const char *path) { return fault_errno != ENOSPC && faulty() ? -1 : (int)syscall(SYS_unlinkat, -100, path, 0); }
 int     rmdir(const char *path) { return fault_errno != ENOSPC && faulty() ? -1 : (int)syscall(SYS_unlinkat, -100, path, 0x200); }
@@ -57,7 +60,8 @@ static void make(params *p, int64_t cols)
 /* The state after `step` steps: every number tells which. */
 static void set(params *p, run_state *s, int step)
 {
-    *s = (run_state){ .stage = "base", .step = step, .samples = 8 * step, .seed = 7, .smoothed = 0.1 * step, .seconds = 1.0 / 3, .threads = 2, .backend = "cpu",
+    *s = (run_state){ .stage = "base", .step = step, .samples = 8 * step, .seed = 7, .smoothed = 0.1 * step, .seconds = 1.0 / 3,
+                      .threads = 2, .backend = "cpu",
                       .model = "m", .data = "d" };
     for (int i = 0; i < p->n; i++)
         for (size_t k = p->slot[i].at; k < p->slot[i].at + p->slot[i].count; k++) {
@@ -172,7 +176,8 @@ static void test_killed_anywhere(void **state)
     assert_int_equal(newer, 2);
 }
 
-/* The disk is full from the nth write on: the failure is told, the old checkpoint stays, nothing half-written has a final name. */
+/* The disk is full from the nth write on: the failure is told, the old checkpoint stays, nothing half-written has a final
+ * name. */
 static void test_disk_full(void **state)
 {
     (void)state;
@@ -210,7 +215,8 @@ static void damage(const char *path, long at)
 static void test_damage_falls_back(void **state)
 {
     (void)state;
-    static const char *const files[] = { "weights.safetensors", "optim.safetensors", "average.safetensors", "state.json", "recipe.conf", "MANIFEST" };
+    static const char *const files[] = { "weights.safetensors", "optim.safetensors", "average.safetensors", "state.json",
+                                         "recipe.conf", "MANIFEST" };
     assert_int_equal(folder_make("bad", NULL), DREAMO_OK);
     for (int kind = 0; kind < 3; kind++) /* a flipped bit, a file cut short, a file gone */
         for (int i = 0; i < 6; i++) {

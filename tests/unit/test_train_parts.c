@@ -151,7 +151,10 @@ static void test_ema(void **state)
 
 /* ---- noise levels ---- */
 
-static int by_value(const void *a, const void *b) { return *(const double *)a < *(const double *)b ? -1 : *(const double *)a > *(const double *)b; }
+static int by_value(const void *a, const void *b)
+{
+    return *(const double *)a < *(const double *)b ? -1 : *(const double *)a > *(const double *)b;
+}
 
 /* Draws against the closed form of their distribution: Kolmogorov-Smirnov, far beyond the 0.1 % point 1.95 / sqrt(n). */
 static void check_density(flow f, double (*cdf)(const flow *, double))
@@ -208,7 +211,8 @@ static void test_pca(void **state)
         double c[2] = { 2 * rng_normal(&r), 0.5 * rng_normal(&r) };
         for (int k = 0; k < 2; k++) variance[k] += c[k] * c[k] / (PICTURES * 16);
         float *at = pixels + (p / 16) * N * N * 3 + (p % 16 / 4 * 2 * N + p % 4 * 2) * 3;
-        for (int i = 0; i < 12; i++) at[(i / 6 * N + i / 3 % 2) * 3 + i % 3] = (float)(c[0] * axis[0][i] + c[1] * axis[1][i] + 0.1);
+        for (int i = 0; i < 12; i++)
+            at[(i / 6 * N + i / 3 % 2) * 3 + i % 3] = (float)(c[0] * axis[0][i] + c[1] * axis[1][i] + 0.1);
     }
     pca two, one;
     assert_int_equal(pca_fit(&two, pixels, PICTURES, N, 2, 2, NULL), DREAMO_OK);
@@ -235,12 +239,20 @@ static void encode(nn *cx, void *job)
     tensor_read(cx, vae_encode(cx, j->m, tensor_from(cx, j->g.n * j->g.h * j->g.w, 3, j->pixels), j->g), j->moments);
 }
 
+/* Number i of the 4x4 patch at `at` of a picture 8 patches wide. */
+static double patch_value(const float *pixels, int at, int i)
+{
+    int y = at / 8 * 4 + i / 12, x = at % 8 * 4 + i / 3 % 4;
+    return pixels[(y * 32 + x) * 3 + i % 3];
+}
+
 /* An autoencoder that begins with principal components encodes a picture as its patches' components of variance 1. */
 static void test_pca_init(void **state)
 {
     (void)state;
     enum { SIDE = 32, PICTURES = 8, CELLS = 64, LATENT = 8 };
-    vae_config c = { .image_channels = 3, .latent_channels = LATENT, .levels = 3, .channels = { 16, 32, 64 }, .layers = 1, .groups = 8, .mid_attention = true,
+    vae_config c = { .image_channels = 3, .latent_channels = LATENT, .levels = 3, .channels = { 16, 32, 64 }, .layers = 1,
+                     .groups = 8, .mid_attention = true,
                      .scaling = 1 };
     network n = { .vae = vae_new(&c) };
     params p = { 0 };
@@ -251,7 +263,8 @@ static void test_pca_init(void **state)
         double a = rng_range(&r, 0.05, 0.6), b = rng_range(&r, 0.05, 0.6);
         for (int y = 0; y < SIDE; y++)
             for (int x = 0; x < SIDE; x++)
-                for (int k = 0; k < 3; k++) pixels[((i * SIDE + y) * SIDE + x) * 3 + k] = (float)(0.8 * sin(a * y + b * x + k + i));
+                for (int k = 0; k < 3; k++)
+                    pixels[((i * SIDE + y) * SIDE + x) * 3 + k] = (float)(0.8 * sin(a * y + b * x + k + i));
     }
     assert_int_equal(pca_fit(&fitted, pixels, PICTURES, SIDE, 4, LATENT, NULL), DREAMO_OK);
     assert_int_equal(params_add_network(&p, "", n.vae, network_walker(PART_VAE), NULL), DREAMO_OK);
@@ -268,7 +281,7 @@ static void test_pca_init(void **state)
         for (int k = 0; k < LATENT; k++) {
             double want = 0;
             for (int i = 0; i < 48; i++)
-                want += fitted.axis[k * 48 + i] * (pixels[((at / 8 * 4 + i / 12) * SIDE + at % 8 * 4 + i / 3 % 4) * 3 + i % 3] - fitted.mean[i]);
+                want += fitted.axis[k * 48 + i] * (patch_value(pixels, at, i) - fitted.mean[i]);
             want /= sqrt(fitted.variance[k]);
             error += pow(moments[at * 2 * LATENT + k] - want, 2);
             size += want * want;
@@ -299,12 +312,14 @@ static void refused(const char *text, const char *message)
 static void test_recipe(void **state)
 {
     (void)state;
-    static const char good[] = "\xEF\xBB\xBF# a comment\r\n[run]\r\nstage = adapter\n  steps=12 # twelve\nlr = 2.5e-4\nt_mean = -0.5\ncheckpoint = yes\ndensity = uniform";
+    static const char good[] = "\xEF\xBB\xBF# a comment\r\n[run]\r\nstage = adapter\n  steps=12 # twelve\nlr = 2.5e-4\n"
+                               "t_mean = -0.5\ncheckpoint = yes\ndensity = uniform";
     recipe r, again;
     dreamo_error err = { 0 };
     scratch_write("r.conf", good, sizeof good - 1);
     assert_int_equal(recipe_read("r.conf", &r, NULL), DREAMO_OK);
-    assert_true(r.stage == STAGE_ADAPTER && r.steps == 12 && r.lr.peak == 2.5e-4 && r.flow.mean == -0.5 && r.checkpoint && r.flow.density == FLOW_UNIFORM);
+    assert_true(r.stage == STAGE_ADAPTER && r.steps == 12 && r.lr.peak == 2.5e-4 && r.flow.mean == -0.5 && r.checkpoint &&
+                r.flow.density == FLOW_UNIFORM);
     assert_int_equal(recipe_override(&r, "rank=8", NULL), DREAMO_OK);
     assert_int_equal(r.rank, 8);
     char *text = recipe_write(&r);
@@ -340,8 +355,10 @@ static void test_recipe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_adamw), cmocka_unit_test(test_adamw_scale), cmocka_unit_test(test_norm_finds_nan), cmocka_unit_test(test_lr),
-        cmocka_unit_test(test_ema), cmocka_unit_test(test_flow), cmocka_unit_test(test_pca), cmocka_unit_test(test_pca_init), cmocka_unit_test(test_recipe),
+        cmocka_unit_test(test_adamw), cmocka_unit_test(test_adamw_scale), cmocka_unit_test(test_norm_finds_nan),
+        cmocka_unit_test(test_lr),
+        cmocka_unit_test(test_ema), cmocka_unit_test(test_flow), cmocka_unit_test(test_pca), cmocka_unit_test(test_pca_init),
+        cmocka_unit_test(test_recipe),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

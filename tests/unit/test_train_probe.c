@@ -20,8 +20,8 @@
 enum { EVERY = 29, WHOLE = 64 };
 #define LIMIT 1e-4 /* relative L2 */
 
-/* A bias of the autoencoder's keys shifts all scores of a query alike, and softmax does not see it: its gradient is zero, and what
- * is stored is rounding.  It is compared with zero on the scale of the matrix's gradient beside it. */
+/* A bias of the autoencoder's keys shifts all scores of a query alike, and softmax does not see it: its gradient is zero, and
+ * what is stored is rounding.  It is compared with zero on the scale of the matrix's gradient beside it. */
 static bool is_zero(const char *name) { return strncmp(name, "vae.", 4) == 0 && strstr(name, ".to_k.bias") != NULL; }
 
 static double length(const float *x, size_t n)

@@ -89,8 +89,9 @@ static bool watch(void *user, const dreamo_event *e)
 
 static dreamo_status train(run *r, dreamo_error *err)
 {
-    static const char recipe[] = "picture = 32\nbatch = 4\nmicro = 2\nwarmup = 2\nlr = 1e-3\nlog_every = 1\nsave_every = 2\nkeep = 9\nvalidate_every = 0\n"
-                                 "validation = 4\nsamples = 1\nrank = 4\nkl = 1e-4\ninit = plain\nexport_bf16 = no\n";
+    static const char recipe[] = "picture = 32\nbatch = 4\nmicro = 2\nwarmup = 2\nlr = 1e-3\nlog_every = 1\nsave_every = 2\n"
+                                 "keep = 9\nvalidate_every = 0\nvalidation = 4\nsamples = 1\nrank = 4\nkl = 1e-4\n"
+                                 "init = plain\nexport_bf16 = no\n";
     char steps[32], stage[32];
     const char *overrides[8] = { steps, stage };
     int n = 2;
@@ -157,7 +158,8 @@ static void test_ten_steps(void **state)
         must_train(&r);
         assert_int_equal(losses(r.out, loss, 10), 10);
         for (int k = 0; k < 10; k++)
-            if (fabs(loss[k] / stored[i].loss[k] - 1) > 1e-3) fail_msg("%s, step %d: loss %.7f, stored %.7f", r.stage, k + 1, loss[k], stored[i].loss[k]);
+            if (fabs(loss[k] / stored[i].loss[k] - 1) > 1e-3)
+                fail_msg("%s, step %d: loss %.7f, stored %.7f", r.stage, k + 1, loss[k], stored[i].loss[k]);
         assert_int_equal(r.warnings, 0);
     }
 }
@@ -317,7 +319,8 @@ static void test_nan(void **state)
     st_close(&f);
     assert_int_equal(rename("bad.safetensors", "nan-model/vae/diffusion_pytorch_model.safetensors"), 0);
     dreamo_error err = { 0 };
-    run r = { .stage = "vae", .out = "nan", .steps = 9, .model = "nan-model", .more = { "max_skips=3", "save_every=4", "validation=0" } };
+    run r = { .stage = "vae", .out = "nan", .steps = 9, .model = "nan-model",
+              .more = { "max_skips=3", "save_every=4", "validation=0" } };
     assert_int_equal(train(&r, &err), DREAMO_NUMERIC);
     assert_non_null(strstr(err.message, "step 3"));
     assert_false(folder_exists("nan/ckpt-000004"));
@@ -337,7 +340,8 @@ static void test_from_nothing(void **state)
     double loss[40];
     copy_model("fresh");
     assert_int_equal(remove("fresh/vae/diffusion_pytorch_model.safetensors"), 0);
-    run r = { .stage = "vae", .out = "fresh-vae", .steps = 40, .model = "fresh", .more = { "save_every=40", "validate_every=40", "sample_every=40", "lr=3e-3" } };
+    run r = { .stage = "vae", .out = "fresh-vae", .steps = 40, .model = "fresh",
+              .more = { "save_every=40", "validate_every=40", "sample_every=40", "lr=3e-3" } };
     must_train(&r);
     assert_int_equal(losses(r.out, loss, 40), 40);
     assert_true(mean(loss + 30, 10) < 0.85 * mean(loss, 10));
@@ -353,12 +357,14 @@ static void test_from_nothing(void **state)
     }
     folder_list_free(names, n);
     assert_int_equal(remove("fresh-vae/model/text_encoder_2/model.safetensors"), 0);
-    run b = { .stage = "base", .out = "fresh-base", .steps = 30, .model = "fresh-vae/model", .more = { "save_every=30", "validate_every=30", "lr=3e-3" } };
+    run b = { .stage = "base", .out = "fresh-base", .steps = 30, .model = "fresh-vae/model",
+              .more = { "save_every=30", "validate_every=30", "lr=3e-3" } };
     must_train(&b);
     assert_int_equal(losses(b.out, loss, 40), 30);
     assert_true(mean(loss + 20, 10) < 0.85 * mean(loss, 10));
 
-    run a = { .stage = "adapter", .out = "fresh-adapter", .steps = 4, .model = "fresh-base/model", .more = { "save_every=4", "validate_every=4", "sample_every=4", "routing_loss=0.1" } };
+    run a = { .stage = "adapter", .out = "fresh-adapter", .steps = 4, .model = "fresh-base/model",
+              .more = { "save_every=4", "validate_every=4", "sample_every=4", "routing_loss=0.1" } };
     must_train(&a);
     assert_true(file_exists("fresh-adapter/samples/step-000004.png"));
     assert_true(file_exists("fresh-adapter/model/dreamo/dreamo.safetensors"));
@@ -403,8 +409,10 @@ static int enter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plan), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_resume_is_exact), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_falls_back), cmocka_unit_test(test_nan), cmocka_unit_test(test_backends_agree), cmocka_unit_test(test_from_nothing),
+        cmocka_unit_test(test_plan), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_resume_is_exact),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_falls_back), cmocka_unit_test(test_nan), cmocka_unit_test(test_backends_agree),
+        cmocka_unit_test(test_from_nothing),
     };
     return cmocka_run_group_tests(tests, enter, scratch_leave);
 }
