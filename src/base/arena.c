@@ -37,7 +37,7 @@ void arena_measure(arena *a) { *a = (arena){ .cap = SIZE_MAX / 2 }; }
 
 void arena_free(arena *a)
 {
-    forbid(a, 0, a->cap, false); /* not only up to the peak: nn_reset begins that anew */
+    forbid(a, 0, a->reach, false); /* all that was ever forbidden; the whole of a large arena would cost its shadow's memory */
     mem_unmap(a->base, a->cap);
     *a = (arena){ 0 };
 }
@@ -55,6 +55,7 @@ void *arena_get(arena *a, size_t nbytes)
     size_t at = a->top;
     a->top += need;
     if (a->top > a->peak) a->peak = a->top;
+    if (a->top > a->reach) a->reach = a->top;
     forbid(a, at, a->top, false);
     return a->base ? a->base + at : (void *)(FAKE_BASE + at);
 }

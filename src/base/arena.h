@@ -12,6 +12,7 @@
 typedef struct arena {
     char *base;          /* NULL: measuring */
     size_t cap, top, peak;
+    size_t reach;        /* the highest top ever: a caller may begin `peak` anew, not this */
     bool full;           /* sticky: an allocation did not fit */
 } arena;
 
