@@ -4,25 +4,15 @@
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdlib.h>
 #include "backend/cpu/cpu.h"
 #include "base/arena.h"
 #include "base/file.h"
+#include "eval/bench.h"
 
 void openblas_set_num_threads(int n);
 
 enum { ROUNDS_MAX = 64 };
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *v, int n)
-{
-    qsort(v, (size_t)n, sizeof *v, by_value);
-    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
 
 static tensor filled(arena *a, int rows, int cols)
 {
@@ -78,13 +68,13 @@ int main(int argc, char **argv)
             other[r] = 2e-9 * m * in * out / theirs(y, x, values);
             pooled[pooled_n++] = ratio[r] = mine[r] / other[r];
         }
-        double share = median(mine, rounds) * 1e9 / cpu_peak(dev);
-        printf("%5dx%d->%-6d ours %6.1f GF/s (%.2f of peak), OpenBLAS %6.1f GF/s, ratio %.2f\n", m, in, out, median(mine, rounds), share,
-               median(other, rounds), median(ratio, rounds));
+        double share = bench_median(mine, rounds) * 1e9 / cpu_peak(dev);
+        printf("%5dx%d->%-6d ours %6.1f GF/s (%.2f of peak), OpenBLAS %6.1f GF/s, ratio %.2f\n", m, in, out, bench_median(mine, rounds), share,
+               bench_median(other, rounds), bench_median(ratio, rounds));
         fflush(stdout);
         arena_release(&memory, 0);
     }
-    printf("pooled median ratio %.2f over %d rounds\n", median(pooled, pooled_n), pooled_n);
+    printf("pooled median ratio %.2f over %d rounds\n", bench_median(pooled, pooled_n), pooled_n);
     arena_free(&memory);
     backend_cpu.close(dev);
     return 0;

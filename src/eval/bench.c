@@ -77,7 +77,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *v, int n)
+double bench_median(double *v, int n)
 {
     qsort(v, (size_t)n, sizeof *v, by_value);
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
@@ -112,8 +112,8 @@ static void measure(bench *b, const char *kernel, const char *shape, dtype type,
         before = after;
         spent += took;
     }
-    dreamo_kernel_rate r = {.kernel = kernel, .shape = shape, .weights = dtype_name(type), .gflops = median(rate, n) * 1e-9,
-                            .peak_share = median(share, n), .cpu_share = median(own, n), .runs = n};
+    dreamo_kernel_rate r = {.kernel = kernel, .shape = shape, .weights = dtype_name(type), .gflops = bench_median(rate, n) * 1e-9,
+                            .peak_share = bench_median(share, n), .cpu_share = bench_median(own, n), .runs = n};
     r.best_share = share[n - 1];
     if (!b->row(b->user, &r)) b->stopped = true;
 }

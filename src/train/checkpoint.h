@@ -15,7 +15,7 @@ typedef struct run_state {
     int64_t seed;
     int64_t skipped, in_a_row;  /* steps without finite gradients: all, and up to now without a good one between */
     double smoothed;            /* loss; < 0: none yet */
-    double seconds;             /* of computing, in all sessions */
+    double seconds;             /* of computing, over all its resumed runs */
     int threads;                /* the arithmetic's order depends on these two */
     char backend[16];
     char model[65], data[65];   /* hashes of what it was trained on and from */
