@@ -3,17 +3,27 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#include "base/blocks.h"
 #include "base/half.h"
 
-static const struct { const char *name; size_t nbytes; } types[DT_COUNT] = {
-    [DT_F32] = { "F32", 4 }, [DT_BF16] = { "BF16", 2 }, [DT_F16] = { "F16", 2 }, [DT_F64] = { "F64", 8 },
-    [DT_I64] = { "I64", 8 }, [DT_I32] = { "I32", 4 }, [DT_I16] = { "I16", 2 }, [DT_I8] = { "I8", 1 },
-    [DT_U64] = { "U64", 8 }, [DT_U32] = { "U32", 4 }, [DT_U16] = { "U16", 2 }, [DT_U8] = { "U8", 1 },
-    [DT_BOOL] = { "BOOL", 1 }, [DT_F8_E4M3] = { "F8_E4M3", 1 }, [DT_F8_E5M2] = { "F8_E5M2", 1 },
+static const struct { const char *name; size_t block, nbytes; } types[DT_COUNT] = { /* bytes of a block */
+    [DT_F32] = { "F32", 1, 4 },      [DT_BF16] = { "BF16", 1, 2 },    [DT_F16] = { "F16", 1, 2 },
+    [DT_F8_E4M3] = { "F8_E4M3", 1, 1 }, [DT_F8_E5M2] = { "F8_E5M2", 1, 1 },
+    [DT_Q8_0] = { "Q8_0", 32, 34 },  [DT_Q5_1] = { "Q5_1", 32, 24 },  [DT_Q5_0] = { "Q5_0", 32, 22 },
+    [DT_Q4_1] = { "Q4_1", 32, 20 },  [DT_Q4_0] = { "Q4_0", 32, 18 },
+    [DT_Q6_K] = { "Q6_K", 256, 210 }, [DT_Q5_K] = { "Q5_K", 256, 176 }, [DT_Q4_K] = { "Q4_K", 256, 144 },
+    [DT_Q3_K] = { "Q3_K", 256, 110 }, [DT_Q2_K] = { "Q2_K", 256, 84 },
+    [DT_F64] = { "F64", 1, 8 },      [DT_I64] = { "I64", 1, 8 },      [DT_I32] = { "I32", 1, 4 },   [DT_I16] = { "I16", 1, 2 },
+    [DT_I8] = { "I8", 1, 1 },        [DT_U64] = { "U64", 1, 8 },      [DT_U32] = { "U32", 1, 4 },   [DT_U16] = { "U16", 1, 2 },
+    [DT_U8] = { "U8", 1, 1 },        [DT_BOOL] = { "BOOL", 1, 1 },
 };
 
 const char *dtype_name(dtype t) { return types[t].name; }
-size_t      dtype_nbytes(dtype t) { return types[t].nbytes; }
+size_t      dtype_block(dtype t) { return types[t].block; }
+bool        dtype_is_weight(dtype t) { return t < DT_F64; }
+size_t      dtype_nbytes(dtype t) { return types[t].block == 1 ? types[t].nbytes : 0; }
+size_t      dtype_nbytes_of(dtype t, size_t n) { return n / types[t].block * types[t].nbytes; }
+double      dtype_bits(dtype t) { return 8.0 * (double)types[t].nbytes / (double)types[t].block; }
 
 int dtype_from_name(const char *s)
 {
@@ -54,6 +64,8 @@ void dtype_to_f32(dtype t, const void *src, size_t n, float *dst)
     case DT_U8: case DT_BOOL: CONVERT(uint8_t, (float)v);
     case DT_F8_E4M3: CONVERT(uint8_t, f8_e4m3_to_f32(v));
     case DT_F8_E5M2: CONVERT(uint8_t, f16_to_f32((uint16_t)(v << 8))); /* the upper half of a binary16 */
+    case DT_Q8_0: case DT_Q6_K: case DT_Q5_K: case DT_Q5_1: case DT_Q5_0: case DT_Q4_K: case DT_Q4_1: case DT_Q4_0: case DT_Q3_K:
+    case DT_Q2_K: blocks_to_f32(t, src, n, dst); break;
     case DT_COUNT: break;
     }
 #undef CONVERT

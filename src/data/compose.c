@@ -12,7 +12,7 @@
 
 void data_params_init(data_params *p)
 {
-    *p = (data_params){ .scale_lo = 0.5, .scale_hi = 0.65, .ref_fill = 0.8, .turn = 8, .view_step = 1, .mirror = 0, .shadow = 0.4,
+    *p = (data_params){ .scale_lo = 0.6, .scale_hi = 0.76, .ref_fill = 0.8, .turn = 5, .view_step = 1, .mirror = 0, .shadow = 0.4,
                         .solid_share = 0.35, .empty = 0.06, .white = 0.12 };
 }
 

@@ -24,9 +24,9 @@ typedef enum data_split {
 
 /* How hard the task is.  Lengths are shares of the picture's side. */
 typedef struct data_params {
-    double scale_lo, scale_hi;  /* longest side of the subject in the target, 0.5 .. 0.65 */
+    double scale_lo, scale_hi;  /* longest side of the subject in the target, 0.6 .. 0.76 */
     double ref_fill;            /* longest side in the reference, 0.8 */
-    double turn;                /* flat subjects: largest turn in the plane between reference and target, degrees, 8 */
+    double turn;                /* flat subjects: largest turn in the plane between reference and target, degrees, 5 */
     int view_step;              /* solid subjects: most steps of yaw between the two views, 1 */
     double mirror;              /* probability that a flat subject is mirrored in the target, 0 */
     double shadow;              /* darkness of the contact shadow, 0.4; 0 = none */

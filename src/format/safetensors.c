@@ -48,6 +48,7 @@ static dreamo_status read_dtype(const char *path, const char *name, const json_t
     if (!json_is_string(v)) return fail(err, DREAMO_FORMAT, "%s: tensor \"%.200s\": dtype is missing or not a string", path, name);
     bool plain = strlen(json_string_value(v)) == json_string_length(v); /* no NUL in it */
     int type = plain ? dtype_from_name(json_string_value(v)) : -1;
+    if (type >= 0 && dtype_block((dtype)type) > 1) type = -1; /* a name of ggml's, not of this format */
     if (type < 0) return fail(err, DREAMO_FORMAT, "%s: tensor \"%.200s\": unknown dtype \"%.40s\"", path, name, json_string_value(v));
     t->type = (dtype)type;
     return DREAMO_OK;

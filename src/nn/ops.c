@@ -21,7 +21,7 @@ static bool weight_trains(const weight *w)
 static double weight_nbytes(const weight *w)
 {
     double n = 0;
-    for (int i = 0; i < w->nparts; i++) n += (double)w->part[i].rows * w->in * (double)dtype_nbytes(w->part[i].type);
+    for (int i = 0; i < w->nparts; i++) n += (double)w->part[i].rows * w->in * dtype_bits(w->part[i].type) / 8;
     for (const adapter *a = w->adapters; a; a = a->next) n += (double)a->rank * (w->in + a->rows) * sizeof(float);
     return n;
 }

@@ -26,8 +26,9 @@ typedef struct vec {
 /* A stored matrix [rows, in] of one file tensor.  Several of them, one below the other, make a weight. */
 typedef struct weight_part {
     int rows;
-    dtype type;          /* DT_F32, DT_BF16, DT_F16 */
-    const void *data;    /* [rows, in]; convolutions [rows, in, kh, kw] as in the file */
+    dtype type;          /* one that dtype_is_weight; convolutions and relbias: DT_F32, DT_BF16, DT_F16 */
+    const void *data;    /* [rows, in]; convolutions [rows, in, kh, kw] as in the file.  fp8 and blocks need no alignment */
+    const float *row_scale; /* [rows], every number of a row times this (scaled fp8); NULL = 1 */
     const float *bias;   /* [rows] fp32 or NULL */
     float *grad;         /* fp32, shaped like data; NULL = frozen */
     float *grad_bias;    /* [rows]; NULL = frozen */
