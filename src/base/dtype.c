@@ -70,3 +70,40 @@ void dtype_to_f32(dtype t, const void *src, size_t n, float *dst)
     }
 #undef CONVERT
 }
+
+bool dtype_is_encoded(dtype t) { return dtype_is_weight(t) && t != DT_Q2_K && t != DT_Q3_K; }
+
+/* Round to a float of 8 bits with `fraction` fraction bits whose smallest normal number is 2^least; `top` is infinity or NaN. */
+static uint8_t f32_to_f8(float f, int fraction, int least, uint8_t top)
+{
+    uint32_t u, sum;
+    memcpy(&u, &f, 4);
+    uint32_t sign = u >> 24 & 0x80u, magnitude = u & 0x7FFFFFFFu, normal = (uint32_t)(127 + least) << 23;
+    int shift = 23 - fraction;
+    if (magnitude > 0x7F800000u) return (uint8_t)(sign | 0x7Fu);
+    if (magnitude < normal) { /* subnormal: adding 2^k puts the last kept bit at fp32's last bit, so the addition rounds to even */
+        float positive, large = ldexpf(1, least - fraction + 23);
+        memcpy(&positive, &magnitude, 4);
+        positive += large;
+        memcpy(&sum, &positive, 4);
+        memcpy(&u, &large, 4);
+        return (uint8_t)(sign | (sum - u));
+    }
+    uint32_t rebased = magnitude - normal + (1u << 23);
+    uint32_t rounded = (rebased + (1u << (shift - 1)) - 1 + (rebased >> shift & 1)) >> shift;
+    return (uint8_t)(sign | (rounded > top ? top : rounded));
+}
+
+void dtype_from_f32(dtype t, const float *src, size_t n, void *dst)
+{
+    uint16_t *half = dst;
+    uint8_t *byte = dst;
+    switch (t) {
+    case DT_F32: memcpy(dst, src, n * sizeof *src); break;
+    case DT_BF16: for (size_t i = 0; i < n; i++) half[i] = f32_to_bf16(src[i]); break;
+    case DT_F16: for (size_t i = 0; i < n; i++) half[i] = f32_to_f16(src[i]); break;
+    case DT_F8_E4M3: for (size_t i = 0; i < n; i++) byte[i] = f32_to_f8(src[i], 3, -6, 0x7F); break;
+    case DT_F8_E5M2: for (size_t i = 0; i < n; i++) byte[i] = f32_to_f8(src[i], 2, -14, 0x7C); break;
+    default: blocks_from_f32(t, src, n, dst); break;
+    }
+}

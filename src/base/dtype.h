@@ -18,4 +18,8 @@ size_t      dtype_nbytes_of(dtype t, size_t n);     /* bytes of n numbers, n a m
 double      dtype_bits(dtype t);                    /* a number, scales included: 4.5 for Q4_0 */
 /* n values of any type to fp32, rounded to nearest where fp32 has fewer bits.  src need not be aligned; n is a multiple of the block. */
 void        dtype_to_f32(dtype t, const void *src, size_t n, float *dst);
+/* The reverse for a type that dtype_is_encoded: to nearest, ties to even; blocks as blocks.h says.  Too large becomes infinity, in
+ * F8_E4M3, which has none, NaN. */
+void        dtype_from_f32(dtype t, const float *src, size_t n, void *dst);
+bool        dtype_is_encoded(dtype t);              /* weight types but the 2-bit and 3-bit blocks */
 #endif
