@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "format/gguf.h"
 #include "format/json.h"
 
 #define MAX_HEADER 100000000u
@@ -219,23 +220,33 @@ static dreamo_status read_length(const char *path, const filemap *map, size_t *o
     return fail(err, DREAMO_FORMAT, "%s: a header of %llu bytes in a file of %zu; the file is cut short", path, (unsigned long long)n, map->nbytes);
 }
 
-dreamo_status st_open(const char *path, st_file *out, dreamo_error *err)
+static dreamo_status st_read(st_file *f, dreamo_error *err)
 {
     json_t *header = NULL;
     size_t n = 0;
+    dreamo_status s = read_length(f->path, &f->map, &n, err);
+    const char *text = s ? NULL : (const char *)f->map.data + 8;
+    if (!s) s = check_text(f->path, text, n, err);
+    if (!s) s = json_parse(text, n, f->path, &header, err);
+    if (!s && !json_is_object(header)) s = fail(err, DREAMO_FORMAT, "%s: the header is not an object", f->path);
+    if (!s) s = read_header(f, header, n, err);
+    f->header_nbytes = 8 + n;
+    json_decref(header);
+    return s;
+}
+
+static dreamo_status open_as(const char *path, bool gguf_too, st_file *out, dreamo_error *err)
+{
     *out = (st_file){ .map.fd = -1, .path = mem_strdup(path) };
     if (!out->path) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
     dreamo_status s = file_map(path, &out->map, err);
-    if (!s) s = read_length(path, &out->map, &n, err);
-    const char *text = s ? NULL : (const char *)out->map.data + 8;
-    if (!s) s = check_text(path, text, n, err);
-    if (!s) s = json_parse(text, n, path, &header, err);
-    if (!s && !json_is_object(header)) s = fail(err, DREAMO_FORMAT, "%s: the header is not an object", path);
-    if (!s) s = read_header(out, header, n, err);
-    json_decref(header);
+    if (!s) s = gguf_too && gguf_is(out->map.data, out->map.nbytes) ? gguf_read(out, err) : st_read(out, err);
     if (s) st_close(out);
     return s;
 }
+
+dreamo_status st_open(const char *path, st_file *out, dreamo_error *err) { return open_as(path, false, out, err); }
+dreamo_status st_open_any(const char *path, st_file *out, dreamo_error *err) { return open_as(path, true, out, err); }
 
 void st_close(st_file *f)
 {

@@ -24,6 +24,7 @@ typedef struct st_tensor {
 typedef struct st_file {
     char *path;
     filemap map;
+    size_t header_nbytes;      /* what lies before the data */
     int ntensors;
     st_tensor *tensors;        /* sorted by name */
     int nmeta;
@@ -32,13 +33,14 @@ typedef struct st_file {
 } st_file;
 
 dreamo_status st_open(const char *path, st_file *out, dreamo_error *err);
+dreamo_status st_open_any(const char *path, st_file *out, dreamo_error *err); /* or a GGUF file (gguf.h), told by its content */
 void          st_close(st_file *f);                         /* a zeroed file is allowed */
 st_tensor    *st_find(const st_file *f, const char *name);  /* NULL: not there */
 const char   *st_meta(const st_file *f, const char *key);
 
 /* A set of tensors from one file or from shards named by an index file. */
 typedef struct st_set { int nfiles; st_file *files; char *name; /* what to call it in messages */ } st_set;
-/* path: a .safetensors file, a .safetensors.index.json, or a folder; `stem` picks stem.safetensors or
+/* path: a .safetensors or GGUF file, a .safetensors.index.json, or a folder; `stem` picks stem.safetensors or
  * stem.safetensors.index.json in a folder. */
 dreamo_status st_set_open(const char *path, const char *stem, st_set *out, dreamo_error *err);
 void          st_set_close(st_set *s);

@@ -27,7 +27,7 @@ static dreamo_status set_add(st_set *s, const char *path, dreamo_error *err)
     st_file *more = mem_realloc(s->files, (size_t)(s->nfiles + 1) * sizeof *more);
     if (!more) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
     s->files = more;
-    dreamo_status status = st_open(path, &s->files[s->nfiles], err);
+    dreamo_status status = st_open_any(path, &s->files[s->nfiles], err);
     if (!status) s->nfiles++;
     return status;
 }

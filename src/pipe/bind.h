@@ -1,11 +1,13 @@
 /* bind.h - file tensors to a network's parameters, by name.
  *
- * Matrices stay where the file's map has them; biases, norms and other vectors are copied to fp32.  Every tensor that is
- * missing, left over, of another shape, or of a type that kernels cannot compute from is listed by name. */
+ * Matrices stay where the file's map has them, in its type; biases, norms and other vectors are copied to fp32, and so is what kernels
+ * want plain: convolutions and T5's position table when they are quantised.  Every tensor that is missing, left over, of another shape, or of a
+ * type that kernels cannot compute from is listed by name. */
 #ifndef PIPE_BIND_H
 #define PIPE_BIND_H
 #include "format/safetensors.h"
 #include "nn/param.h"
+#include "pipe/layout.h"
 
 /* Lists a network's parameters: dit_visit and its kin behind one type. */
 typedef void (*bind_walk)(void *network, param_visitor visit, void *user);
@@ -13,14 +15,16 @@ typedef void (*bind_walk)(void *network, param_visitor visit, void *user);
 /* What a bound network reads from; keep it as long as the network. */
 typedef struct bound_files { st_set set; int ncopies, room; void **copies; } bound_files;
 
-/* How the names in one kind of file differ from the parameters'.  Both lists end with NULL; NULL: nothing of the kind. */
+/* How one kind of network may be named in files.  All lists end with NULL. */
 typedef struct bind_names {
     const char *stem;                /* of the file in a folder: STEM.safetensors or its shards */
-    const char *const (*other)[2];   /* a piece of a parameter's name, and what it may be called instead */
+    const file_layout *layouts;
+    const char *const *prefixes;     /* that all its tensors may have: "" and those of all-in-one files */
     const char *const *unused;       /* tensors that may be there without being used */
 } bind_names;
 
-/* path: a .safetensors file, an index, or a folder.  On failure *out is zeroed and the network must not be used. */
+/* path: a .safetensors or GGUF file, an index, or a folder.  Of the layouts and prefixes the pair counts that explains most parameters.
+ *  On failure *out is zeroed and the network must not be used. */
 dreamo_status bind_network(void *network, bind_walk walk, const char *path, const bind_names *names, bound_files *out,
                            dreamo_error *err);
 void          bind_close(bound_files *b); /* a zeroed one is allowed */

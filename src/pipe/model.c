@@ -75,7 +75,8 @@ static dreamo_status replace_token_rows(dreamo_model *m, dreamo_error *err)
     weight_part head = whole, added = { .rows = DREAMO_T5_ROWS, .type = DT_F32, .data = m->tables.t5 }, tail = whole;
     head.rows = first;
     tail.rows = whole.rows - after;
-    tail.data = (const char *)whole.data + (size_t)after * (size_t)w->in * dtype_nbytes(whole.type);
+    tail.data = (const char *)whole.data + dtype_nbytes_of(whole.type, (size_t)after * (size_t)w->in);
+    if (whole.row_scale) tail.row_scale = whole.row_scale + after;
     w->nparts = 2 + (tail.rows > 0);
     w->part[0] = head;
     w->part[1] = added;
@@ -131,7 +132,7 @@ enum { FLUX_WIDTH = 3072 };
 static void choose_numerics(dreamo_model *m, dreamo_numerics asked)
 {
     const dit *d = m->dit;
-    bool flux = d->config.heads * d->config.head_dim == FLUX_WIDTH && d->x_in.part[0].type == DT_BF16;
+    bool flux = d->config.heads * d->config.head_dim == FLUX_WIDTH;
     m->official = asked == DREAMO_NUMERICS_OFFICIAL || (asked == DREAMO_NUMERICS_AUTO && flux);
 }
 
@@ -143,10 +144,9 @@ static void hash_headers(const bound_files *b, char out[65])
     sha256_init(&h);
     for (int i = 0; i < b->set.nfiles; i++) {
         const filemap *map = &b->set.files[i].map;
-        uint64_t nbytes = map->nbytes, header;
-        memcpy(&header, map->data, sizeof header);
+        uint64_t nbytes = map->nbytes, header = b->set.files[i].header_nbytes;
         sha256_add(&h, &nbytes, sizeof nbytes);
-        sha256_add(&h, map->data, sizeof header + (size_t)header);
+        sha256_add(&h, map->data, (size_t)header);
     }
     sha256_done(&h, digest);
     for (int i = 0; i < 32; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
