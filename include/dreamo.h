@@ -106,9 +106,13 @@ typedef struct dreamo_lora {
 
 typedef struct dreamo_model_options {
     size_t size;
-    const char *dir;           /* model folder in the diffusers layout; NULL = the shipped default model */
-    const char *dit, *t5, *clip, *vae; /* parts from other files; NULL = from dir */
-    const dreamo_lora *loras;  /* applied in order */
+    const char *dir;           /* model folder in the diffusers layout; or a folder of single FLUX weight files, told apart by content; or
+                                  the name of a folder beside the default model ("flux-dev"); NULL = the shipped default model */
+    const char *dit, *t5, *clip, *vae; /* parts from other files, safetensors or GGUF; NULL = from dir */
+    const char *variant;       /* "v1" or "v1.1": DreamO's published LoRAs with their weights, and their steps and guidance; NULL = none */
+    const char *variant_dir;   /* where those files lie; NULL = dir/dreamo */
+    bool no_turbo;             /* a variant without the turbo LoRA, with 25 steps instead of 12 */
+    const dreamo_lora *loras;  /* applied in order, after the variant's */
     int nloras;
     bool no_default_lora;      /* do not load the folder's own dreamo/ adapter */
     dreamo_numerics numerics;

@@ -25,6 +25,10 @@ const option generate_options[] = {
     { "t5", 0, VALUE_TEXT, false, 0, 0, "FILE", "T5 encoder from another file" },
     { "clip", 0, VALUE_TEXT, false, 0, 0, "FILE", "CLIP encoder from another file" },
     { "vae", 0, VALUE_TEXT, false, 0, 0, "FILE", "autoencoder from another file" },
+    { "variant", 0, VALUE_TEXT, false, 0, 0, "v1|v1.1", "DreamO's published LoRA set" },
+    { "dreamo", 0, VALUE_TEXT, false, 0, 0, "DIR", "where the set's files lie; MODEL/dreamo by default" },
+    { "turbo", 0, VALUE_NONE, false, 0, 0, NULL, "the set with its turbo LoRA, 12 steps (default)" },
+    { "no-turbo", 0, VALUE_NONE, false, 0, 0, NULL, "the set without it, 25 steps" },
     { "lora", 0, VALUE_TEXT, true, 0, 0, "FILE[@SCALE]", "apply a LoRA; repeat for a stack" },
     { "no-adapter", 0, VALUE_NONE, false, 0, 0, NULL, "without the model folder's own DreamO adapter" },
     { "numerics", 0, VALUE_TEXT, false, 0, 0, "KIND", "official (the reference's bf16 roundings) or exact (fp32)" },
@@ -228,6 +232,12 @@ static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
     m->t5 = option_text(p, "t5", NULL);
     m->clip = option_text(p, "clip", NULL);
     m->vae = option_text(p, "vae", NULL);
+    m->variant = option_text(p, "variant", NULL);
+    m->variant_dir = option_text(p, "dreamo", NULL);
+    m->no_turbo = option_flag(p, "no-turbo");
+    if (m->no_turbo && option_flag(p, "turbo")) return complain(err, DREAMO_ARG, NULL, "--turbo and --no-turbo contradict each other");
+    if (!m->variant && (m->no_turbo || m->variant_dir || option_flag(p, "turbo")))
+        return complain(err, DREAMO_ARG, "add --variant v1.1", "--turbo, --no-turbo and --dreamo belong to a --variant");
     m->backend = option_text(p, "backend", NULL);
     m->threads = (int)option_integer(p, "threads", 0);
     m->no_default_lora = option_flag(p, "no-adapter");

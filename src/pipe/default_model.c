@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "dreamo.h"
+#include "base/mem.h"
+#include "pipe/default_model.h"
 
 #define NAME "dreamo-mini"
 
@@ -43,4 +44,14 @@ const char *dreamo_default_model(void)
     if (told && *told) return told;
     pthread_once(&once, look);
     return found[0] ? found : NULL;
+}
+
+char *model_folder(const char *name)
+{
+    const char *shipped = folder_exists(name) || file_exists(name) ? NULL : dreamo_default_model();
+    const char *slash = shipped && !strchr(name, '/') ? strrchr(shipped, '/') : NULL;
+    char *path = slash ? mem_printf("%.*s/%s", (int)(slash - shipped), shipped, name) : NULL;
+    if (path && folder_exists(path)) return path;
+    mem_free(path);
+    return mem_strdup(name);
 }

@@ -3,39 +3,15 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "format/gguf.h"
 #include "format/image_file.h"
 #include "format/json.h"
 #include "format/safetensors.h"
+#include "pipe/kind.h"
 
 #define MAX_JSON ((size_t)16 << 20)
 
 /* ---- weight files ---- */
-
-/* Kinds of weight files, told by a name that only they have; the first match counts. */
-static const struct { const char *part, *kind; } kinds[] = {
-    { "processor_qkv_lora", "DreamO LoRA" },
-    { ".processor.qkv_lora", "DreamO LoRA (dots)" },
-    { "lora_unet_", "LoRA in kohya's naming" },
-    { ".lora_A.", "LoRA in PEFT's naming" },
-    { ".lora_down.", "LoRA" },
-    { "dreamo_task_embedding", "DreamO embedding tables" },
-    { "model.diffusion_model.", "all-in-one or ComfyUI checkpoint" },
-    { "single_transformer_blocks.", "FLUX transformer, diffusers' names" },
-    { "single_blocks.", "FLUX transformer, BFL's names" },
-    { "transformer_blocks.", "FLUX transformer, diffusers' names (a shard)" },
-    { "decoder.up_blocks.", "autoencoder, diffusers' names" },
-    { "decoder.up.", "autoencoder, BFL's names" },
-    { "text_model.encoder.", "CLIP text encoder" },
-    { "SelfAttention", "T5 encoder" },
-};
-
-static const char *kind_of(const st_file *f)
-{
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
-        for (int i = 0; i < f->ntensors; i++)
-            if (strstr(f->tensors[i].name, kinds[k].part)) return kinds[k].kind;
-    return "tensors of an unknown kind";
-}
 
 static json_t *tensor_rows(const st_file *f)
 {
@@ -53,14 +29,14 @@ static dreamo_status weights_info(const char *path, bool tensors, json_t *o, dre
 {
     st_file f;
     size_t numbers = 0, by_type[DT_COUNT] = { 0 };
-    dreamo_status s = st_open(path, &f, err);
+    dreamo_status s = st_open_any(path, &f, err);
     if (s) return s;
     for (int i = 0; i < f.ntensors; i++) {
         numbers += f.tensors[i].count;
         by_type[f.tensors[i].type] += f.tensors[i].count;
     }
-    json_object_set_new(o, "kind", json_string(kind_of(&f)));
-    json_object_set_new(o, "format", json_string("safetensors"));
+    json_object_set_new(o, "kind", json_string(kind_of_weights(&f).words));
+    json_object_set_new(o, "format", json_string(gguf_is(f.map.data, f.map.nbytes) ? "GGUF" : "safetensors"));
     json_object_set_new(o, "tensors", json_integer(f.ntensors));
     json_object_set_new(o, "numbers", json_integer((json_int_t)numbers));
     json_t *types = json_object(), *meta = json_object();
@@ -152,7 +128,8 @@ dreamo_status dreamo_info(const char *path, bool tensors, char **json, dreamo_er
     if (folder_exists(path)) {
         s = folder_info(path, o, err);
     } else if ((s = file_map(path, &map, err)) == DREAMO_OK) {
-        bool weights = map.nbytes >= 9 && map.data[7] == 0 && map.data[6] == 0 && map.data[8] == '{'; /* a length, then JSON */
+        bool weights = gguf_is(map.data, map.nbytes) ||
+                       (map.nbytes >= 9 && map.data[7] == 0 && map.data[6] == 0 && map.data[8] == '{'); /* a length, then JSON */
         json_object_set_new(o, "bytes", json_integer((json_int_t)map.nbytes));
         file_unmap(&map);
         s = weights ? weights_info(path, tensors, o, err) : picture_info(path, o, err);

@@ -10,7 +10,9 @@
 #include "base/sha256.h"
 #include "format/json.h"
 #include "pipe/config.h"
+#include "pipe/default_model.h"
 #include "pipe/report.h"
+#include "pipe/variant.h"
 
 int model_cell(const dreamo_model *m) { return 2 * vae_factor(&m->vae->config); }
 
@@ -108,14 +110,29 @@ static dreamo_status add_lora(dreamo_model *m, const char *path, float scale, co
     return s;
 }
 
-/* The caller's list, or the folder's own adapter with scale 1. */
+/* The published set, with the settings that it was made for. */
+static dreamo_status add_variant(dreamo_model *m, const dreamo_model_options *o, const reporter *to, dreamo_error *err)
+{
+    variant v;
+    char *folder = o->variant_dir ? mem_strdup(o->variant_dir) : path_join(m->dir, "dreamo");
+    dreamo_status s = folder ? variant_find(o->variant, !o->no_turbo, folder, &v, err) : fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
+    mem_free(folder);
+    if (s != DREAMO_OK) return s;
+    for (int i = 0; s == DREAMO_OK && i < v.n; i++) s = add_lora(m, v.lora[i].path, v.lora[i].scale, to, err);
+    m->defaults.steps = v.steps;
+    m->defaults.guidance = v.guidance;
+    variant_free(&v);
+    return s;
+}
+
+/* The variant's, then the caller's list; without either the folder's own adapter with scale 1. */
 static dreamo_status add_loras(dreamo_model *m, const dreamo_model_options *o, const reporter *to, dreamo_error *err)
 {
-    m->loras = mem_calloc((size_t)o->nloras + 1, sizeof *m->loras);
+    m->loras = mem_calloc((size_t)o->nloras + VARIANT_MOST, sizeof *m->loras);
     if (!m->loras) return fail(err, DREAMO_MEMORY, "no memory for %d LoRAs", o->nloras);
-    dreamo_status s = DREAMO_OK;
+    dreamo_status s = o->variant ? add_variant(m, o, to, err) : DREAMO_OK;
     for (int i = 0; s == DREAMO_OK && i < o->nloras; i++) s = add_lora(m, o->loras[i].path, o->loras[i].scale, to, err);
-    if (s == DREAMO_OK && o->nloras == 0 && !o->no_default_lora) {
+    if (s == DREAMO_OK && o->nloras == 0 && !o->variant && !o->no_default_lora) {
         char *own = mem_printf("%s/dreamo/dreamo.safetensors", m->dir);
         if (!own) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
         if (file_exists(own)) s = add_lora(m, own, 1, to, err);
@@ -206,10 +223,10 @@ static dreamo_status open_networks(dreamo_model *m, const dreamo_model_options *
     dreamo_status s = part_path(m, "model_index.json", "", path, err);
     if (s == DREAMO_OK) s = config_pipeline(path, err);
     if (s != DREAMO_OK) return s;
-    OPEN_NETWORK(m, dit, "transformer", o->dit, MODEL_DIT);
-    OPEN_NETWORK(m, t5, "text_encoder_2", o->t5, MODEL_T5);
-    OPEN_NETWORK(m, clip, "text_encoder", o->clip, MODEL_CLIP);
-    OPEN_NETWORK(m, vae, "vae", o->vae, MODEL_VAE);
+    OPEN_NETWORK(m, dit, "transformer", o->dit ? o->dit : m->parts.dit, MODEL_DIT);
+    OPEN_NETWORK(m, t5, "text_encoder_2", o->t5 ? o->t5 : m->parts.t5, MODEL_T5);
+    OPEN_NETWORK(m, clip, "text_encoder", o->clip ? o->clip : m->parts.clip, MODEL_CLIP);
+    OPEN_NETWORK(m, vae, "vae", o->vae ? o->vae : m->parts.vae, MODEL_VAE);
     return DREAMO_OK;
 }
 
@@ -235,6 +252,21 @@ static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o,
     return m->dev ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
 }
 
+/* A folder without model_index.json may hold FLUX's weights as single files: then configurations and vocabularies are the shipped ones. */
+static dreamo_status find_parts(dreamo_model *m, dreamo_error *err)
+{
+    char *index = path_join(m->dir, "model_index.json");
+    bool whole = index && file_exists(index);
+    mem_free(index);
+    if (!index) return no_memory("model's name", err);
+    if (whole) return DREAMO_OK;
+    dreamo_status s = parts_find(m->dir, &m->parts, err);
+    if (s != DREAMO_OK || !m->parts.dit) return s; /* the missing model_index.json will be named */
+    mem_free(m->dir);
+    m->dir = model_folder("flux-dev");
+    return m->dir ? s : no_memory("model's name", err);
+}
+
 static dreamo_status find_folder(dreamo_model *m, const char *dir, dreamo_error *err)
 {
     if (!dir) dir = dreamo_default_model();
@@ -243,13 +275,14 @@ static dreamo_status find_folder(dreamo_model *m, const char *dir, dreamo_error 
         hint(err, "name a model folder, or set DREAMO_MODEL");
         return DREAMO_NOT_FOUND;
     }
-    m->dir = mem_strdup(dir);
+    m->dir = model_folder(dir);
     if (!m->dir) return no_memory("model's name", err);
     size_t n = strlen(m->dir);
     while (n > 1 && m->dir[n - 1] == '/') m->dir[--n] = '\0';
-    if (folder_exists(m->dir)) return DREAMO_OK;
-    if (file_exists(m->dir)) return fail(err, DREAMO_FORMAT, "%s: is a file; a model is a folder in the diffusers layout", m->dir);
-    return fail(err, DREAMO_NOT_FOUND, "%s: no such folder", m->dir);
+    if (folder_exists(m->dir)) return find_parts(m, err);
+    if (!file_exists(m->dir)) return fail(err, DREAMO_NOT_FOUND, "%s: no such folder", m->dir);
+    fail(err, DREAMO_FORMAT, "%s: is a file; a model is a folder in the diffusers layout", m->dir);
+    return hint(err, "a transformer alone: -m flux-dev --dit %s", m->dir);
 }
 
 static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo_error *err)
@@ -314,6 +347,7 @@ void dreamo_close(dreamo_model *m)
     if (m->clip_words) bpe_close(m->clip_words);
     if (m->dev) m->backend->close(m->dev);
     mem_free(m->dir);
+    parts_free(&m->parts);
     pthread_mutex_destroy(&m->busy);
     mem_free(m);
 }

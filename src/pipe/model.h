@@ -10,6 +10,7 @@
 #include "pipe/bind.h"
 #include "pipe/condition.h"
 #include "pipe/lora.h"
+#include "pipe/parts.h"
 #include "pipe/schedule.h"
 #include "text/tokenizer.h"
 
@@ -19,7 +20,8 @@ typedef struct model_defaults { int width, height, steps, ref_res; double guidan
 enum { MODEL_DIT, MODEL_T5, MODEL_CLIP, MODEL_VAE, MODEL_PARTS };
 
 struct dreamo_model {
-    char *dir;
+    char *dir;                  /* with the configuration files */
+    parts parts;                /* weight files outside it, found in a folder of them */
     bound_files files[MODEL_PARTS];
     dit *dit;
     t5 *t5;

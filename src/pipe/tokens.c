@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "pipe/default_model.h"
 #include "text/tokenizer.h"
 
 struct dreamo_tokenizer {
@@ -12,9 +13,8 @@ struct dreamo_tokenizer {
     bpe *clip;
 };
 
-dreamo_status dreamo_tokenizer_open(const char *model_dir, dreamo_tokenizer **out, dreamo_error *err)
+static dreamo_status open_both(const char *model_dir, dreamo_tokenizer **out, dreamo_error *err)
 {
-    *out = NULL;
     if (!folder_exists(model_dir)) return fail(err, DREAMO_NOT_FOUND, "%s: no such model folder", model_dir);
     dreamo_tokenizer *t = mem_calloc(1, sizeof *t);
     char *t5 = path_join(model_dir, "tokenizer_2"), *clip = path_join(model_dir, "tokenizer");
@@ -25,6 +25,15 @@ dreamo_status dreamo_tokenizer_open(const char *model_dir, dreamo_tokenizer **ou
     mem_free(clip);
     if (s) dreamo_tokenizer_close(t);
     else *out = t;
+    return s;
+}
+
+dreamo_status dreamo_tokenizer_open(const char *model_dir, dreamo_tokenizer **out, dreamo_error *err)
+{
+    *out = NULL;
+    char *folder = model_folder(model_dir);
+    dreamo_status s = folder ? open_both(folder, out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", model_dir);
+    mem_free(folder);
     return s;
 }
 

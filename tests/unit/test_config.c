@@ -14,7 +14,7 @@
 #include <cmocka.h>
 #include "scratch.h"
 
-#define FLUX TEST_DATA "/flux-config/"
+#define FLUX TEST_DATA "/../../models/flux-dev/"
 
 static void ok(dreamo_status s, const dreamo_error *err)
 {
@@ -31,7 +31,7 @@ static void test_dit(void **state)
     dreamo_error err = { 0 };
     int64_t n = 0;
     (void)state;
-    ok(config_dit(FLUX "transformer.json", &c, &err), &err);
+    ok(config_dit(FLUX "transformer/config.json", &c, &err), &err);
     assert_int_equal(c.layers, 19);
     assert_int_equal(c.single_layers, 38);
     assert_int_equal(c.in_channels, 64);
@@ -50,7 +50,7 @@ static void test_vae(void **state)
     dreamo_error err = { 0 };
     int64_t n = 0;
     (void)state;
-    ok(config_vae(FLUX "vae.json", &c, &err), &err);
+    ok(config_vae(FLUX "vae/config.json", &c, &err), &err);
     assert_int_equal(vae_factor(&c), 8);
     assert_int_equal(c.groups, 32);
     assert_true(c.scaling == 0.3611f && c.shift == 0.1159f && c.mid_attention);
@@ -66,7 +66,7 @@ static void test_t5(void **state)
     dreamo_error err = { 0 };
     int64_t n = 0;
     (void)state;
-    ok(config_t5(FLUX "text_encoder_2.json", &c, &err), &err);
+    ok(config_t5(FLUX "text_encoder_2/config.json", &c, &err), &err);
     assert_int_equal(c.buckets, 32);
     assert_int_equal(c.max_distance, 128);
     assert_true(c.gated && c.eps == 1e-6f);
@@ -82,7 +82,7 @@ static void test_clip(void **state)
     dreamo_error err = { 0 };
     int64_t n = 0;
     (void)state;
-    ok(config_clip(FLUX "text_encoder.json", &c, &err), &err);
+    ok(config_clip(FLUX "text_encoder/config.json", &c, &err), &err);
     assert_int_equal(c.positions, 77);
     assert_true(c.quick_gelu && c.eps == 1e-5f);
     clip *m = clip_new(&c);
@@ -94,8 +94,8 @@ static void test_clip(void **state)
 /* ---- one field changed ---- */
 
 enum { DIT, VAE, T5, CLIP, PIPELINE };
-static const char *const files[] = { FLUX "transformer.json", FLUX "vae.json", FLUX "text_encoder_2.json",
-                                     FLUX "text_encoder.json", FLUX "model_index.json" };
+static const char *const files[] = { FLUX "transformer/config.json", FLUX "vae/config.json", FLUX "text_encoder_2/config.json",
+                                     FLUX "text_encoder/config.json", FLUX "model_index.json" };
 
 static dreamo_status read_config(int kind, const char *path, dreamo_error *err)
 {

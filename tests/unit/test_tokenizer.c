@@ -4,7 +4,7 @@
 #include "base/rng.h"
 #include "tokenizer_files.h"
 
-#define VOCAB TEST_DATA "/vocab"
+#define VOCAB TEST_DATA "/../../models/flux-dev"
 
 static unigram *t5;  /* FLUX's own folder: rebuilt from spiece.model, metaspace always */
 static bpe *clip;

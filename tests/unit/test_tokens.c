@@ -9,7 +9,7 @@ static void ids_and_pieces(void **state)
     static const int32_t clip[] = {49406, 320, 1125, 539, 320, 2368, 49407}; /* spec 12 */
     dreamo_tokens t;
     dreamo_error err = {0};
-    if (dreamo_tokenize(TEST_DATA "/vocab", prompt, &t, &err)) fail_msg("%s", err.message);
+    if (dreamo_tokenize(TEST_DATA "/../../models/flux-dev", prompt, &t, &err)) fail_msg("%s", err.message);
     assert_int_equal(t.nclip, 7);
     for (int i = 0; i < 7; i++) assert_int_equal(t.clip[i], clip[i]);
     assert_string_equal(t.clip_piece[0], "<|startoftext|>");
@@ -30,7 +30,7 @@ static void cut_texts(void **state)
     static const int words[] = {75, 90, 600};
     dreamo_tokenizer *tokenizer;
     dreamo_error err = {0};
-    assert_int_equal(dreamo_tokenizer_open(TEST_DATA "/vocab", &tokenizer, &err), DREAMO_OK);
+    assert_int_equal(dreamo_tokenizer_open(TEST_DATA "/../../models/flux-dev", &tokenizer, &err), DREAMO_OK);
     for (size_t i = 0; i < 3; i++) {
         bytes text = {0};
         dreamo_tokens t;
@@ -62,11 +62,11 @@ static void failures(void **state)
     assert_int_equal(dreamo_tokenize(TEST_DATA, prompt, &t, &err), DREAMO_NOT_FOUND);
     assert_non_null(strstr(err.message, "tokenizer_2"));
     err = (dreamo_error){0};
-    assert_int_equal(dreamo_tokenizer_open(TEST_DATA "/vocab", &tokenizer, &err), DREAMO_OK);
+    assert_int_equal(dreamo_tokenizer_open(TEST_DATA "/../../models/flux-dev", &tokenizer, &err), DREAMO_OK);
     assert_int_equal(dreamo_tokenizer_run(tokenizer, "ab\xFFz", 4, &t, &err), DREAMO_ARG);
     assert_non_null(strstr(err.message, "offset 2"));
     assert_null(t.t5);
-    assert_int_equal(dreamo_tokenize(TEST_DATA "/vocab", prompt, &t, NULL), DREAMO_OK); /* the next call works, without an error struct */
+    assert_int_equal(dreamo_tokenize(TEST_DATA "/../../models/flux-dev", prompt, &t, NULL), DREAMO_OK); /* the next call works, without an error struct */
     dreamo_tokens_free(&t);
     dreamo_tokenizer_close(tokenizer);
     assert_int_equal(mem_live(), live);
@@ -80,7 +80,7 @@ static void failing_allocations(void **state)
     dreamo_error err = {0};
     bytes text = {0};
     for (int i = 0; i < 600; i++) put_text(&text, "dog ");
-    assert_int_equal(dreamo_tokenizer_open(TEST_DATA "/vocab", &tokenizer, &err), DREAMO_OK);
+    assert_int_equal(dreamo_tokenizer_open(TEST_DATA "/../../models/flux-dev", &tokenizer, &err), DREAMO_OK);
     size_t live = mem_live();
     dreamo_status s = DREAMO_MEMORY;
     for (long n = 1; s; n += n < 40 ? 1 : 37) {
