@@ -215,6 +215,50 @@ DREAMO_API void          dreamo_tokens_free(dreamo_tokens *t); /* NULL is allowe
 DREAMO_API dreamo_status dreamo_info(const char *path, bool tensors, char **json, dreamo_error *err);
 DREAMO_API void          dreamo_text_free(char *text);
 
+/* ---- converting ------------------------------------------------------------------------------ */
+
+/* What one tensor of the output lost, compared with the numbers that were to be stored (adapters included). */
+typedef struct dreamo_tensor_loss {
+    const char *name, *type; /* valid during the call */
+    double worst;            /* largest error, as a share of the tensor's largest magnitude */
+    double mean;             /* root mean square of the error, as a share of that of the tensor */
+    double bound;            /* what `mean` may be for this type */
+} dreamo_tensor_loss;
+typedef bool (*dreamo_loss_row)(void *user, const dreamo_tensor_loss *loss); /* false: stop, DREAMO_CANCELLED */
+
+/* Store a transformer in another type, in one file with the original (BFL's) names, with LoRA files fused in for good.
+ * `to`: "f32", "bf16", "f16", "fp8" (e4m3, a scale for each matrix), or one of ggml's: "q8" (Q8_0), "q6", "q5", "q4" (Q6_K, Q5_K, Q4_K,
+ * with smaller blocks where rows are no multiple of 256: Q8_0, Q5_1, Q4_1), "q8_0", "q5_1", "q5_0", "q4_1", "q4_0".  Vectors stay fp32;
+ * the first and last layers and the embedders of time, guidance and pooled text stay 16-bit.  A file that was fused holds the embedding
+ * tables of the last LoRA file that has some, as "dreamo_task_embedding.weight" and so on. */
+typedef struct dreamo_convert_options {
+    size_t size;
+    const char *in;          /* model folder, or its transformer: a folder or a file */
+    const char *out;         /* .gguf (not for fp8) or .safetensors (not for ggml's types) */
+    const char *to;          /* NULL: "q8" in a .gguf, "bf16" in a .safetensors file */
+    const dreamo_lora *fuse; /* in order */
+    int nfuse;
+    bool official;           /* round after each addition as the official pipeline does in bf16; false: add in fp32, round once */
+    bool clobber;            /* replace an existing file */
+    bool verify;             /* read the file back: DREAMO_DIFFERS when a tensor lost more than its bound or is not finite */
+    int threads;             /* 0 = one for each core */
+    dreamo_progress progress; /* STEP: percent */
+    dreamo_loss_row row;     /* verify: called for each tensor; may be NULL */
+    void *user;              /* of both */
+} dreamo_convert_options;
+DREAMO_API void          dreamo_convert_options_init(dreamo_convert_options *o);
+DREAMO_API dreamo_status dreamo_convert(const dreamo_convert_options *o, dreamo_error *err);
+
+/* What would be written. */
+typedef struct dreamo_convert_types { const char *type; int64_t tensors, numbers; uint64_t bytes; } dreamo_convert_types;
+typedef struct dreamo_convert_costs {
+    int ntypes;
+    dreamo_convert_types types[8];
+    uint64_t bytes;          /* of all tensors */
+    uint64_t free_bytes;     /* in the folder of `out` */
+} dreamo_convert_costs;
+DREAMO_API dreamo_status dreamo_convert_plan(const dreamo_convert_options *o, dreamo_convert_costs *costs, dreamo_error *err);
+
 /* ---- training -------------------------------------------------------------------------------- */
 
 /* One run of one stage (autoencoder, base or adapter), as a recipe file says: recipes/ holds those of the shipped model.

@@ -16,8 +16,7 @@ static void half_put(uint8_t *p, float v)
 
 static float inverse(float d) { return d != 0 ? 1 / d : 0; }
 
-/* ---- 32 numbers.  The rounding is ggml's: scale from the extreme value, its inverse in fp32, product and sum in double (ggml's own
- * differ between machines with and without fused multiply-add; its Python library, the judge here, uses double) ---- */
+/* ---- 32 numbers.  The rounding is ggml's: scale from the extreme value, its inverse, product and sum in fp32, each rounded ---- */
 
 /* The number of largest magnitude, with its sign; the first of several. */
 static float extreme(const float *x)
@@ -38,7 +37,7 @@ static void range(const float *x, int n, float *lo, float *hi)
 }
 
 /* trunc(v), at most `most`; v >= 0 up to rounding */
-static uint8_t level(double v, int most)
+static uint8_t level(float v, int most)
 {
     int q = (int)v;
     return (uint8_t)(q > most ? most : q < 0 ? 0 : q);
@@ -59,7 +58,7 @@ static void symmetric(const float *x, int middle, uint8_t *scale, uint8_t *low, 
 {
     uint8_t q[SMALL];
     float d = extreme(x) / (float)-middle, id = inverse(d);
-    for (int j = 0; j < SMALL; j++) q[j] = level((double)x[j] * (double)id + middle + 0.5, 2 * middle - 1);
+    for (int j = 0; j < SMALL; j++) q[j] = level(x[j] * id + ((float)middle + 0.5f), 2 * middle - 1);
     half_put(scale, d);
     pack(q, low, high);
 }
@@ -71,7 +70,7 @@ static void offset(const float *x, int top, uint8_t *scale, uint8_t *low, uint8_
     float lo, hi;
     range(x, SMALL, &lo, &hi);
     float d = (hi - lo) / (float)top, id = inverse(d);
-    for (int j = 0; j < SMALL; j++) q[j] = level((double)((x[j] - lo) * id + 0.5f), top);
+    for (int j = 0; j < SMALL; j++) q[j] = level((x[j] - lo) * id + 0.5f, top);
     half_put(scale, d);
     half_put(scale + 2, lo);
     pack(q, low, high);

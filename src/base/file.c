@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/mem.h"
@@ -181,11 +182,27 @@ void file_abort(filewriter *w)
     forget(w);
 }
 
+static char *folder_of(const char *path) /* mem_free; NULL: no memory */
+{
+    const char *slash = strrchr(path, '/');
+    return !slash ? mem_strdup(".") : slash == path ? mem_strdup("/") : mem_printf("%.*s", (int)(slash - path), path);
+}
+
+dreamo_status file_space(const char *path, uint64_t *nbytes, dreamo_error *err)
+{
+    struct statvfs v;
+    char *folder = folder_of(path);
+    if (!folder) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
+    dreamo_status s = statvfs(folder, &v) == 0 ? DREAMO_OK : fail_errno(err, folder, "cannot be examined");
+    if (!s) *nbytes = (uint64_t)v.f_bavail * (uint64_t)v.f_frsize;
+    mem_free(folder);
+    return s;
+}
+
 /* A rename is on the disk only when its folder is. */
 static void sync_folder_of(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    char *folder = !slash ? mem_strdup(".") : slash == path ? mem_strdup("/") : mem_printf("%.*s", (int)(slash - path), path);
+    char *folder = folder_of(path);
     int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd >= 0) {
         fsync(fd);

@@ -31,6 +31,9 @@ dreamo_status file_append(const char *path, const void *data, size_t nbytes, dre
 dreamo_status file_lock(const char *path, int *fd, dreamo_error *err);
 void          file_unlock(int fd);
 
+/* Bytes that may still be written in the folder of PATH, which need not exist itself. */
+dreamo_status file_space(const char *path, uint64_t *nbytes, dreamo_error *err);
+
 bool  file_exists(const char *path);
 bool  folder_exists(const char *path);
 dreamo_status folder_make(const char *path, dreamo_error *err);   /* existing is fine; parents are not made */

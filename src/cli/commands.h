@@ -3,8 +3,9 @@
 #define CLI_COMMANDS_H
 #include "cli/options.h"
 
-extern const option bench_options[], dataset_options[], generate_options[], info_options[], tokenize_options[], train_options[];
+extern const option bench_options[], convert_options[], dataset_options[], generate_options[], info_options[], tokenize_options[], train_options[];
 int run_bench(const parsed *p);
+int run_convert(const parsed *p);
 int run_dataset(const parsed *p);
 int run_generate(const parsed *p);
 int run_info(const parsed *p);

@@ -137,7 +137,7 @@ static dreamo_status parse_ref(job *j, const char *whole, dreamo_reference *r, d
 static dreamo_status parse_lora(job *j, const char *whole, dreamo_lora *l, dreamo_error *err)
 {
     size_t room = sizeof j->text - j->used;
-    dreamo_status s = text_lora(whole, j->text + j->used, room, l, err);
+    dreamo_status s = text_lora("lora", whole, j->text + j->used, room, l, err);
     if (!s) j->used += strlen(l->path) + 1;
     return s;
 }

@@ -57,15 +57,15 @@ bool text_number(const char *s, double *out)
     return true;
 }
 
-dreamo_status text_lora(const char *whole, char *room, size_t nbytes, dreamo_lora *out, dreamo_error *err)
+dreamo_status text_lora(const char *option, const char *whole, char *room, size_t nbytes, dreamo_lora *out, dreamo_error *err)
 {
     const char *at = strrchr(whole, '@');
     double scale = 1;
     size_t n = at ? (size_t)(at - whole) : strlen(whole);
-    if (at && !text_number(at + 1, &scale)) return complain(err, DREAMO_ARG, NULL, "--lora %s: \"%s\" is not a number", whole, at + 1);
-    if (fabs(scale) > 1000) return complain(err, DREAMO_ARG, NULL, "--lora %s: the scale is outside -1000 to 1000", whole);
-    if (n == 0) return complain(err, DREAMO_ARG, NULL, "--lora %s: the file is missing", whole);
-    if (n + 1 > nbytes) return complain(err, DREAMO_LIMIT, NULL, "--lora %s: file names are too long", whole);
+    if (at && !text_number(at + 1, &scale)) return complain(err, DREAMO_ARG, NULL, "--%s %s: \"%s\" is not a number", option, whole, at + 1);
+    if (fabs(scale) > 1000) return complain(err, DREAMO_ARG, NULL, "--%s %s: the scale is outside -1000 to 1000", option, whole);
+    if (n == 0) return complain(err, DREAMO_ARG, NULL, "--%s %s: the file is missing", option, whole);
+    if (n + 1 > nbytes) return complain(err, DREAMO_LIMIT, NULL, "--%s %s: file names are too long", option, whole);
     memcpy(room, whole, n);
     room[n] = '\0';
     *out = (dreamo_lora){ .path = room, .scale = (float)scale };

@@ -62,8 +62,8 @@ void commands_help(FILE *to);
 bool text_integer(const char *s, int64_t *out);
 bool text_number(const char *s, double *out);
 
-/* FILE[@SCALE]; the path is copied into `room`. */
-dreamo_status text_lora(const char *whole, char *room, size_t nbytes, dreamo_lora *out, dreamo_error *err);
+/* FILE[@SCALE], the value of --OPTION; the path is copied into `room`. */
+dreamo_status text_lora(const char *option, const char *whole, char *room, size_t nbytes, dreamo_lora *out, dreamo_error *err);
 
 /* Fill err and return the status, so that checks read `return complain(err, DREAMO_ARG, hint, ...)`. */
 dreamo_status complain(dreamo_error *err, dreamo_status status, const char *hint, const char *format, ...)

@@ -43,7 +43,7 @@ static dreamo_status run_probe(const parsed *p, const char *probe, dreamo_error 
     model.backend = option_text(p, "backend", NULL);
     model.threads = (int)option_integer(p, "threads", 0);
     if (!model.dir || !whole || !dump) return complain(err, DREAMO_ARG, NULL, "train --probe: -m, --lora and --dump are needed");
-    dreamo_status status = text_lora(whole, path, sizeof path, &lora, err);
+    dreamo_status status = text_lora("lora", whole, path, sizeof path, &lora, err);
     if (status) return status;
     model.loras = &lora;
     model.nloras = 1;

@@ -50,4 +50,12 @@ st_tensor    *st_set_find(const st_set *s, const char *name);
  * anything else that st_open would refuse, is DREAMO_BUG. */
 dreamo_status st_write(const char *path, const st_tensor *tensors, int ntensors,
                        const char *const (*meta)[2], int nmeta, dreamo_error *err);
+
+/* The same for tensors that are not in memory: their bytes are asked for one after the other, in the order of the file, and the
+ * callback writes them through w, all of tensor i's and no more.  Its failure, which may be a wish to stop, leaves nothing behind. */
+typedef dreamo_status (*st_fill)(void *user, int i, filewriter *w, dreamo_error *err);
+dreamo_status st_write_filled(const char *path, bool clobber, const st_tensor *tensors, int ntensors,
+                              const char *const (*meta)[2], int nmeta, st_fill fill, void *user, dreamo_error *err);
+/* For writers of other formats: fill tensor i; another number of bytes than `nbytes` is DREAMO_BUG. */
+dreamo_status st_fill_one(filewriter *w, int i, size_t nbytes, st_fill fill, void *user, dreamo_error *err);
 #endif

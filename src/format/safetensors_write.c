@@ -21,6 +21,8 @@ static dreamo_status lay_out(const char *path, const st_tensor *tensors, int nte
     for (int i = 0; i < ntensors; i++) {
         const st_tensor *t = &tensors[i];
         size_t length = strlen(t->name);
+        if (dtype_block(t->type) != 1)
+            return fail(err, DREAMO_BUG, "%s: tensor \"%.200s\" cannot be written: %s has blocks", path, t->name, dtype_name(t->type));
         if (length == 0 || length > ST_MAX_NAME || strcmp(t->name, "__metadata__") == 0 || t->rank < 0 || t->rank > ST_MAX_RANK)
             return fail(err, DREAMO_BUG, "%s: tensor \"%.200s\" cannot be written: its name or its rank %d is not allowed", path, t->name, t->rank);
         places[i] = (place){ t, dtype_nbytes(t->type) };
@@ -62,20 +64,33 @@ static json_t *describe_all(const place *places, int ntensors, const char *const
     return NULL;
 }
 
-static dreamo_status write_all(filewriter *w, const char *header, const place *places, int ntensors, dreamo_error *err)
+dreamo_status st_fill_one(filewriter *w, int i, size_t nbytes, st_fill fill, void *user, dreamo_error *err)
+{
+    uint64_t before = w->nbytes;
+    dreamo_status s = fill(user, i, w, err);
+    if (s || w->nbytes - before == nbytes) return s;
+    return fail(err, DREAMO_BUG, "%s: tensor %d got %llu bytes, has %zu", w->path, i, (unsigned long long)(w->nbytes - before), nbytes);
+}
+
+/* What is to be written, laid out. */
+typedef struct plan { const char *header; const st_tensor *tensors; const place *places; int ntensors; } plan;
+
+static dreamo_status write_all(filewriter *w, const plan *p, st_fill fill, void *user, dreamo_error *err)
 {
     static const char spaces[8] = "        ";
     unsigned char length[8];
-    size_t n = strlen(header), padded = (n + 7) / 8 * 8; /* so that data begins 8-byte aligned */
+    size_t n = strlen(p->header), padded = (n + 7) / 8 * 8; /* so that data begins 8-byte aligned */
     for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)padded >> (8 * i));
     dreamo_status s = file_write(w, length, 8, err);
-    if (!s) s = file_write(w, header, n, err);
+    if (!s) s = file_write(w, p->header, n, err);
     if (!s) s = file_write(w, spaces, padded - n, err);
-    for (int i = 0; !s && i < ntensors; i++) s = file_write(w, places[i].t->data, places[i].nbytes, err);
+    for (int i = 0; !s && i < p->ntensors; i++)
+        s = st_fill_one(w, (int)(p->places[i].t - p->tensors), p->places[i].nbytes, fill, user, err);
     return s;
 }
 
-dreamo_status st_write(const char *path, const st_tensor *tensors, int ntensors, const char *const (*meta)[2], int nmeta, dreamo_error *err)
+dreamo_status st_write_filled(const char *path, bool clobber, const st_tensor *tensors, int ntensors, const char *const (*meta)[2],
+                              int nmeta, st_fill fill, void *user, dreamo_error *err)
 {
     filewriter w;
     char *text = NULL;
@@ -89,12 +104,27 @@ dreamo_status st_write(const char *path, const st_tensor *tensors, int ntensors,
         else if (json_object_size(header) != (size_t)ntensors + (nmeta != 0)) s = fail(err, DREAMO_BUG, "%s: two tensors have the same name", path);
         json_decref(header);
     }
-    if (!s && (s = file_create(&w, path, true, err)) == DREAMO_OK) {
-        s = write_all(&w, text, places, ntensors, err);
+    if (!s && (s = file_create(&w, path, clobber, err)) == DREAMO_OK) {
+        const plan p = { text, tensors, places, ntensors };
+        s = write_all(&w, &p, fill, user, err);
         if (s) file_abort(&w);
         else s = file_commit(&w, err);
     }
     mem_free(text);
     mem_free(places);
     return s;
+}
+
+/* Tensors in memory: user is the array. */
+static dreamo_status fill_from_memory(void *user, int i, filewriter *w, dreamo_error *err)
+{
+    const st_tensor *t = (const st_tensor *)user + i;
+    size_t nbytes = dtype_nbytes(t->type);
+    for (int d = 0; d < t->rank; d++) nbytes *= (size_t)t->shape[d]; /* did not overflow when it was laid out */
+    return file_write(w, t->data, nbytes, err);
+}
+
+dreamo_status st_write(const char *path, const st_tensor *tensors, int ntensors, const char *const (*meta)[2], int nmeta, dreamo_error *err)
+{
+    return st_write_filled(path, true, tensors, ntensors, meta, nmeta, fill_from_memory, (void *)(uintptr_t)tensors, err);
 }

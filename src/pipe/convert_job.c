@@ -1,0 +1,198 @@
+/* convert_job.c - opening what is to be converted; choosing types. */
+#include "pipe/convert_job.h"
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include "base/file.h"
+#include "base/half.h"
+#include "base/mem.h"
+#include "pipe/config.h"
+
+/* ---- what the caller wants ---- */
+
+static const struct { const char *name; dtype type; } aliases[] = {
+    { "fp8", DT_F8_E4M3 }, { "q8", DT_Q8_0 }, { "q6", DT_Q6_K }, { "q5", DT_Q5_K }, { "q4", DT_Q4_K },
+};
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), k = strlen(end);
+    return n >= k && strcasecmp(s + n - k, end) == 0;
+}
+
+static dreamo_status choose_type(convert_job *j, dreamo_error *err)
+{
+    const char *out = j->o->out, *to = j->o->to;
+    char upper[16] = "";
+    int type = -1;
+    j->gguf = ends_with(out, ".gguf");
+    if (!j->gguf && !ends_with(out, ".safetensors"))
+        return fail(err, DREAMO_ARG, "%s: the name of the output must end in .gguf or .safetensors", out);
+    if (!to) to = j->gguf ? "q8" : "bf16";
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (strcasecmp(aliases[i].name, to) == 0) type = aliases[i].type;
+    for (size_t i = 0; type < 0 && i + 1 < sizeof upper && to[i]; i++)
+        upper[i] = to[i] >= 'a' && to[i] <= 'z' ? (char)(to[i] - 'a' + 'A') : to[i];
+    if (type < 0) type = dtype_from_name(upper);
+    if (type < 0 || !dtype_is_encoded((dtype)type) || type == DT_F8_E5M2)
+        return fail(err, DREAMO_ARG, "\"%.40s\" is none of f32, bf16, f16, fp8, q8, q6, q5, q4, q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0", to);
+    j->to = (dtype)type;
+    if (j->gguf && j->to == DT_F8_E4M3) return fail(err, DREAMO_ARG, "%s: GGUF has no fp8; name a .safetensors file", out);
+    if (!j->gguf && dtype_block(j->to) > 1) return fail(err, DREAMO_ARG, "%s: safetensors has no %s; name a .gguf file", out, dtype_name(j->to));
+    return DREAMO_OK;
+}
+
+/* ---- the source ---- */
+
+/* IN/transformer where IN is a whole model folder. */
+static dreamo_status open_transformer(convert_job *j, dreamo_error *err)
+{
+    const char *in = j->o->in;
+    char *inner = mem_printf("%s/transformer", in), *config = NULL;
+    const char *folder = inner && folder_exists(inner) ? inner : in;
+    dit_config c;
+    dreamo_status s = inner ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory for a path", in);
+    if (!s && !(config = mem_printf("%s/config.json", folder))) s = fail(err, DREAMO_MEMORY, "%s: no memory for a path", in);
+    if (!s) s = config_dit(config, &c, err);
+    if (!s && !(j->dit = dit_new(&c))) s = fail(err, DREAMO_MEMORY, "%s: no memory for the transformer", in);
+    if (!s) s = bind_dit(j->dit, folder, &j->files, err);
+    mem_free(config);
+    mem_free(inner);
+    return s;
+}
+
+/* The official fusion holds A and B in the base layer's type (spec 2.10). */
+static void round_factors(const lora_file *f)
+{
+    for (int i = 0; i < f->nmodules; i++) {
+        const lora_module *m = &f->modules[i];
+        if (m->w->part[0].type != DT_BF16) continue;
+        size_t first = (size_t)(m->a.A - f->values), n = (size_t)m->a.rank * (size_t)(m->w->in + m->a.rows); /* B follows A */
+        for (size_t k = first; k < first + n; k++) f->values[k] = round_bf16(f->values[k]);
+    }
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static dreamo_status add_lora(convert_job *j, const dreamo_lora *l, dreamo_error *err)
+{
+    lora_file *f = &j->loras[j->nloras];
+    dreamo_status s = lora_open(l->path, l->scale, j->dit, j->dit->config.text_dim, f, err);
+    if (s) return s;
+    j->nloras++;
+    if (f->warning) s = report_line(&j->to_caller, DREAMO_EVENT_WARNING, err, "%s", f->warning);
+    if (l->scale == 0) return s; /* as if it were not there, tables included */
+    if (j->o->official) round_factors(f);
+    lora_attach(f);
+    char *fused = j->fused ? mem_printf("%s, %s@%g", j->fused, base_name(l->path), (double)l->scale)
+                           : mem_printf("%s@%g", base_name(l->path), (double)l->scale);
+    mem_free(j->fused);
+    j->fused = fused;
+    if (!fused) return fail(err, DREAMO_MEMORY, "%s: no memory for its name", l->path);
+    if (f->tables.task) {
+        float *t5 = j->tables.t5;
+        int text_width = j->tables.text_width;
+        j->tables = f->tables;
+        if (!j->tables.t5) {
+            j->tables.t5 = t5;
+            j->tables.text_width = text_width;
+        }
+    } else if (f->tables.t5) {
+        j->tables.t5 = f->tables.t5;
+        j->tables.text_width = f->tables.text_width;
+    }
+    return s;
+}
+
+static dreamo_status add_loras(convert_job *j, dreamo_error *err)
+{
+    j->loras = mem_calloc((size_t)j->o->nfuse + 1, sizeof *j->loras);
+    if (!j->loras) return fail(err, DREAMO_MEMORY, "no memory for %d LoRAs", j->o->nfuse);
+    dreamo_status s = DREAMO_OK;
+    for (int i = 0; !s && i < j->o->nfuse; i++) s = add_lora(j, &j->o->fuse[i], err);
+    return s;
+}
+
+/* ---- the output ---- */
+
+/* "X.weight" stored as fp8 goes with "X.scale_weight", and one mark says that the file is of this kind. */
+static void list_scales(convert_job *j)
+{
+    static const float zeros[2];
+    int n = j->list.n;
+    for (int i = 0; i < n; i++) {
+        const convert_tensor *t = &j->list.tensors[i];
+        char name[sizeof t->name];
+        if (t->type != DT_F8_E4M3) continue;
+        snprintf(name, sizeof name, "%s", t->name);
+        convert_list_values(&j->list, 0, 1, 1, &j->scales[i], "%.*s.scale_weight", (int)(strlen(name) - strlen(".weight")), name);
+    }
+    if (j->list.n == n) return;
+    convert_list_values(&j->list, 1, 2, 1, zeros, "scaled_fp8");
+    if (!j->list.failed) j->list.tensors[j->list.n - 1].type = DT_F8_E4M3;
+}
+
+static st_tensor described(const convert_tensor *t)
+{
+    st_tensor d = { .name = t->name, .type = t->type, .rank = t->rank, .shape = { t->rows, t->cols } };
+    d.count = (size_t)(t->rows * t->cols);
+    d.nbytes = dtype_nbytes_of(t->type, d.count);
+    return d;
+}
+
+static dreamo_status list_output(convert_job *j, dreamo_error *err)
+{
+    convert_list_dit(&j->list, j->dit, &j->tables);
+    for (int i = 0; i < j->list.n; i++) j->list.tensors[i].type = convert_type(&j->list.tensors[i], j->to);
+    j->scales = mem_calloc((size_t)j->list.n + 1, sizeof *j->scales);
+    if (j->scales) list_scales(j);
+    j->out = mem_calloc((size_t)j->list.n + 1, sizeof *j->out);
+    if (j->list.failed || !j->scales || !j->out) return fail(err, DREAMO_MEMORY, "%s: no memory for its list of tensors", j->o->out);
+    for (int i = 0; i < j->list.n; i++) j->out[i] = described(&j->list.tensors[i]);
+    return DREAMO_OK;
+}
+
+dreamo_status convert_job_open(convert_job *j, const dreamo_convert_options *o, dreamo_error *err)
+{
+    *j = (convert_job){ .o = o, .to_caller = { o->progress, o->user } };
+    if (!o->in || !o->out) return fail(err, DREAMO_ARG, "the %s is missing", o->in ? "name of the output" : "transformer to convert");
+    dreamo_status s = choose_type(j, err);
+    if (!s) s = open_transformer(j, err);
+    if (!s) s = add_loras(j, err);
+    if (!s) s = list_output(j, err);
+    if (!s && !(j->threads = pool_new(o->threads))) s = fail(err, DREAMO_MEMORY, "no memory for threads");
+    return s;
+}
+
+void convert_job_close(convert_job *j)
+{
+    pool_free(j->threads);
+    mem_free(j->out);
+    mem_free(j->scales);
+    mem_free(j->fused);
+    convert_list_free(&j->list);
+    for (int i = 0; i < j->nloras; i++) {
+        lora_detach(&j->loras[i]);
+        lora_close(&j->loras[i]);
+    }
+    mem_free(j->loras);
+    bind_close(&j->files);
+    dit_free(j->dit);
+    *j = (convert_job){ 0 };
+}
+
+dreamo_status convert_job_advance(convert_job *j, int64_t n, dreamo_error *err)
+{
+    j->done += (double)n;
+    int64_t percent = (int64_t)(100 * j->done / j->total);
+    double now = seconds_now();
+    if (percent == j->progress.done) return DREAMO_OK;
+    progress_step(&j->progress, percent);
+    if (percent < 100 && j->told > 0 && now - j->told < 1) return DREAMO_OK;
+    j->told = now;
+    return report_step(&j->to_caller, &j->progress, err);
+}
