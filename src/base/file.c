@@ -68,6 +68,11 @@ dreamo_status file_map(const char *path, filemap *out, dreamo_error *err)
     return DREAMO_OK;
 }
 
+void file_map_forget(const filemap *m)
+{
+    if (m->data && m->nbytes) madvise((void *)(uintptr_t)m->data, m->nbytes, MADV_DONTNEED);
+}
+
 void file_unmap(filemap *m)
 {
     if (m->data) munmap((void *)(uintptr_t)m->data, m->nbytes);

@@ -10,6 +10,8 @@
 typedef struct filemap { const unsigned char *data; size_t nbytes; int fd; } filemap;
 dreamo_status file_map(const char *path, filemap *out, dreamo_error *err);
 void          file_unmap(filemap *m); /* a zeroed map is allowed */
+/* The pages of the map leave this process; reading brings them back from the file. */
+void          file_map_forget(const filemap *m);
 /* DREAMO_IO "changed while in use" when the file under the map is not the size it was. */
 dreamo_status file_map_check(const filemap *m, const char *path, dreamo_error *err);
 

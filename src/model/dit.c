@@ -9,15 +9,26 @@
 
 /* What every block sees beside its own weights and the tokens. */
 typedef struct block_env {
+    const dit *m;
     const dit_batch *b;
     tensor vec;             /* silu(temb) [samples, D] (spec 1.5) */
     int heads;
 } block_env;
 
-/* A modulation layer: n triples of shift, scale, gate (spec 1.3). */
-static void modulations(nn *cx, const weight *mod, tensor vec, modulation *m, int n)
+/* A modulation layer's output: computed, or read from the table, where it begins at column `at` (in widths). */
+static tensor modulate(nn *cx, const block_env *env, const weight *mod, int at)
 {
-    tensor o = op_linear(cx, vec, mod);
+    return env->b->mods.p ? tensor_cols(env->b->mods, at * env->vec.cols, mod->out) : op_linear(cx, env->vec, mod);
+}
+
+/* The table's order: each double block's text and image, the single blocks, the last norm. */
+static int double_at(const dit *m, const dit_double *w, int s) { return (int)(w - m->doubles) * 12 + 6 * s; }
+static int single_at(const dit *m, const dit_single *w) { return m->config.layers * 12 + (int)(w - m->singles) * 3; }
+static int norm_out_at(const dit *m) { return m->config.layers * 12 + m->config.single_layers * 3; }
+
+/* n triples of shift, scale, gate (spec 1.3). */
+static void triples(tensor o, modulation *m, int n)
+{
     int d = o.cols / (3 * n);
     for (int i = 0; i < n; i++)
         m[i] = (modulation){ .shift = tensor_cols(o, (3 * i) * d, d),
@@ -50,7 +61,7 @@ static void double_block(nn *cx, const void *weights, tensor *io, int n, const v
 
     for (int s = 0; s < 2; s++) {
         rope pe = rope_from(env->b->pe, first[s]);
-        modulations(cx, &stream[s]->mod, env->vec, m[s], 2);
+        triples(modulate(cx, env, &stream[s]->mod, double_at(env->m, w, s)), m[s], 2);
         tensor qkv = op_linear(cx, op_adaln(cx, io[s], m[s][0], rows[s]), &stream[s]->qkv);
         q[s] = op_qknorm(cx, tensor_cols(qkv, 0, d), stream[s]->qnorm, pe);
         k[s] = op_qknorm(cx, tensor_cols(qkv, d, d), stream[s]->knorm, pe);
@@ -77,7 +88,7 @@ static void single_block(nn *cx, const void *weights, tensor *io, int n, const v
     int d = x.cols;
     modulation m;
 
-    modulations(cx, &w->mod, env->vec, &m, 1);
+    triples(modulate(cx, env, &w->mod, single_at(env->m, w)), &m, 1);
     tensor u = op_linear(cx, op_adaln(cx, x, m, env->b->joint), &w->in);
     tensor q = op_qknorm(cx, tensor_cols(u, 0, d), w->qnorm, env->b->pe);
     tensor k = op_qknorm(cx, tensor_cols(u, d, d), w->knorm, env->b->pe);
@@ -100,17 +111,23 @@ static void probe(const dit_batch *b, nn *cx, tensor x, const char *format, int 
     b->probe(b->user, cx, name, x);
 }
 
+/* temb [samples, D] (spec 1.5): time, guidance and pooled text, summed. */
+static tensor embed_time(nn *cx, const dit *m, const dit_batch *b)
+{
+    tensor temb = embedder(cx, &m->time_in, b->time);
+    if (m->config.guidance) temb = op_add(cx, temb, embedder(cx, &m->guidance_in, b->guidance));
+    return op_add(cx, temb, embedder(cx, &m->pooled_in, b->pooled));
+}
+
 tensor dit_forward(nn *cx, const dit *m, const dit_batch *b)
 {
     const dit_config *c = &m->config;
     int maps = b->routes ? 1 : 0, widest = 0;
     for (int i = 0; i < b->nroutes * maps; i++) widest = b->routes[i].nimg > widest ? b->routes[i].nimg : widest;
 
-    tensor temb = embedder(cx, &m->time_in, b->time);
-    if (c->guidance) temb = op_add(cx, temb, embedder(cx, &m->guidance_in, b->guidance));
-    temb = op_add(cx, temb, embedder(cx, &m->pooled_in, b->pooled));
+    tensor temb = embed_time(cx, m, b);
     probe(b, cx, temb, "temb", 0);
-    block_env env = { b, op_silu(cx, temb), c->heads };
+    block_env env = { m, b, op_silu(cx, temb), c->heads };
     const block_env *kept = nn_keep(cx, &env, sizeof env); /* blocks may run again on the way back */
 
     tensor io[3] = { op_linear(cx, b->text, &m->text_in), op_linear(cx, b->tokens, &m->x_in), { 0 } };
@@ -130,13 +147,35 @@ tensor dit_forward(nn *cx, const dit *m, const dit_batch *b)
         if (maps) b->maps[c->layers + i] = io[1];
         probe(b, cx, io[0], "single.%d", i);
     }
-    tensor e = op_linear(cx, env.vec, &m->norm_out);                       /* scale, then shift (spec 1.3) */
+    tensor e = modulate(cx, &env, &m->norm_out, norm_out_at(m));           /* scale, then shift (spec 1.3) */
     int d = e.cols / 2;
     modulation out = { .scale = tensor_cols(e, 0, d), .shift = tensor_cols(e, d, d) };
     return op_linear(cx, op_adaln(cx, tensor_rows(io[0], ntext, nimage), out, b->img), &m->proj_out);
 }
 
 /* ---- tables ---- */
+
+int dit_mod_cols(const dit_config *c) { return (c->layers * 12 + c->single_layers * 3 + 2) * c->heads * c->head_dim; }
+
+/* One layer's modulations into every row of the table. */
+static void tabulate(nn *cx, const weight *mod, tensor vec, int at, int cols, float *table)
+{
+    tensor o = op_linear(cx, vec, mod);
+    for (int r = 0; r < o.rows && nn_ok(cx); r++) tensor_read(cx, tensor_rows(o, r, 1), table + (size_t)r * (size_t)cols + (size_t)(at * vec.cols));
+}
+
+void dit_modulations(nn *cx, const dit *m, const dit_batch *b, float *table)
+{
+    int cols = dit_mod_cols(&m->config);
+    tensor vec = op_silu(cx, embed_time(cx, m, b));
+    for (int i = 0; i < m->config.layers; i++) {
+        const dit_double *w = &m->doubles[i];
+        tabulate(cx, &w->txt.mod, vec, double_at(m, w, 0), cols, table);
+        tabulate(cx, &w->img.mod, vec, double_at(m, w, 1), cols, table);
+    }
+    for (int i = 0; i < m->config.single_layers; i++) tabulate(cx, &m->singles[i].mod, vec, single_at(m, &m->singles[i]), cols, table);
+    tabulate(cx, &m->norm_out, vec, norm_out_at(m), cols, table);
+}
 
 void dit_sinusoid(float s, float out[256])
 {

@@ -41,6 +41,7 @@ typedef struct dit_batch {
     tensor pooled;                        /* [samples, pooled_dim] */
     tensor time, guidance;                /* [samples, 256] sinusoids (spec 1.5); guidance unused without its embedder */
     tensor cond;                          /* [image rows, D], added after x_in (spec 2.2); p NULL: none */
+    tensor mods;                          /* [samples, dit_mod_cols]: what dit_modulations made of these times; p NULL: make them now */
     layout img, txt, joint;
     rope pe;                              /* rows of the joined sequence */
     const route *routes;                  /* rows counted in the joined sequence; NULL: no maps */
@@ -52,6 +53,11 @@ typedef struct dit_batch {
 
 /* -> velocity [image rows, out_channels]; the caller keeps the noise rows (spec 1.11). */
 tensor dit_forward(nn *cx, const dit *m, const dit_batch *b);
+
+/* Modulations depend on time, guidance and pooled text only, and their layers are a quarter of FLUX's weights (spec 1.1): a sampler makes those of
+ * all its steps before the first.  b: time, guidance and pooled are used, a sample a step.  table [samples, dit_mod_cols] in host memory. */
+int  dit_mod_cols(const dit_config *c);
+void dit_modulations(nn *cx, const dit *m, const dit_batch *b, float *table);
 
 /* Sinusoid of s, 256 values, cosines first (spec 1.5.3), not rounded. */
 void dit_sinusoid(float s, float out[256]);

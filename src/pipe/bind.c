@@ -309,6 +309,11 @@ void bind_close(bound_files *b)
     *b = (bound_files){ 0 };
 }
 
+void bind_forget(const bound_files *b)
+{
+    for (int i = 0; i < b->set.nfiles; i++) file_map_forget(&b->set.files[i].map);
+}
+
 uint64_t bind_nbytes(const bound_files *b)
 {
     uint64_t n = 0;

@@ -28,6 +28,8 @@ typedef struct bind_names {
 dreamo_status bind_network(void *network, bind_walk walk, const char *path, const bind_names *names, bound_files *out,
                            dreamo_error *err);
 void          bind_close(bound_files *b); /* a zeroed one is allowed */
+/* Let go of the memory that the mapped files take: what is read again comes back from the file. */
+void          bind_forget(const bound_files *b);
 uint64_t      bind_nbytes(const bound_files *b); /* of the mapped files */
 
 /* bind_network with the names that each kind of file has. */

@@ -21,7 +21,10 @@ typedef struct pass {
     float *cos, *sin;              /* [text + image rows, head_dim/2] */
     int32_t (*pos)[3];             /* [text + image rows] */
     float *velocity;               /* [noise rows, channels] */
-    float time[256], guidance[256];
+    int steps;
+    float *time, *guidance, *pooled; /* [steps, 256], [steps, 256], [steps, pooled_dim]: what the modulations of each step are made of */
+    float *mods;                   /* [steps, dit_mod_cols]: made of them before the loop (DESIGN: a quarter of the weights, read once) */
+    int step;                      /* whose turn it is */
     dump *probe;                   /* blocks' outputs go there */
 } pass;
 
@@ -33,6 +36,10 @@ static void pass_free(pass *p)
     mem_free(p->sin);
     mem_free(p->pos);
     mem_free(p->velocity);
+    mem_free(p->time);
+    mem_free(p->guidance);
+    mem_free(p->pooled);
+    mem_free(p->mods);
     *p = (pass){ 0 };
 }
 
@@ -49,7 +56,12 @@ static dreamo_status pass_new(pass *p, const denoise_input *in, const condition_
     p->sin = mem_alloc(rows * half * sizeof(float));
     p->pos = mem_calloc(rows, sizeof *p->pos);
     p->velocity = mem_calloc((size_t)p->noise_rows * (size_t)c->out_channels, sizeof(float));
-    if (!p->tokens || (embed && !p->cond) || !p->cos || !p->sin || !p->pos || !p->velocity) {
+    size_t steps = (size_t)(p->steps = in->how->steps);
+    p->time = mem_calloc(steps * 256, sizeof(float));
+    p->guidance = mem_calloc(steps * 256, sizeof(float));
+    p->pooled = mem_calloc(steps * (size_t)c->pooled_dim, sizeof(float));
+    p->mods = mem_calloc(steps * (size_t)dit_mod_cols(c), sizeof(float));
+    if (!p->tokens || (embed && !p->cond) || !p->cos || !p->sin || !p->pos || !p->velocity || !p->time || !p->guidance || !p->pooled || !p->mods) {
         pass_free(p);
         return fail(err, DREAMO_MEMORY, "no memory for a sequence of %zu tokens", rows);
     }
@@ -83,32 +95,45 @@ static void run_pass(nn *cx, void *job)
         .tokens = tensor_from(cx, image, c->in_channels, p->tokens),
         .text = tensor_from(cx, text, c->text_dim, p->text->embeds),
         .pooled = tensor_from(cx, 1, c->pooled_dim, p->text->pooled),
-        .time = tensor_from(cx, 1, 256, p->time),
+        .time = tensor_from(cx, 1, 256, p->time + 256 * p->step),
+        .mods = tensor_from(cx, 1, dit_mod_cols(c), p->mods + (size_t)p->step * (size_t)dit_mod_cols(c)),
         .img = { 1, 1, &img }, .txt = { 1, 1, &txt }, .joint = { 1, 2, joint },
         .pe = { p->cos, p->sin, c->head_dim / 2 },
         .probe = p->probe ? probe_block : NULL, .user = p->probe,
     };
-    if (c->guidance) b.guidance = tensor_from(cx, 1, 256, p->guidance);
+    if (c->guidance) b.guidance = tensor_from(cx, 1, 256, p->guidance + 256 * p->step);
     if (p->cond) b.cond = tensor_from(cx, image, c->heads * c->head_dim, p->cond);
     tensor v = dit_forward(cx, p->m->dit, &b);
     if (nn_ok(cx)) tensor_read(cx, tensor_rows(v, 0, p->noise_rows), p->velocity);
 }
 
-/* What the network is told about the step (spec 1.5). */
-static void set_step(pass *p, float timestep, float guidance, bool official)
+/* What the network is told about step i (spec 1.5). */
+static void set_step(pass *p, int i, float timestep, float guidance, bool official)
 {
-    dit_sinusoid(schedule_embedded_time(timestep, official), p->time);
-    dit_sinusoid(schedule_embedded_guidance(guidance, official), p->guidance);
-    for (int i = 0; official && i < 256; i++) {
-        p->time[i] = round_bf16(p->time[i]);
-        p->guidance[i] = round_bf16(p->guidance[i]);
+    float *time = p->time + 256 * i, *strength = p->guidance + 256 * i;
+    dit_sinusoid(schedule_embedded_time(timestep, official), time);
+    dit_sinusoid(schedule_embedded_guidance(guidance, official), strength);
+    for (int k = 0; official && k < 256; k++) {
+        time[k] = round_bf16(time[k]);
+        strength[k] = round_bf16(strength[k]);
     }
+    if (p->text->pooled) memcpy(p->pooled + i * p->m->dit->config.pooled_dim, p->text->pooled, (size_t)p->m->dit->config.pooled_dim * sizeof(float));
 }
 
-static dreamo_status run_step(nn *cx, pass *p, const float *x, float timestep, float guidance, bool official, dreamo_error *err)
+/* The modulations of all steps. */
+static void run_modulations(nn *cx, void *job)
+{
+    pass *p = job;
+    const dit_config *c = &p->m->dit->config;
+    dit_batch b = { .pooled = tensor_from(cx, p->steps, c->pooled_dim, p->pooled), .time = tensor_from(cx, p->steps, 256, p->time) };
+    if (c->guidance) b.guidance = tensor_from(cx, p->steps, 256, p->guidance);
+    dit_modulations(cx, p->m->dit, &b, p->mods);
+}
+
+static dreamo_status run_step(nn *cx, pass *p, const float *x, int i, dreamo_error *err)
 {
     memcpy(p->tokens, x, (size_t)p->noise_rows * (size_t)p->m->dit->config.in_channels * sizeof *x);
-    set_step(p, timestep, guidance, official);
+    p->step = i;
     nn_reset(cx);
     run_pass(cx, p);
     return nn_status(cx, err);
@@ -145,11 +170,10 @@ static dreamo_status one_step(loop *l, int i, dreamo_error *err)
 {
     const sampling *how = l->in->how;
     int rows = l->pos.noise_rows, channels = l->in->m->dit->config.out_channels;
-    float timestep = l->sigmas[i] * (float)l->in->m->schedule.train_steps;
     l->pos.probe = i == 0 ? l->d : NULL;
-    dreamo_status s = run_step(l->cx, &l->pos, l->x, timestep, i == 0 ? how->first_guidance : how->guidance, how->official, err);
+    dreamo_status s = run_step(l->cx, &l->pos, l->x, i, err);
     if (s == DREAMO_OK && cfg_active(l->in, i)) {
-        s = run_step(l->cx, &l->neg, l->x, timestep, how->negative_guidance, how->official, err);
+        s = run_step(l->cx, &l->neg, l->x, i, err);
         if (s != DREAMO_OK) return s;
         dump_tensor(l->d, DT_F32, SHAPE(rows, channels), l->pos.velocity, "step.%d.v_pos", i);
         dump_tensor(l->d, DT_F32, SHAPE(rows, channels), l->neg.velocity, "step.%d.v_neg", i);
@@ -188,12 +212,29 @@ static void dump_inputs(const loop *l, int steps)
     dump_tensor(l->d, DT_F32, SHAPE(steps), times, "timesteps");
 }
 
+/* Both passes' tables; after this nobody reads the modulation layers, so their pages may go. */
+static dreamo_status make_modulations(loop *l, dreamo_error *err)
+{
+    const sampling *how = l->in->how;
+    const dreamo_model *m = l->in->m;
+    for (int i = 0; i < how->steps; i++) {
+        float timestep = l->sigmas[i] * (float)m->schedule.train_steps;
+        set_step(&l->pos, i, timestep, i == 0 ? how->first_guidance : how->guidance, how->official);
+        if (l->in->negative) set_step(&l->neg, i, timestep, how->negative_guidance, how->official);
+    }
+    dreamo_status s = phase_run(m->dev, run_modulations, &l->pos, err);
+    if (s == DREAMO_OK && l->in->negative) s = phase_run(m->dev, run_modulations, &l->neg, err);
+    bind_forget(&m->files[MODEL_DIT]);
+    return s;
+}
+
 static dreamo_status run_loop(loop *l, const reporter *to, dreamo_error *err)
 {
     int steps = l->in->how->steps;
     nn_counts need = { 0 };
     dreamo_status s = phase_measure(run_pass, &l->pos, 1, &need, err);
     if (s == DREAMO_OK && l->in->negative) s = phase_measure(run_pass, &l->neg, 1, &need, err);
+    if (s == DREAMO_OK) s = make_modulations(l, err);
     if (s != DREAMO_OK) return s;
     l->cx = phase_open(l->in->m->dev, &need, err);
     if (!l->cx) return DREAMO_MEMORY;
@@ -222,12 +263,20 @@ dreamo_status denoise(const denoise_input *in, float *x, dump *d, const reporter
     return s;
 }
 
+uint64_t denoise_table_nbytes(const denoise_input *in)
+{
+    uint64_t one = (uint64_t)in->how->steps * (uint64_t)dit_mod_cols(&in->m->dit->config) * sizeof(float);
+    return in->negative ? 2 * one : one;
+}
+
 dreamo_status denoise_measure(const denoise_input *in, nn_counts *out, dreamo_error *err)
 {
     pass pos = { 0 }, neg = { 0 };
     int64_t steps = in->how->steps, with_cfg = 0;
     for (int i = 0; i < in->how->steps; i++) with_cfg += cfg_active(in, i);
     dreamo_status s = open_passes(in, &pos, &neg, err);
+    if (s == DREAMO_OK) s = phase_measure(run_modulations, &pos, 1, out, err);
+    if (s == DREAMO_OK && in->negative) s = phase_measure(run_modulations, &neg, 1, out, err);
     if (s == DREAMO_OK) s = phase_measure(run_pass, &pos, steps, out, err);
     if (s == DREAMO_OK && in->negative) s = phase_measure(run_pass, &neg, with_cfg, out, err);
     pass_free(&pos);

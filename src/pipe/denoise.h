@@ -24,6 +24,7 @@ typedef struct denoise_input {
 
 /* x [noise rows, channels]: noise in, clean packed latent out. */
 dreamo_status denoise(const denoise_input *in, float *x, dump *d, const reporter *to, dreamo_error *err);
+uint64_t      denoise_table_nbytes(const denoise_input *in); /* of the modulations of all steps */
 /* Adds what all steps cost. */
 dreamo_status denoise_measure(const denoise_input *in, nn_counts *out, dreamo_error *err);
 #endif

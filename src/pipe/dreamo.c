@@ -22,9 +22,9 @@ static dreamo_status announce(generation *g, const dreamo_plan *p, dreamo_error 
         snprintf(time, sizeof time, "about %s, ", words);
     }
     return report_line(&g->to, DREAMO_EVENT_PLAN, err,
-                       "%dx%d, %d step%s, %d tokens: %s%.3g %s, %.1f MB of weights, %.1f MB to work in", p->width, p->height, p->steps,
+                       "%dx%d, %d step%s, %d tokens: %s%.3g %s, %.1f MB of weights, at most %.1f MB at a time", p->width, p->height, p->steps,
                        p->steps == 1 ? "" : "s", p->tokens, time, p->flops * (tera ? 1e-12 : 1e-9), tera ? "TFLOP" : "GFLOP",
-                       (double)p->weight_bytes / (1 << 20), (double)p->work_bytes / (1 << 20));
+                       (double)p->weight_bytes / (1 << 20), (double)p->peak_bytes / (1 << 20));
 }
 
 static dreamo_status check_call(const dreamo_model *m, const void *r, const void *out, dreamo_error *err)

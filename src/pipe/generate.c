@@ -156,11 +156,15 @@ dreamo_status generation_run(generation *g, dreamo_image *out, dreamo_error *err
 {
     dreamo_status s = prompt_encode(g->m, &g->positive, g->d, "", err);
     if (s == DREAMO_OK && g->cfg) s = prompt_encode(g->m, &g->negative, g->d, "neg.", err);
+    bind_forget(&g->m->files[MODEL_T5]); /* one network's weights in memory at a time */
+    bind_forget(&g->m->files[MODEL_CLIP]);
     if (s == DREAMO_OK) s = encode_references(g, err);
+    bind_forget(&g->m->files[MODEL_VAE]);
     if (s == DREAMO_OK) s = draw_noise(g, err);
     if (s != DREAMO_OK) return s;
     denoise_input in = inputs(g);
     s = denoise(&in, g->x, g->d, &g->to, err);
+    bind_forget(&g->m->files[MODEL_DIT]);
     if (s == DREAMO_OK) s = decode_picture(g, out, err);
     if (s == DREAMO_OK) s = metadata_write(g, &out->metadata, err);
     if (s == DREAMO_OK && g->d) s = dump_write(g->d, g->r->dump, err);
@@ -176,29 +180,77 @@ static void measure_encode(nn *cx, void *job)
     vae_encode(cx, j->m, tensor_from(cx, j->g.h * j->g.w, 3, NULL), j->g);
 }
 
-static dreamo_status measure_pictures(generation *g, nn_counts *out, dreamo_error *err)
+/* One phase after the other, the total in *all; *peak is the most that the weights and the work of one take. */
+typedef struct phases { nn_counts all; uint64_t peak; } phases;
+
+static void add_phase(phases *p, const nn_counts *c, uint64_t weights)
+{
+    uint64_t needs = weights + c->work_peak + c->keep_peak;
+    p->all.ops += c->ops;
+    p->all.flops += c->flops;
+    p->all.bytes += c->bytes;
+    if (c->work_peak > p->all.work_peak) p->all.work_peak = c->work_peak;
+    if (c->keep_peak > p->all.keep_peak) p->all.keep_peak = c->keep_peak;
+    if (needs > p->peak) p->peak = needs;
+}
+
+static dreamo_status measure_pictures(generation *g, phases *p, dreamo_error *err)
 {
     int factor = vae_factor(&g->m->vae->config);
+    uint64_t weights = bind_nbytes(&g->m->files[MODEL_VAE]);
     dreamo_status s = DREAMO_OK;
     for (int i = 0; s == DREAMO_OK && i < g->sample.nrefs; i++) {
         decode_job job = { g->m->vae, NULL, { 1, g->refs[i].rgb.height, g->refs[i].rgb.width }, NULL };
-        s = phase_measure(measure_encode, &job, 1, out, err);
+        nn_counts c = { 0 };
+        s = phase_measure(measure_encode, &job, 1, &c, err);
+        add_phase(p, &c, weights);
     }
     decode_job job = { g->m->vae, NULL, { 1, g->height / factor, g->width / factor }, NULL };
-    return s == DREAMO_OK ? phase_measure(decode, &job, 1, out, err) : s;
+    nn_counts c = { 0 };
+    if (s == DREAMO_OK) s = phase_measure(decode, &job, 1, &c, err);
+    add_phase(p, &c, weights);
+    return s;
+}
+
+/* Of an embedding table only the prompt's rows are touched, and the steps do not touch the modulation layers (denoise.c). */
+static uint64_t weight_nbytes(const weight *w)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < w->nparts; i++) n += dtype_nbytes_of(w->part[i].type, (size_t)w->part[i].rows * (size_t)w->in);
+    return n;
+}
+
+static uint64_t text_nbytes(const dreamo_model *m)
+{
+    return bind_nbytes(&m->files[MODEL_T5]) + bind_nbytes(&m->files[MODEL_CLIP]) - weight_nbytes(&m->t5->embed) - weight_nbytes(&m->clip->embed);
+}
+
+static uint64_t step_nbytes(const dreamo_model *m)
+{
+    const dit *d = m->dit;
+    uint64_t n = bind_nbytes(&m->files[MODEL_DIT]) - weight_nbytes(&d->norm_out);
+    for (int i = 0; i < d->config.layers; i++) n -= weight_nbytes(&d->doubles[i].img.mod) + weight_nbytes(&d->doubles[i].txt.mod);
+    for (int i = 0; i < d->config.single_layers; i++) n -= weight_nbytes(&d->singles[i].mod);
+    return n;
 }
 
 dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *err)
 {
     denoise_input in = inputs(g);
-    nn_counts c = { 0 };
-    dreamo_status s = prompt_measure(g->m, &g->positive, g->cfg ? 2 : 1, &c, err);
-    if (s == DREAMO_OK) s = denoise_measure(&in, &c, err);
-    if (s == DREAMO_OK) s = measure_pictures(g, &c, err);
+    phases p = { 0 };
+    nn_counts text = { 0 }, steps = { 0 };
+    dreamo_status s = prompt_measure(g->m, &g->positive, g->cfg ? 2 : 1, &text, err);
+    if (s == DREAMO_OK) s = denoise_measure(&in, &steps, err);
+    if (s == DREAMO_OK) s = measure_pictures(g, &p, err);
     if (s != DREAMO_OK) return s;
+    add_phase(&p, &text, text_nbytes(g->m));
+    add_phase(&p, &steps, step_nbytes(g->m) + denoise_table_nbytes(&in));
+    uint64_t adapters = 0;
+    for (int i = 0; i < g->m->nloras; i++) adapters += lora_nbytes(&g->m->loras[i]);
     if (g->m->rate <= 0) g->m->rate = rate_measure(g->m->dev);
-    *plan = (dreamo_plan){ .width = g->width, .height = g->height, .steps = g->how.steps, .ops = c.ops, .flops = c.flops,
+    *plan = (dreamo_plan){ .width = g->width, .height = g->height, .steps = g->how.steps, .ops = p.all.ops, .flops = p.all.flops,
                            .tokens = g->positive.nt5 + condition_image_rows(&g->sample), .weight_bytes = model_weight_bytes(g->m),
-                           .work_bytes = c.work_peak + c.keep_peak, .seconds = g->m->rate > 0 ? c.flops / g->m->rate : -1 };
+                           .work_bytes = p.all.work_peak + p.all.keep_peak, .peak_bytes = p.peak + adapters,
+                           .seconds = g->m->rate > 0 ? p.all.flops / g->m->rate : -1 };
     return DREAMO_OK;
 }

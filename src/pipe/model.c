@@ -285,6 +285,12 @@ static dreamo_status find_folder(dreamo_model *m, const char *dir, dreamo_error 
     return hint(err, "a transformer alone: -m flux-dev --dit %s", m->dir);
 }
 
+/* Of most weights. */
+static dtype weights_type(const dit *d)
+{
+    return d->config.single_layers ? d->singles[0].out.part[0].type : d->config.layers ? d->doubles[0].img.proj.part[0].type : d->x_in.part[0].type;
+}
+
 static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo_error *err)
 {
     const dit_config *d = &m->dit->config;
@@ -292,7 +298,7 @@ static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo
     int threads = pool_threads(m->dev->threads);
     return report_line(to, DREAMO_EVENT_OPEN, err, "%s, %d + %d blocks of %d, %s, %d LoRA%s, %s on %d thread%s, %s numerics",
                        slash && slash[1] ? slash + 1 : m->dir, d->layers, d->single_layers, d->heads * d->head_dim,
-                       dtype_name(m->dit->x_in.part[0].type), m->nloras, m->nloras == 1 ? "" : "s", m->backend->name, threads,
+                       dtype_name(weights_type(m->dit)), m->nloras, m->nloras == 1 ? "" : "s", m->backend->name, threads,
                        threads == 1 ? "" : "s", m->official ? "official" : "exact");
 }
 
