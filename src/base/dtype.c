@@ -32,14 +32,6 @@ int dtype_from_name(const char *s)
     return -1;
 }
 
-/* 1 sign, 4 exponent (bias 7), 3 fraction bits; no infinity, 0x7F is NaN.  As binary16 with one exponent bit less it is 2^-8 of its
- * value, except that the highest exponent is an ordinary one. */
-static float f8_e4m3_to_f32(uint8_t b)
-{
-    float v = f16_to_f32((uint16_t)((b & 0x80) << 8 | (b & 0x7F) << 7)) * 256;
-    return (b & 0x7F) == 0x7F ? NAN : v;
-}
-
 void dtype_to_f32(dtype t, const void *src, size_t n, float *dst)
 {
 #define CONVERT(type, expression)                                       \
@@ -63,7 +55,7 @@ void dtype_to_f32(dtype t, const void *src, size_t n, float *dst)
     case DT_U16: CONVERT(uint16_t, (float)v);
     case DT_U8: case DT_BOOL: CONVERT(uint8_t, (float)v);
     case DT_F8_E4M3: CONVERT(uint8_t, f8_e4m3_to_f32(v));
-    case DT_F8_E5M2: CONVERT(uint8_t, f16_to_f32((uint16_t)(v << 8))); /* the upper half of a binary16 */
+    case DT_F8_E5M2: CONVERT(uint8_t, f8_e5m2_to_f32(v));
     case DT_Q8_0: case DT_Q6_K: case DT_Q5_K: case DT_Q5_1: case DT_Q5_0: case DT_Q4_K: case DT_Q4_1: case DT_Q4_0: case DT_Q3_K:
     case DT_Q2_K: blocks_to_f32(t, src, n, dst); break;
     case DT_COUNT: break;

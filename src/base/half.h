@@ -1,6 +1,7 @@
-/* half.h - 16-bit floating point, as bit patterns. */
+/* half.h - floating point of 16 and 8 bits, as bit patterns. */
 #ifndef BASE_HALF_H
 #define BASE_HALF_H
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -36,6 +37,17 @@ static inline float f16_to_f32(uint16_t h)
     memcpy(&f, &u, 4);
     return f;
 }
+
+/* fp8: 1 sign, 4 exponent (bias 7), 3 fraction bits; no infinity, 0x7F is NaN.  As binary16 with one exponent bit less it is 2^-8 of its
+ * value, except that the highest exponent is an ordinary one. */
+static inline float f8_e4m3_to_f32(uint8_t b)
+{
+    float v = f16_to_f32((uint16_t)((b & 0x80) << 8 | (b & 0x7F) << 7)) * 256;
+    return (b & 0x7F) == 0x7F ? NAN : v;
+}
+
+/* 5 exponent, 2 fraction bits: the upper half of a binary16. */
+static inline float f8_e5m2_to_f32(uint8_t b) { return f16_to_f32((uint16_t)(b << 8)); }
 
 /* Round to nearest, ties to even; NaN stays NaN; too large becomes infinity. */
 uint16_t f32_to_f16(float f);

@@ -1,13 +1,33 @@
 /* linear.c - y = x W^T + b with stored types, fused parts and adapters; and rows of a table. */
 #include "backend/ref/ref.h"
 #include <stddef.h>
+#include <string.h>
 #include "base/half.h"
+#include "base/mem.h"
 
 static const weight_part *part_of(const weight *w, int *row)
 {
     const weight_part *p = w->part;
     while (*row >= p->rows) *row -= p++->rows;
     return p;
+}
+
+/* Row `row` of a table or linear weight, [in]: stored numbers times the row's scale. */
+static void weight_row(const weight *w, int row, float *values)
+{
+    const weight_part *p = part_of(w, &row);
+    size_t in = (size_t)w->in;
+    dtype_to_f32(p->type, (const char *)p->data + (size_t)row * dtype_nbytes_of(p->type, in), in, values);
+    for (int k = 0; p->row_scale && k < w->in; k++) values[k] *= p->row_scale[row];
+}
+
+/* All rows, [out, in]; the caller frees them.  NULL: no memory, and the device has failed. */
+static float *weight_rows(device *dev, const weight *w)
+{
+    float *values = mem_alloc(sizeof *values * (size_t)w->out * (size_t)w->in);
+    if (!values) dev->failed = true;
+    for (int o = 0; values && o < w->out; o++) weight_row(w, o, values + (size_t)o * (size_t)w->in);
+    return values;
 }
 
 double ref_weight(const weight *w, int row, int k)
@@ -40,13 +60,14 @@ float *ref_bias_grad(const weight *w, int row)
 void ref_linear(device *dev, tensor y, tensor x, const weight *w, tensor low)
 {
     int column = 0;
-    (void)dev;
-    for (int t = 0; t < y.rows; t++)
+    float *W = weight_rows(dev, w);
+    for (int t = 0; W && t < y.rows; t++)
         for (int o = 0; o < w->out; o++) {
             double s = ref_bias(w, o);
-            for (int k = 0; k < w->in; k++) s += *at(x, t, k) * ref_weight(w, o, k);
+            for (int k = 0; k < w->in; k++) s += (double)*at(x, t, k) * W[(size_t)o * (size_t)w->in + (size_t)k];
             *at(y, t, o) = (float)s;
         }
+    mem_free(W);
     for (const adapter *a = w->adapters; a; column += a->rank, a = a->next)
         for (int t = 0; t < y.rows; t++) {
             for (int r = 0; r < a->rank; r++) {
@@ -83,13 +104,14 @@ static void adapter_backward(tensor dx, tensor dy, tensor x, const adapter *a, t
 void ref_linear_backward(device *dev, tensor dx, tensor dy, tensor x, const weight *w, tensor low)
 {
     int column = 0;
-    (void)dev;
-    for (int t = 0; dx.p && t < x.rows; t++)
+    float *W = dx.p ? weight_rows(dev, w) : NULL;
+    for (int t = 0; W && t < x.rows; t++)
         for (int k = 0; k < w->in; k++) {
             double s = 0;
-            for (int o = 0; o < w->out; o++) s += *at(dy, t, o) * ref_weight(w, o, k);
+            for (int o = 0; o < w->out; o++) s += (double)*at(dy, t, o) * W[(size_t)o * (size_t)w->in + (size_t)k];
             *at(dx, t, k) += (float)s;
         }
+    mem_free(W);
     for (int o = 0; o < w->out; o++) {
         for (int k = 0; k < w->in; k++) {
             float *g = ref_weight_grad(w, o, k);
@@ -113,7 +135,8 @@ void ref_embed(device *dev, tensor y, const int32_t *ids, const weight *w)
 {
     (void)dev;
     for (int i = 0; i < y.rows; i++)
-        for (int k = 0; k < w->in; k++) *at(y, i, k) = ids[i] < 0 ? 0 : (float)ref_weight(w, ids[i], k);
+        if (ids[i] >= 0) weight_row(w, ids[i], at(y, i, 0));
+        else memset(at(y, i, 0), 0, sizeof(float) * (size_t)w->in);
 }
 
 void ref_embed_backward(device *dev, tensor dy, const int32_t *ids, const weight *w)

@@ -5,6 +5,7 @@
  * micro-kernel over them.  Copying is 1/NC and 1/M of the work. */
 #ifndef CPU_KERNELS_GEMM_H
 #define CPU_KERNELS_GEMM_H
+#include "backend/cpu/kernels/decode.h"
 #include "backend/cpu/kernels/micro.h"
 #include "backend/cpu/kernels/rows.h"
 
@@ -18,9 +19,10 @@ typedef struct gemm {
     bool a_cols;       /* false: a[m][k]; true: a[k][m] */
     float a_scale;     /* s; 0 means 1 */
     const void *b;
-    size_t ldb;
-    dtype b_type;
+    size_t ldb;        /* numbers, whole blocks */
+    dtype b_type;      /* any that dtype_is_weight */
     bool b_rows;       /* false: b[k][n]; true: b[n][k], as weights lie in files */
+    const float *b_scale; /* of the stored rows: [k] or, with b_rows, [n]; NULL = 1 */
     float *c;
     size_t ldc;
     const float *bias; /* [N] start value when !add */
@@ -43,17 +45,15 @@ INLINE size_t gemm_lda(int k) { return (size_t)round_up(k, VL) + 16; }
 INLINE size_t gemm_block(const gemm *g, int m, int k) { return g->a_cols ? (size_t)round_up(m, MR) * (size_t)k : (size_t)m * gemm_lda(k); }
 INLINE size_t gemm_row(const gemm *g, int i, int k) { return (size_t)i * (g->a_cols ? (size_t)k : gemm_lda(k)); }
 
-/* panel[k][NR] = rows n0.. of b[n][k], k0..k0+k; absent rows are zero. */
+/* The first VL columns of panel[k][NR] = n rows of b[n][k], k0..k0+k; absent rows are zero. */
 INLINE void pack_rows_as(dtype t, float *panel, const void *b, size_t ldb, int n, int k0, int k)
 {
-    for (int half = 0; half < NR; half += VL)
-        for (int kk = 0; kk < k; kk += VL) {
-            vf r[VL];
-            for (int i = 0; i < VL; i++)
-                r[i] = half + i < n ? v_load_as(t, b, (size_t)(half + i) * ldb + (size_t)(k0 + kk), k - kk) : v_zero();
-            v_transpose(r);
-            for (int i = 0; i < VL && kk + i < k; i++) v_store(panel + (kk + i) * NR + half, r[i]);
-        }
+    for (int kk = 0; kk < k; kk += VL) {
+        vf r[VL];
+        for (int i = 0; i < VL; i++) r[i] = i < n ? v_load_as(t, b, (size_t)i * ldb + (size_t)(k0 + kk), k - kk) : v_zero();
+        v_transpose(r);
+        for (int i = 0; i < VL && kk + i < k; i++) v_store(panel + (kk + i) * NR, r[i]);
+    }
 }
 
 /* panel[k][NR] = columns n0.. of b[k][n]. */
@@ -66,18 +66,61 @@ INLINE void pack_cols_as(dtype t, float *panel, const void *b, size_t ldb, int n
     }
 }
 
-static void pack_b(float *panel, const gemm *g, int n0, int n, int k0, int k)
+/* Types of 32 and 16 bits go straight into a panel; others, and rows with a scale, are decoded a piece of a row at a time. */
+INLINE bool gemm_decodes(const gemm *g) { return g->b_type > DT_F16 || g->b_scale; }
+INLINE const void *gemm_b_row(const gemm *g, int i) { return (const char *)g->b + (size_t)i * dtype_nbytes_of(g->b_type, g->ldb); }
+INLINE const float *gemm_b_scale(const gemm *g, int i) { return g->b_scale ? g->b_scale + i : NULL; }
+
+/* Half a panel from n rows of b[n][k], n0.., through decoded rows that stay in the L1 cache. */
+static void pack_decoded_rows(float *panel, const gemm *g, int n0, int n, int k0, int k)
 {
-    static const size_t nbytes[] = {[DT_F32] = 4, [DT_BF16] = 2, [DT_F16] = 2};
-    const void *first_row = (const char *)g->b + (size_t)n0 * g->ldb * nbytes[g->b_type];
-    if (g->b_rows) switch (g->b_type) {
-        case DT_F32: pack_rows_as(DT_F32, panel, first_row, g->ldb, n, k0, k); break;
-        case DT_BF16: pack_rows_as(DT_BF16, panel, first_row, g->ldb, n, k0, k); break;
-        default: pack_rows_as(DT_F16, panel, first_row, g->ldb, n, k0, k); break;
-    } else switch (g->b_type) {
-        case DT_F32: pack_cols_as(DT_F32, panel, g->b, g->ldb, n0, n, k0, k); break;
-        case DT_BF16: pack_cols_as(DT_BF16, panel, g->b, g->ldb, n0, n, k0, k); break;
-        default: pack_cols_as(DT_F16, panel, g->b, g->ldb, n0, n, k0, k); break;
+    _Alignas(64) float rows[VL * (GEMM_KC + 16)];
+    for (int i = 0; i < n; i++) decode_row(g->b_type, gemm_b_row(g, n0 + i), k0, k, gemm_b_scale(g, n0 + i), rows + (size_t)i * gemm_lda(k));
+    pack_rows_as(DT_F32, panel, rows, gemm_lda(k), n, 0, k);
+}
+
+/* Panels from b[k][n], columns n0 .. n0 + n: a decoded row is shared out among them. */
+static void pack_decoded_cols(float *panels, const gemm *g, int n0, int n, int k0, int k)
+{
+    _Alignas(64) float line[GEMM_NC] = {0};
+    for (int kk = 0; kk < k; kk++) {
+        decode_row(g->b_type, gemm_b_row(g, k0 + kk), n0, n, gemm_b_scale(g, k0 + kk), line);
+        for (int c = 0; c < n; c += NR)
+            for (int half = 0; half < NR; half += VL) v_store(panels + (size_t)c * (size_t)k + kk * NR + half, v_load(line + c + half));
+    }
+}
+
+static void pack_b_rows(float *panel, const gemm *g, int n0, int n, int k0, int k)
+{
+    if (n <= 0) for (int kk = 0; kk < k; kk++) v_store(panel + kk * NR, v_zero());
+    else if (gemm_decodes(g)) pack_decoded_rows(panel, g, n0, n, k0, k);
+    else switch (g->b_type) {
+        case DT_F32: pack_rows_as(DT_F32, panel, gemm_b_row(g, n0), g->ldb, n, k0, k); break;
+        case DT_BF16: pack_rows_as(DT_BF16, panel, gemm_b_row(g, n0), g->ldb, n, k0, k); break;
+        default: pack_rows_as(DT_F16, panel, gemm_b_row(g, n0), g->ldb, n, k0, k); break;
+    }
+}
+
+static void pack_b_cols(float *panel, const gemm *g, int n0, int n, int k0, int k)
+{
+    switch (g->b_type) {
+    case DT_F32: pack_cols_as(DT_F32, panel, g->b, g->ldb, n0, n, k0, k); break;
+    case DT_BF16: pack_cols_as(DT_BF16, panel, g->b, g->ldb, n0, n, k0, k); break;
+    default: pack_cols_as(DT_F16, panel, g->b, g->ldb, n0, n, k0, k); break;
+    }
+}
+
+/* panels[n / NR][k][NR] = columns n0 .. n0 + n of B, rows k0 .. k0 + k; absent columns are zero. */
+static void pack_b(float *panels, const gemm *g, int n0, int n, int k0, int k)
+{
+    if (!g->b_rows && gemm_decodes(g)) {
+        pack_decoded_cols(panels, g, n0, n, k0, k);
+        return;
+    }
+    for (int c = 0; c < n; c += NR) {
+        float *panel = panels + (size_t)c * (size_t)k;
+        if (!g->b_rows) pack_b_cols(panel, g, n0 + c, imin(NR, n - c), k0, k);
+        else for (int half = 0; half < NR; half += VL) pack_b_rows(panel + half, g, n0 + c + half, imin(VL, n - c - half), k0, k);
     }
 }
 
@@ -154,7 +197,7 @@ static void gemm_task(void *arg, int task, int worker)
         int k0 = slab * j->k_each, k = imin(j->k_each, g->K - k0);
         bool add = slab > 0 || g->add;
         const float *copy = j->a_copy ? j->a_copy + (size_t)slab * gemm_block(g, g->M, j->k_each) : NULL;
-        for (int n = n_begin; n < n_end; n += NR) pack_b(bp + (size_t)(n - n_begin) * (size_t)k, g, n, imin(NR, n_end - n), k0, k);
+        pack_b(bp, g, n_begin, n_end - n_begin, k0, k);
         for (int m0 = m_begin; m0 < m_end; m0 += GEMM_MC) {
             int m = imin(GEMM_MC, m_end - m0);
             if (!copy) pack_a(block, g, m0, m, k0, k);
@@ -170,13 +213,14 @@ static void gemm_run(device *dev, gemm g)
     gemm_job j = {.g = g};
     int threads = cpu_threads(dev), n_chunks = ceil_div(g.N, GEMM_NC), wanted = threads == 1 ? 1 : 3 * threads;
     j.k_slabs = ceil_div(g.K, GEMM_KC);
-    j.k_each = round_up(ceil_div(g.K, j.k_slabs), 8);
+    int unit = decode_unit(g.b_type);
+    j.k_each = round_up(ceil_div(g.K, j.k_slabs), g.b_rows ? imax(8, unit) : 8);
     j.k_slabs = ceil_div(g.K, j.k_each);
     j.m_chunks = imax(1, imin(ceil_div(wanted, n_chunks), g.M / (8 * MR)));
     j.m_each = round_up(ceil_div(g.M, j.m_chunks), MR);
     j.m_chunks = ceil_div(g.M, j.m_each);
     if (j.m_chunks * n_chunks < wanted) n_chunks = imin(ceil_div(wanted, j.m_chunks), ceil_div(g.N, NR));
-    j.n_each = round_up(ceil_div(g.N, n_chunks), NR);
+    j.n_each = round_up(ceil_div(g.N, n_chunks), g.b_rows ? NR : imax(NR, unit));
     n_chunks = ceil_div(g.N, j.n_each);
     j.m_blocks = ceil_div(g.M, GEMM_MC);
     j.work_each = (size_t)j.k_each * (size_t)j.n_each + gemm_block(&g, GEMM_MC, j.k_each);

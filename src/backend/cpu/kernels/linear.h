@@ -16,7 +16,7 @@ static void k_linear(device *dev, tensor y, tensor x, const weight *w, tensor lo
     for (int i = 0, at = 0; i < w->nparts; at += w->part[i++].rows) {
         const weight_part *p = &w->part[i];
         gemm_run(dev, (gemm){.M = x.rows, .N = p->rows, .K = w->in, .a = x.p, .lda = (size_t)x.ld, .b = p->data, .ldb = (size_t)w->in,
-                             .b_type = p->type, .b_rows = true, .c = y.p + at, .ldc = (size_t)y.ld, .bias = p->bias});
+                             .b_type = p->type, .b_rows = true, .b_scale = p->row_scale, .c = y.p + at, .ldc = (size_t)y.ld, .bias = p->bias});
     }
     int at = 0;
     for (const adapter *a = w->adapters; a; at += a->rank, a = a->next) {
@@ -58,7 +58,7 @@ static void k_linear_backward(device *dev, tensor dx, tensor dy, tensor x, const
         tensor d = cols_of(dy, at, p->rows);
         if (dx.p)
             gemm_run(dev, (gemm){.M = dy.rows, .N = w->in, .K = p->rows, .a = d.p, .lda = (size_t)d.ld, .b = p->data, .ldb = (size_t)w->in,
-                                 .b_type = p->type, .c = dx.p, .ldc = (size_t)dx.ld, .add = true});
+                                 .b_type = p->type, .b_scale = p->row_scale, .c = dx.p, .ldc = (size_t)dx.ld, .add = true});
         weight_gradient(dev, p->grad, d, x, 1);
         if (p->grad_bias) colsum_add(dev, p->grad_bias, d);
     }
@@ -85,7 +85,7 @@ static void k_embed(device *dev, tensor y, const int32_t *ids, const weight *w)
         const weight_part *p = id < 0 ? NULL : part_of(w, &id);
         float *out = row(y, i);
         if (!p) memset(out, 0, sizeof(float) * (size_t)y.cols);
-        else dtype_to_f32(p->type, (const char *)p->data + (size_t)id * (size_t)w->in * dtype_nbytes(p->type), (size_t)w->in, out);
+        else decode_row(p->type, (const char *)p->data + (size_t)id * dtype_nbytes_of(p->type, (size_t)w->in), 0, w->in, p->row_scale ? p->row_scale + id : NULL, out);
     }
 }
 
