@@ -120,6 +120,7 @@ static dreamo_status make_tables(const char *folder, dreamo_error *err)
         { "dreamo_task_embedding.weight", 2, 3072 }, { "dreamo_idx_embedding.weight", 10, 3072 }, { "dreamo_t5_embedding.weight", 10, 4096 } };
     char path[1024];
     snprintf(path, sizeof path, "%s/embedding.safetensors", folder);
+    if (file_exists(path)) return DREAMO_OK;
     maker *m = begin(NULL, NULL, DT_BF16, DT_BF16);
     for (int i = 0; i < 3; i++) {
         size_t n = (size_t)(tables[i].rows * tables[i].cols);
