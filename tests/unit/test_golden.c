@@ -95,7 +95,7 @@ typedef struct golden {
     dreamo_request request;
     dreamo_lora loras[MAX_LORAS];
     dreamo_reference refs[MAX_REFS];
-    char paths[MAX_REFS + 1][512];
+    char paths[MAX_REFS + 1][512], parts[4][512];
 } golden;
 
 static const char *text(const golden *c, const char *field) { return json_string_value(json_object_get(c->json, field)); }
@@ -133,6 +133,19 @@ static void read_references(golden *c, const char *folder)
     c->request.nrefs = (int)json_array_size(list);
 }
 
+/* Parts from other files: the case names them beside its own folder, "../../layouts/tiny/NAME"; ours lie in tests/data/layouts. */
+static void read_parts(golden *c)
+{
+    static const char *const names[] = { "dit", "t5", "clip", "vae" };
+    const char **parts[] = { &c->model.dit, &c->model.t5, &c->model.clip, &c->model.vae };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *file = json_string_value(json_object_get(json_object_get(c->json, "files"), names[i]));
+        if (!file) continue;
+        snprintf(c->parts[i], sizeof c->parts[i], "%s/layouts/%s", TEST_DATA, strrchr(file, '/') + 1);
+        *parts[i] = c->parts[i];
+    }
+}
+
 static void read_case(golden *c, const char *folder)
 {
     char path[512];
@@ -145,6 +158,7 @@ static void read_case(golden *c, const char *folder)
     c->model.threads = 2;
     c->model.numerics = strcmp(text(c, "dtype"), "bf16") == 0 ? DREAMO_NUMERICS_OFFICIAL : DREAMO_NUMERICS_EXACT;
     read_stack(c);
+    read_parts(c);
     read_references(c, folder);
     dreamo_request *r = &c->request;
     r->prompt = text(c, "prompt");
@@ -197,9 +211,36 @@ static void run_case(void **state)
     json_decref(c.json);
 }
 
+/* --variant v1 applies the stack of the case v1_two: the same picture, to the byte. */
+static void a_variant_is_its_stack(void **state)
+{
+    dreamo_image out[2] = { { 0 }, { 0 } };
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        golden c = { 0 };
+        dreamo_error err = { 0 };
+        dreamo_model *model = NULL;
+        static const dreamo_lora in_order[] = { { LORA "dreamo.safetensors", 1 }, { LORA "dreamo_cfg_distill.safetensors", 1 }, { LORA "diffusion_pytorch_model.safetensors", 1 },
+                                                { LORA "dreamo_quality_lora_pos.safetensors", 0.15f }, { LORA "dreamo_quality_lora_neg.safetensors", -0.8f } };
+        read_case(&c, TEST_DATA "/cases/v1_two");
+        c.model.loras = i ? NULL : in_order;
+        c.model.nloras = i ? 0 : 5;
+        c.model.variant = i ? "v1" : NULL;
+        c.model.variant_dir = TEST_DATA "/lora/tiny";
+        if (dreamo_open(&c.model, &model, &err) != DREAMO_OK) fail_msg("%s", err.message);
+        if (dreamo_generate(model, &c.request, &out[i], &err) != DREAMO_OK) fail_msg("%s", err.message);
+        dreamo_close(model);
+        json_decref(c.json);
+    }
+    assert_memory_equal(out[0].rgb, out[1].rgb, (size_t)out[0].width * (size_t)out[0].height * 3);
+    dreamo_image_free(&out[0]);
+    dreamo_image_free(&out[1]);
+}
+
 int main(void)
 {
 #define CASE(name) { name, run_case, NULL, NULL, name }
-    const struct CMUnitTest tests[] = { CASE("plain"), CASE("v1_two"), CASE("cfg"), CASE("v11_noturbo_bf16") };
+    const struct CMUnitTest tests[] = { CASE("plain"), CASE("v1_two"), CASE("cfg"), CASE("v11_noturbo_bf16"), CASE("files_q4"), CASE("files_fp8"),
+                                        cmocka_unit_test(a_variant_is_its_stack) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
