@@ -172,6 +172,7 @@ typedef struct dreamo_request {
     bool ref_noise;                     /* sample the reference's posterior with ref_seed; false = its mean */
     uint64_t ref_seed;
     const char *noise;                  /* "bf16", "fp32", "fp32-rounded"; NULL = by numerics */
+    bool timings;                       /* after the picture a DREAMO_EVENT_NOTE: seconds of each stage, most memory of the process so far */
     const char *dump;                   /* folder for every stage as safetensors; NULL = none */
     dreamo_progress progress;
     void *user;

@@ -37,6 +37,7 @@ const option generate_options[] = {
     { "dump", 0, VALUE_TEXT, false, 0, 0, "DIR", "write every stage as safetensors" },
     { "backend", 0, VALUE_TEXT, false, 0, 0, "NAME", "cpu (default) or ref (slow, the specification)" },
     { "threads", 0, VALUE_INTEGER, false, 1, 1024, "N", "one a core by default" },
+    { "timings", 0, VALUE_NONE, false, 0, 0, NULL, "tell the seconds of each stage and the most memory" },
     { "plan", 0, VALUE_NONE, false, 0, 0, NULL, "print what it would cost and stop" },
     { "output", 'o', VALUE_TEXT, false, 0, 0, "PATTERN", "file name with {seed} {n} {date} {prompt}; dreamo-{seed}.png by default" },
     { "format", 0, VALUE_TEXT, false, 0, 0, "png|jpeg", "by the output's name by default" },
@@ -266,6 +267,7 @@ static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
     r->negative_guidance = option_number(p, "negative-guidance", r->negative_guidance);
     r->noise = option_text(p, "noise", NULL);
     r->dump = option_text(p, "dump", NULL);
+    r->timings = option_flag(p, "timings");
     if (!s && r->dump && j->nseeds > 1) s = complain(err, DREAMO_ARG, "use one seed", "--dump: %d pictures would overwrite each other", j->nseeds);
     return s;
 }
