@@ -229,14 +229,16 @@ typedef struct dreamo_tensor_loss {
 } dreamo_tensor_loss;
 typedef bool (*dreamo_loss_row)(void *user, const dreamo_tensor_loss *loss); /* false: stop, DREAMO_CANCELLED */
 
-/* Store a transformer in another type, in one file with the original (BFL's) names, with LoRA files fused in for good.
+/* Store a transformer or a T5 encoder in another type, in one file with the names that other programs know (BFL's; T5 in GGUF:
+ * llama.cpp's), LoRA files fused in for good.
  * `to`: "f32", "bf16", "f16", "fp8" (e4m3, a scale for each matrix), or one of ggml's: "q8" (Q8_0), "q6", "q5", "q4" (Q6_K, Q5_K, Q4_K,
  * with smaller blocks where rows are no multiple of 256: Q8_0, Q5_1, Q4_1), "q8_0", "q5_1", "q5_0", "q4_1", "q4_0".  Vectors stay fp32;
  * the first and last layers and the embedders of time, guidance and pooled text stay 16-bit.  A file that was fused holds the embedding
- * tables of the last LoRA file that has some, as "dreamo_task_embedding.weight" and so on. */
+ * tables of the last LoRA file that has some, as "dreamo_task_embedding.weight" and so on; dreamo_open finds them there. */
 typedef struct dreamo_convert_options {
     size_t size;
-    const char *in;          /* model folder, or its transformer: a folder or a file */
+    const char *in;          /* model folder (its transformer), a transformer's or T5's folder, or a file of any layout */
+    const char *model;       /* whose configurations a file belongs to; NULL = "flux-dev" */
     const char *out;         /* .gguf (not for fp8) or .safetensors (not for ggml's types) */
     const char *to;          /* NULL: "q8" in a .gguf, "bf16" in a .safetensors file */
     const dreamo_lora *fuse; /* in order */

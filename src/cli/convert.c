@@ -6,6 +6,7 @@
 #include "cli/screen.h"
 
 const option convert_options[] = {
+    { "model", 'm', VALUE_TEXT, false, 0, 0, "DIR", "whose configurations a single file belongs to (flux-dev)" },
     { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "what to write: .gguf or .safetensors" },
     { "to", 0, VALUE_TEXT, false, 0, 0, "TYPE", "f32, bf16, f16, fp8, q8, q6, q5, q4 (q8 in .gguf, bf16 in .safetensors)" },
     { "fuse", 0, VALUE_TEXT, true, 0, 0, "FILE[@SCALE]", "add this LoRA to the weights; may be given several times" },
@@ -38,6 +39,7 @@ static dreamo_status parse(const parsed *p, job *j, dreamo_error *err)
     size_t used = 0;
     dreamo_convert_options_init(o);
     o->in = p->args[0];
+    o->model = option_text(p, "model", NULL);
     o->out = option_text(p, "output", NULL);
     o->to = option_text(p, "to", NULL);
     o->official = strcmp(numerics, "official") == 0;

@@ -8,6 +8,7 @@
 #include "model/dit.h"
 #include "model/t5.h"
 #include "model/vae.h"
+#include "pipe/tables.h"
 
 enum { LISTED = 5, NAME_ROOM = 232 };
 
@@ -332,7 +333,7 @@ dreamo_status bind_dit(struct dit *m, const char *path, bound_files *out, dreamo
 {
     static const file_layout layouts[] = { layout_own, layout_dit_bfl, NULL };
     static const char *const prefixes[] = { "", "model.diffusion_model.", "diffusion_model.", "transformer.", NULL };
-    static const bind_names names = { .stem = "diffusion_pytorch_model", .layouts = layouts, .prefixes = prefixes };
+    static const bind_names names = { .stem = "diffusion_pytorch_model", .layouts = layouts, .prefixes = prefixes, .unused = tables_names };
     return bind_network(m, walk_dit, path, &names, out, err);
 }
 

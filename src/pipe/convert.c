@@ -50,7 +50,7 @@ static dreamo_status measure_one(convert_job *j, int i, dreamo_error *err)
     return s ? s : convert_job_advance(j, t->rows * t->cols, err);
 }
 
-static bool wants_scale(const convert_tensor *t) { return t->type == DT_F8_E4M3 && t->kind == SOURCE_MATRIX; }
+static bool wants_scale(const convert_tensor *t) { return t->type == DT_F8_E4M3 && t->w; }
 
 static dreamo_status measure_all(convert_job *j, dreamo_error *err)
 {
@@ -119,7 +119,7 @@ static uint32_t file_type(dtype t)
 static dreamo_status write_gguf(convert_job *j, dreamo_error *err)
 {
     const gguf_meta meta[] = {
-        { "general.architecture", "flux", 0 }, { "general.quantization_version", NULL, 2 },
+        { "general.architecture", j->dit ? "flux" : "t5encoder", 0 }, { "general.quantization_version", NULL, 2 },
         { "general.file_type", NULL, file_type(j->to) }, { "dreamo.fused", j->fused, 0 },
     };
     return gguf_write(j->o->out, j->o->clobber, meta, j->fused ? 4 : 3, j->out, j->list.n, fill, j, err);

@@ -1,25 +1,21 @@
 /* convert.h - inside dreamo_convert: the tensors of the output and where their numbers come from.
  *
- * Names and shapes are those of the original (BFL's) single file, which other programs load too: q, k, v (and a single block's mlp)
- * are one matrix, the last layer's modulation holds shift before scale (spec 1.2, 1.3). */
+ * Names and shapes are those of the files that other programs load, too (pipe/layout.h): a transformer's are BFL's, where q, k, v and a
+ * single block's mlp are one matrix and the last layer's modulation holds shift before scale (spec 1.2, 1.3). */
 #ifndef PIPE_CONVERT_H
 #define PIPE_CONVERT_H
 #include "base/threads.h"
 #include "format/safetensors.h"
-#include "model/dit.h"
+#include "pipe/bind.h"
 #include "pipe/condition.h"
 
-typedef enum source_kind {
-    SOURCE_MATRIX,        /* all rows of w, adapters added */
-    SOURCE_BIAS,          /* the biases of w's parts */
-    SOURCE_VALUES         /* a vector or a table in memory */
-} source_kind;
+enum { CONVERT_PIECES = WEIGHT_PARTS };
 
 typedef struct convert_tensor {
-    char name[64];        /* what GGUF has room for */
-    source_kind kind;
-    const weight *w;
-    const float *values;  /* [rows, cols] */
+    char name[128];
+    const weight *w;      /* a matrix: all its parts, adapters added; NULL: the pieces */
+    int npieces;          /* vectors, one below the other */
+    struct { int64_t row0, rows; const float *values; } piece[CONVERT_PIECES];
     int64_t rows, cols;
     int rank;             /* in the file: 2, or 1 with cols = 1, or 0 */
     bool swapped;         /* output row r is source row r +- rows / 2 */
@@ -30,8 +26,9 @@ typedef struct convert_tensor {
 
 typedef struct convert_list { int n, room; convert_tensor *tensors; bool failed; /* no memory */ } convert_list;
 
-/* Every tensor of the transformer, then the tables that are there.  convert_list_free frees what was listed. */
-void convert_list_dit(convert_list *l, const dit *m, const dreamo_tables *tables);
+/* Every parameter of the network, where `layout` puts it; of those whose names begin with one of `sensitive` (ends with NULL) the
+ * matrices keep 16 bits.  convert_list_free frees what was listed. */
+void convert_list_network(convert_list *l, void *network, bind_walk walk, file_layout layout, const char *const *sensitive);
 /* One more tensor of numbers in memory, which stay the caller's. */
 void convert_list_values(convert_list *l, int rank, int64_t rows, int64_t cols, const float *values, const char *format, ...)
     __attribute__((format(printf, 6, 7)));

@@ -7,6 +7,9 @@
 #include "base/half.h"
 #include "base/mem.h"
 #include "pipe/config.h"
+#include "pipe/default_model.h"
+#include "pipe/kind.h"
+#include "pipe/tables.h"
 
 /* ---- what the caller wants ---- */
 
@@ -44,18 +47,66 @@ static dreamo_status choose_type(convert_job *j, dreamo_error *err)
 
 /* ---- the source ---- */
 
+/* A folder's network by its file's name, a file's by the names in it. */
+static dreamo_status look(const char *path, bool *is_t5, dreamo_error *err)
+{
+    st_file f;
+    char *file = path_join(path, "model.safetensors"), *index = path_join(path, "model.safetensors.index.json");
+    bool folder = folder_exists(path), both = file && index;
+    *is_t5 = both && folder && (file_exists(file) || file_exists(index));
+    mem_free(file);
+    mem_free(index);
+    if (!both) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", path);
+    if (folder) return DREAMO_OK;
+    dreamo_status s = st_open_any(path, &f, err);
+    if (s) return s;
+    weights_kind kind = kind_of_weights(&f);
+    *is_t5 = kind.holds & HAS_T5 && !(kind.holds & HAS_DIT);
+    st_close(&f);
+    if (kind.holds & (HAS_DIT | HAS_T5)) return DREAMO_OK;
+    return fail(err, DREAMO_FORMAT, "%s: holds %s, not a FLUX transformer or T5 encoder", path, kind.words);
+}
+
+static dreamo_status open_dit(convert_job *j, const char *path, const char *config, dreamo_error *err)
+{
+    dit_config c;
+    dreamo_status s = config_dit(config, &c, err);
+    if (!s && !(j->dit = dit_new(&c))) s = fail(err, DREAMO_MEMORY, "%s: no memory for the transformer", path);
+    if (!s) s = bind_dit(j->dit, path, &j->files, err);
+    if (!s) s = tables_read(&j->files.set, path, j->dit, c.text_dim, &j->own, err);
+    tables_replace(&j->tables, &j->own);
+    return s;
+}
+
+static dreamo_status open_t5(convert_job *j, const char *path, const char *config, dreamo_error *err)
+{
+    t5_config c;
+    if (j->o->nfuse) return fail(err, DREAMO_ARG, "%s: is a T5 encoder; a LoRA is fused into a transformer", path);
+    dreamo_status s = config_t5(config, &c, err);
+    if (!s && !(j->t5 = t5_new(&c))) s = fail(err, DREAMO_MEMORY, "%s: no memory for the T5 encoder", path);
+    return s ? s : bind_t5(j->t5, path, &j->files, err);
+}
+
+/* Of a folder its own, of a file that of o->model; NULL: no memory. */
+static char *config_path(const convert_job *j, const char *path, bool t5)
+{
+    if (folder_exists(path)) return path_join(path, "config.json");
+    char *model = model_folder(j->o->model ? j->o->model : "flux-dev");
+    char *config = model ? mem_printf("%s/%s/config.json", model, t5 ? "text_encoder_2" : "transformer") : NULL;
+    mem_free(model);
+    return config;
+}
+
 /* IN/transformer where IN is a whole model folder. */
-static dreamo_status open_transformer(convert_job *j, dreamo_error *err)
+static dreamo_status open_source(convert_job *j, dreamo_error *err)
 {
     const char *in = j->o->in;
-    char *inner = mem_printf("%s/transformer", in), *config = NULL;
-    const char *folder = inner && folder_exists(inner) ? inner : in;
-    dit_config c;
-    dreamo_status s = inner ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory for a path", in);
-    if (!s && !(config = mem_printf("%s/config.json", folder))) s = fail(err, DREAMO_MEMORY, "%s: no memory for a path", in);
-    if (!s) s = config_dit(config, &c, err);
-    if (!s && !(j->dit = dit_new(&c))) s = fail(err, DREAMO_MEMORY, "%s: no memory for the transformer", in);
-    if (!s) s = bind_dit(j->dit, folder, &j->files, err);
+    char *inner = path_join(in, "transformer"), *config = NULL;
+    const char *path = inner && folder_exists(inner) ? inner : in;
+    bool t5 = false;
+    dreamo_status s = inner ? look(path, &t5, err) : fail(err, DREAMO_MEMORY, "%s: no memory for a path", in);
+    if (!s && !(config = config_path(j, path, t5))) s = fail(err, DREAMO_MEMORY, "%s: no memory for a path", in);
+    if (!s) s = t5 ? open_t5(j, path, config, err) : open_dit(j, path, config, err);
     mem_free(config);
     mem_free(inner);
     return s;
@@ -93,18 +144,7 @@ static dreamo_status add_lora(convert_job *j, const dreamo_lora *l, dreamo_error
     mem_free(j->fused);
     j->fused = fused;
     if (!fused) return fail(err, DREAMO_MEMORY, "%s: no memory for its name", l->path);
-    if (f->tables.task) {
-        float *t5 = j->tables.t5;
-        int text_width = j->tables.text_width;
-        j->tables = f->tables;
-        if (!j->tables.t5) {
-            j->tables.t5 = t5;
-            j->tables.text_width = text_width;
-        }
-    } else if (f->tables.t5) {
-        j->tables.t5 = f->tables.t5;
-        j->tables.text_width = f->tables.text_width;
-    }
+    tables_replace(&j->tables, &f->tables);
     return s;
 }
 
@@ -144,9 +184,27 @@ static st_tensor described(const convert_tensor *t)
     return d;
 }
 
+static void walk_dit(void *m, param_visitor visit, void *user) { dit_visit(m, visit, user); }
+static void walk_t5(void *m, param_visitor visit, void *user) { t5_visit(m, visit, user); }
+
+/* The first and the last layers and the embedders of time, guidance and pooled text are half a percent of FLUX's numbers, and what
+ * they get wrong reaches every token in every block.  T5's table of positions is a few kilobytes. */
+static void list_networks(convert_job *j)
+{
+    static const char *const dit_ends[] = { "x_embedder.", "context_embedder.", "time_text_embed.", "norm_out.", "proj_out.", NULL };
+    static const char *const positions[] = { "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.", NULL };
+    const dreamo_tables *t = &j->tables;
+    if (j->t5) convert_list_network(&j->list, j->t5, walk_t5, j->gguf ? layout_t5_gguf : layout_own, positions);
+    if (!j->dit) return;
+    convert_list_network(&j->list, j->dit, walk_dit, layout_dit_bfl, dit_ends);
+    if (t->task) convert_list_values(&j->list, 2, 2, t->width, t->task, "%s", tables_names[0]);
+    if (t->idx) convert_list_values(&j->list, 2, t->nslots, t->width, t->idx, "%s", tables_names[1]);
+    if (t->t5) convert_list_values(&j->list, 2, DREAMO_T5_ROWS, t->text_width, t->t5, "%s", tables_names[2]);
+}
+
 static dreamo_status list_output(convert_job *j, dreamo_error *err)
 {
-    convert_list_dit(&j->list, j->dit, &j->tables);
+    list_networks(j);
     for (int i = 0; i < j->list.n; i++) j->list.tensors[i].type = convert_type(&j->list.tensors[i], j->to);
     j->scales = mem_calloc((size_t)j->list.n + 1, sizeof *j->scales);
     if (j->scales) list_scales(j);
@@ -159,9 +217,9 @@ static dreamo_status list_output(convert_job *j, dreamo_error *err)
 dreamo_status convert_job_open(convert_job *j, const dreamo_convert_options *o, dreamo_error *err)
 {
     *j = (convert_job){ .o = o, .to_caller = { o->progress, o->user } };
-    if (!o->in || !o->out) return fail(err, DREAMO_ARG, "the %s is missing", o->in ? "name of the output" : "transformer to convert");
+    if (!o->in || !o->out) return fail(err, DREAMO_ARG, "the %s is missing", o->in ? "name of the output" : "file to convert");
     dreamo_status s = choose_type(j, err);
-    if (!s) s = open_transformer(j, err);
+    if (!s) s = open_source(j, err);
     if (!s) s = add_loras(j, err);
     if (!s) s = list_output(j, err);
     if (!s && !(j->threads = pool_new(o->threads))) s = fail(err, DREAMO_MEMORY, "no memory for threads");
@@ -180,8 +238,10 @@ void convert_job_close(convert_job *j)
         lora_close(&j->loras[i]);
     }
     mem_free(j->loras);
+    tables_free(&j->own);
     bind_close(&j->files);
     dit_free(j->dit);
+    t5_free(j->t5);
     *j = (convert_job){ 0 };
 }
 

@@ -1,7 +1,8 @@
 /* convert_job.h - one conversion: its source, its adapters, its output's tensors. */
 #ifndef PIPE_CONVERT_JOB_H
 #define PIPE_CONVERT_JOB_H
-#include "pipe/bind.h"
+#include "model/dit.h"
+#include "model/t5.h"
 #include "pipe/convert.h"
 #include "pipe/lora.h"
 #include "pipe/report.h"
@@ -11,11 +12,13 @@ typedef struct convert_job {
     reporter to_caller;
     bool gguf;
     dtype to;
-    dit *dit;
+    dit *dit;                   /* what is converted: this */
+    t5 *t5;                     /* or this */
     bound_files files;
     int nloras;
     lora_file *loras;
-    dreamo_tables tables;       /* borrowed from the last LoRA file that has them */
+    dreamo_tables own;          /* of a transformer that was fused before */
+    dreamo_tables tables;       /* borrowed from the last LoRA file that has them, else `own` */
     convert_list list;
     st_tensor *out;             /* the list's tensors as a writer wants them */
     float *scales;              /* fp8: one for each of the list's tensors, used where it is stored as fp8 */

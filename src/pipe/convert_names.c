@@ -1,6 +1,7 @@
-/* convert_names.c - the transformer as the tensors of the original single file (spec 1.2). */
+/* convert_names.c - parameters to the tensors of the output, and their types. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include "base/mem.h"
 #include "pipe/convert.h"
 
@@ -20,38 +21,6 @@ static convert_tensor *add(convert_list *l)
     return &l->tensors[l->n++];
 }
 
-static bool has_bias(const weight *w)
-{
-    for (int i = 0; i < w->nparts; i++)
-        if (!w->part[i].bias) return false;
-    return true;
-}
-
-enum { PLAIN = 0, SENSITIVE = 1, SWAPPED = 2 };
-
-/* NAME.weight, and NAME.bias where there is one. */
-static void add_weight(convert_list *l, const weight *w, int flags, const char *format, ...) __attribute__((format(printf, 4, 5)));
-static void add_weight(convert_list *l, const weight *w, int flags, const char *format, ...)
-{
-    char stem[sizeof l->tensors->name - 8];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(stem, sizeof stem, format, ap);
-    va_end(ap);
-    for (int bias = 0; bias <= has_bias(w); bias++) {
-        convert_tensor *t = add(l);
-        if (!t) return;
-        snprintf(t->name, sizeof t->name, "%s.%s", stem, bias ? "bias" : "weight");
-        t->kind = bias ? SOURCE_BIAS : SOURCE_MATRIX;
-        t->w = w;
-        t->rows = w->out;
-        t->cols = bias ? 1 : w->in;
-        t->rank = bias ? 1 : 2;
-        t->swapped = flags & SWAPPED;
-        t->sensitive = flags & SENSITIVE;
-    }
-}
-
 void convert_list_values(convert_list *l, int rank, int64_t rows, int64_t cols, const float *values, const char *format, ...)
 {
     convert_tensor *t = add(l);
@@ -60,67 +29,58 @@ void convert_list_values(convert_list *l, int rank, int64_t rows, int64_t cols, 
     va_start(ap, format);
     vsnprintf(t->name, sizeof t->name, format, ap);
     va_end(ap);
-    t->kind = SOURCE_VALUES;
     t->rank = rank;
     t->rows = rows;
     t->cols = cols;
-    t->values = values;
+    t->npieces = 1;
+    t->piece[0].rows = rows;
+    t->piece[0].values = values;
 }
 
-static void add_vec(convert_list *l, const vec *v, const char *format, int i, const char *stream)
+/* ---- parameters ---- */
+
+typedef struct lister { convert_list *l; const void *network; file_layout layout; const char *const *sensitive; } lister;
+
+static convert_tensor *listed(const convert_list *l, const char *name)
 {
-    char name[sizeof l->tensors->name];
-    snprintf(name, sizeof name, format, i, stream); /* a format of ours, with one or two places */
-    convert_list_values(l, 1, v->n, 1, v->p, "%s", name);
+    for (int i = l->n; i-- > 0;) /* a tensor's parameters follow each other closely */
+        if (strcmp(l->tensors[i].name, name) == 0) return &l->tensors[i];
+    return NULL;
 }
 
-static void add_stream(convert_list *l, const dit_stream *s, int i, const char *stream)
+static bool begins(const char *s, const char *const *with)
 {
-    add_weight(l, &s->mod, PLAIN, "double_blocks.%d.%s_mod.lin", i, stream);
-    add_weight(l, &s->qkv, PLAIN, "double_blocks.%d.%s_attn.qkv", i, stream);
-    add_vec(l, &s->qnorm, "double_blocks.%d.%s_attn.norm.query_norm.scale", i, stream);
-    add_vec(l, &s->knorm, "double_blocks.%d.%s_attn.norm.key_norm.scale", i, stream);
-    add_weight(l, &s->proj, PLAIN, "double_blocks.%d.%s_attn.proj", i, stream);
-    add_weight(l, &s->mlp_in, PLAIN, "double_blocks.%d.%s_mlp.0", i, stream);
-    add_weight(l, &s->mlp_out, PLAIN, "double_blocks.%d.%s_mlp.2", i, stream);
+    for (; *with; with++)
+        if (strncmp(s, *with, strlen(*with)) == 0) return true;
+    return false;
 }
 
-/* The first and the last layers and the embedders of time, guidance and pooled text: half a percent of FLUX's numbers, and what they
- * get wrong reaches every token in every block. */
-static void add_outer(convert_list *l, const dit *m)
+static void list_one(void *user, const param *p)
 {
-    add_weight(l, &m->x_in, SENSITIVE, "img_in");
-    add_weight(l, &m->text_in, SENSITIVE, "txt_in");
-    add_weight(l, &m->time_in.in, SENSITIVE, "time_in.in_layer");
-    add_weight(l, &m->time_in.out, SENSITIVE, "time_in.out_layer");
-    if (m->config.guidance) {
-        add_weight(l, &m->guidance_in.in, SENSITIVE, "guidance_in.in_layer");
-        add_weight(l, &m->guidance_in.out, SENSITIVE, "guidance_in.out_layer");
+    const lister *x = user;
+    file_place at;
+    x->layout(x->network, p, &at); /* the layouts that are written know every parameter */
+    convert_tensor *t = listed(x->l, at.name);
+    if (!t) {
+        if (!(t = add(x->l))) return;
+        snprintf(t->name, sizeof t->name, "%.127s", at.name);
+        t->rank = p->rank;
+        t->rows = at.rows ? at.rows : p->shape[0];
+        t->cols = p->rank > 1 ? p->shape[1] : 1;
+        t->w = p->w;
+        t->swapped = at.swapped;
+        t->sensitive = p->w && begins(p->name, x->sensitive);
     }
-    add_weight(l, &m->pooled_in.in, SENSITIVE, "vector_in.in_layer");
-    add_weight(l, &m->pooled_in.out, SENSITIVE, "vector_in.out_layer");
-    add_weight(l, &m->norm_out, SENSITIVE | SWAPPED, "final_layer.adaLN_modulation.1");
-    add_weight(l, &m->proj_out, SENSITIVE, "final_layer.linear");
+    if (p->w || t->npieces == CONVERT_PIECES) return;
+    t->piece[t->npieces].row0 = at.row0;
+    t->piece[t->npieces].rows = p->shape[0];
+    t->piece[t->npieces++].values = *p->fp32;
 }
 
-void convert_list_dit(convert_list *l, const dit *m, const dreamo_tables *tables)
+void convert_list_network(convert_list *l, void *network, bind_walk walk, file_layout layout, const char *const *sensitive)
 {
-    add_outer(l, m);
-    for (int i = 0; i < m->config.layers; i++) {
-        add_stream(l, &m->doubles[i].img, i, "img");
-        add_stream(l, &m->doubles[i].txt, i, "txt");
-    }
-    for (int i = 0; i < m->config.single_layers; i++) {
-        const dit_single *s = &m->singles[i];
-        add_weight(l, &s->mod, PLAIN, "single_blocks.%d.modulation.lin", i);
-        add_weight(l, &s->in, PLAIN, "single_blocks.%d.linear1", i);
-        convert_list_values(l, 1, s->qnorm.n, 1, s->qnorm.p, "single_blocks.%d.norm.query_norm.scale", i);
-        convert_list_values(l, 1, s->knorm.n, 1, s->knorm.p, "single_blocks.%d.norm.key_norm.scale", i);
-        add_weight(l, &s->out, PLAIN, "single_blocks.%d.linear2", i);
-    }
-    if (tables->task) convert_list_values(l, 2, 2, tables->width, tables->task, "dreamo_task_embedding.weight");
-    if (tables->idx) convert_list_values(l, 2, tables->nslots, tables->width, tables->idx, "dreamo_idx_embedding.weight");
-    if (tables->t5) convert_list_values(l, 2, DREAMO_T5_ROWS, tables->text_width, tables->t5, "dreamo_t5_embedding.weight");
+    lister x = { l, network, layout, sensitive };
+    walk(network, list_one, &x);
 }
 
 void convert_list_free(convert_list *l)
@@ -147,9 +107,8 @@ static dtype smaller_blocks(dtype t)
 dtype convert_type(const convert_tensor *t, dtype to)
 {
     bool plain = to == DT_F32 || to == DT_BF16 || to == DT_F16;
-    if (plain && t->kind != SOURCE_VALUES) return to;
-    if (plain && t->rank == 1) return to;      /* norms; the tables of a LoRA file keep their bits */
-    if (t->kind != SOURCE_MATRIX) return DT_F32;
+    if (plain && (t->w || t->rank == 1)) return to; /* the tables of a LoRA file are neither: they keep their bits */
+    if (!t->w) return DT_F32;
     if (t->sensitive) return kept(t->w->part[0].type);
     while (t->cols % (int64_t)dtype_block(to) != 0) to = smaller_blocks(to);
     return to;

@@ -77,19 +77,21 @@ static void weight_rows(const weight *w, int row0, int n, bool official, float *
     for (const adapter *a = w->adapters; a; a = a->next) fuse(a, w->in, row0, n, bf16, dst);
 }
 
-static void bias_rows(const weight *w, int row0, int n, float *dst)
+static void piece_rows(const convert_tensor *t, int64_t row0, int n, float *dst)
 {
-    int start = 0;
-    for (int i = 0; i < w->nparts; start += w->part[i++].rows)
-        for (int r = row0; r < row0 + n; r++)
-            if (r >= start && r < start + w->part[i].rows) dst[r - row0] = w->part[i].bias[r - start];
+    for (int i = 0; i < t->npieces; i++) {
+        int64_t start = t->piece[i].row0, end = start + t->piece[i].rows;
+        int64_t first = row0 > start ? row0 : start, last = row0 + n < end ? row0 + n : end;
+        if (first < last)
+            memcpy(dst + (first - row0) * t->cols, t->piece[i].values + (first - start) * t->cols,
+                   (size_t)((last - first) * t->cols) * sizeof *dst);
+    }
 }
 
 static void source_rows(const convert_tensor *t, int64_t row0, int n, bool official, float *dst)
 {
-    if (t->kind == SOURCE_MATRIX) weight_rows(t->w, (int)row0, n, official, dst);
-    else if (t->kind == SOURCE_BIAS) bias_rows(t->w, (int)row0, n, dst);
-    else memcpy(dst, t->values + row0 * t->cols, (size_t)n * (size_t)t->cols * sizeof *dst);
+    if (t->w) weight_rows(t->w, (int)row0, n, official, dst);
+    else piece_rows(t, row0, n, dst);
 }
 
 void convert_rows(const convert_tensor *t, int64_t row0, int n, bool official, float *dst)

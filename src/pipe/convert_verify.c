@@ -90,7 +90,7 @@ dreamo_status convert_verify(convert_job *j, dreamo_error *err)
     dreamo_tensor_loss l;
     int lost = 0;
     char name[sizeof j->list.tensors->name] = "";
-    dreamo_status s = st_open(j->o->out, &f, err);
+    dreamo_status s = st_open_any(j->o->out, &f, err);
     if (s) return s;
     for (int i = 0; !s && i < j->list.n; i++) {
         s = verify_one(j, i, &f, &l, err);

@@ -10,7 +10,6 @@ static const struct { const char *part; weights_kind kind; } kinds[] = {
     { "lora_transformer_", { "LoRA in kohya's naming (diffusers' modules)", 0 } },
     { ".lora_A.", { "LoRA in PEFT's naming", 0 } },
     { ".lora_down.", { "LoRA", 0 } },
-    { "dreamo_task_embedding", { "DreamO embedding tables", 0 } },
     { "model.diffusion_model.double_blocks.", { "FLUX transformer, ComfyUI's prefix and BFL's names", HAS_DIT } },
     { "single_transformer_blocks.", { "FLUX transformer, diffusers' names", HAS_DIT } },
     { "single_blocks.", { "FLUX transformer, BFL's names", HAS_DIT } },
@@ -20,6 +19,7 @@ static const struct { const char *part; weights_kind kind; } kinds[] = {
     { "text_model.encoder.", { "CLIP text encoder", HAS_CLIP } },
     { "SelfAttention", { "T5 encoder", HAS_T5 } },
     { "enc.blk.", { "T5 encoder, llama.cpp's names", HAS_T5 } },
+    { "dreamo_task_embedding", { "DreamO embedding tables", 0 } },
 };
 
 static bool any(const st_file *f, const char *part)

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "format/safetensors.h"
+#include "pipe/tables.h"
 
 enum { RANK_MAX = 65536 };
 
@@ -68,45 +69,6 @@ static bool is_float(dtype t) { return t == DT_F32 || t == DT_BF16 || t == DT_F1
 static dreamo_status wrong_type(const reader *r, const st_tensor *t, dreamo_error *err)
 {
     return fail(err, DREAMO_FORMAT, "%s: %s has type %s, allowed are F32, BF16, F16, F64", r->path, t->name, dtype_name(t->type));
-}
-
-/* ---- the three tables ---- */
-
-/* A table to be found: `last` counts the rows kept from its end, 0 = all. */
-typedef struct table { const char *name; int64_t rows_min, rows_max, cols; int last; } table;
-
-/* *out stays NULL when the file does not have it. */
-static dreamo_status read_table(const reader *r, const table *want, float **out, int *rows, dreamo_error *err)
-{
-    const st_tensor *t = st_find(&r->file, want->name);
-    if (!t) return DREAMO_OK;
-    int64_t h = t->rank > 0 ? t->shape[0] : 0, w = t->rank > 1 ? t->shape[1] : 0;
-    if (t->rank != 2 || w != want->cols || h < want->rows_min || h > want->rows_max)
-        return fail(err, DREAMO_MISMATCH, "%s: %s has shape [%lld, %lld], this model needs [%lld, %lld]", r->path, t->name, (long long)h,
-                    (long long)w, (long long)want->rows_min, (long long)want->cols);
-    if (!is_float(t->type)) return wrong_type(r, t, err);
-    *rows = want->last ? want->last : (int)h;
-    size_t n = (size_t)*rows * (size_t)w, skipped = t->count - n;
-    *out = mem_alloc(n * sizeof **out);
-    if (!*out) return fail(err, DREAMO_MEMORY, "%s: no memory for %s", r->path, t->name);
-    dtype_to_f32(t->type, (const char *)t->data + skipped * dtype_nbytes(t->type), n, *out);
-    return DREAMO_OK;
-}
-
-static dreamo_status read_tables(const reader *r, int text_width, dreamo_tables *t, dreamo_error *err)
-{
-    int width = r->m->config.heads * r->m->config.head_dim, rows;
-    const table task = { "dreamo_task_embedding.weight", 2, 2, width, 0 };
-    const table idx = { "dreamo_idx_embedding.weight", 2, 1 + CONDITION_REFS, width, 0 };
-    const table t5 = { "dreamo_t5_embedding.weight", DREAMO_T5_ROWS, INT32_MAX, text_width, DREAMO_T5_ROWS }; /* the last rows (spec 2.1) */
-    t->width = width;
-    t->text_width = text_width;
-    dreamo_status s = read_table(r, &task, &t->task, &rows, err);
-    if (s == DREAMO_OK) s = read_table(r, &idx, &t->idx, &t->nslots, err);
-    if (s == DREAMO_OK) s = read_table(r, &t5, &t->t5, &rows, err);
-    if (s == DREAMO_OK && !t->task != !t->idx)
-        s = fail(err, DREAMO_FORMAT, "%s: has %s but not %s", r->path, t->task ? task.name : idx.name, t->task ? idx.name : task.name);
-    return s;
 }
 
 static bool is_table(const char *name) { return strncmp(name, "dreamo_", 7) == 0 && strstr(name, "_embedding.weight") != NULL; }
@@ -324,7 +286,8 @@ static dreamo_status finish(reader *r, lora_file *out, dreamo_error *err)
 
 static dreamo_status read_all(reader *r, int text_width, lora_file *out, dreamo_error *err)
 {
-    dreamo_status s = read_tables(r, text_width, &out->tables, err);
+    const st_set set = { .nfiles = 1, .files = &r->file };
+    dreamo_status s = tables_read(&set, r->path, r->m, text_width, &out->tables, err);
     if (s == DREAMO_OK) s = split_keys(r, err);
     if (s == DREAMO_OK) s = group_keys(r, err);
     for (int i = 0; s == DREAMO_OK && i < r->ngroups; i++) s = check_group(r, &r->groups[i], err);
@@ -360,9 +323,7 @@ void lora_close(lora_file *f)
     mem_free(f->modules);
     mem_free(f->values);
     mem_free(f->names);
-    mem_free(f->tables.task);
-    mem_free(f->tables.idx);
-    mem_free(f->tables.t5);
+    tables_free(&f->tables);
     mem_free(f->warning);
     *f = (lora_file){ 0 };
 }

@@ -12,6 +12,7 @@
 #include "pipe/config.h"
 #include "pipe/default_model.h"
 #include "pipe/report.h"
+#include "pipe/tables.h"
 #include "pipe/variant.h"
 
 int model_cell(const dreamo_model *m) { return 2 * vae_factor(&m->vae->config); }
@@ -97,16 +98,7 @@ static dreamo_status add_lora(dreamo_model *m, const char *path, float scale, co
     lora_attach(f);
     if (s == DREAMO_OK && f->tables.task && m->tables.task)
         s = report_line(to, DREAMO_EVENT_WARNING, err, "%s: its embedding tables replace those of an earlier LoRA", path);
-    if (f->tables.task) {
-        m->tables.task = f->tables.task;
-        m->tables.idx = f->tables.idx;
-        m->tables.nslots = f->tables.nslots;
-        m->tables.width = f->tables.width;
-    }
-    if (f->tables.t5) {
-        m->tables.t5 = f->tables.t5;
-        m->tables.text_width = f->tables.text_width;
-    }
+    tables_replace(&m->tables, &f->tables);
     return s;
 }
 
@@ -125,14 +117,17 @@ static dreamo_status add_variant(dreamo_model *m, const dreamo_model_options *o,
     return s;
 }
 
-/* The variant's, then the caller's list; without either the folder's own adapter with scale 1. */
+/* The variant's, then the caller's list; without either the folder's own adapter with scale 1,
+ * unless one was fused into the transformer. */
 static dreamo_status add_loras(dreamo_model *m, const dreamo_model_options *o, const reporter *to, dreamo_error *err)
 {
     m->loras = mem_calloc((size_t)o->nloras + VARIANT_MOST, sizeof *m->loras);
     if (!m->loras) return fail(err, DREAMO_MEMORY, "no memory for %d LoRAs", o->nloras);
-    dreamo_status s = o->variant ? add_variant(m, o, to, err) : DREAMO_OK;
+    dreamo_status s = tables_read(&m->files[MODEL_DIT].set, m->dir, m->dit, m->t5->config.width, &m->own, err);
+    tables_replace(&m->tables, &m->own);
+    if (s == DREAMO_OK && o->variant) s = add_variant(m, o, to, err);
     for (int i = 0; s == DREAMO_OK && i < o->nloras; i++) s = add_lora(m, o->loras[i].path, o->loras[i].scale, to, err);
-    if (s == DREAMO_OK && o->nloras == 0 && !o->variant && !o->no_default_lora) {
+    if (s == DREAMO_OK && o->nloras == 0 && !o->variant && !o->no_default_lora && !m->own.task) {
         char *own = mem_printf("%s/dreamo/dreamo.safetensors", m->dir);
         if (!own) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
         if (file_exists(own)) s = add_lora(m, own, 1, to, err);
@@ -344,6 +339,7 @@ void dreamo_close(dreamo_model *m)
         lora_close(&m->loras[i]);
     }
     mem_free(m->loras);
+    tables_free(&m->own);
     if (m->dit) dit_free(m->dit);
     if (m->t5) t5_free(m->t5);
     if (m->clip) clip_free(m->clip);

@@ -33,7 +33,8 @@ struct dreamo_model {
     model_defaults defaults;
     int nloras;
     lora_file *loras;
-    dreamo_tables tables;       /* borrowed from the last LoRA file that has them */
+    dreamo_tables own;          /* of a transformer that was fused with DreamO's LoRA */
+    dreamo_tables tables;       /* borrowed from the last LoRA file that has them, else `own` */
     bool official;              /* numerics */
     const backend *backend;
     device *dev;

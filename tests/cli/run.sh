@@ -100,6 +100,32 @@ mkdir full && mount -t tmpfs -o size=4k tmpfs full 2>/dev/null && {
 }
 rmdir full
 
+# converting
+check 2 "--output FILE is missing" convert model
+check 2 "is not a number" convert model -o c.gguf --fuse lora.safetensors@x
+check 2 "none of f32" convert model -o c.gguf --to q3
+check 2 "safetensors has no Q8_0" convert model -o c.safetensors --to q8
+check 4 "nosuch" convert -q model -o c.gguf --fuse nosuch.safetensors
+check 3 "toy.png" convert -q toy.png -o c.gguf
+mkdir full && mount -t tmpfs -o size=176k tmpfs full 2>/dev/null && { # as many pages as the tensors need, none for the header
+    check 7 "cannot be written" convert -q model -o full/c.gguf
+    cp toy.png full/fill
+    check 7 "bytes, its disk has" convert -q model -o full/c.gguf
+    [ "$(ls full)" = fill ] || { echo "not ok: a full disk was left with $(ls full)"; failed=$((failed + 1)); }
+    umount full
+}
+rmdir full
+check 0 - convert -q model -o c.gguf --plan
+[ -e c.gguf ] && { echo "not ok: --plan wrote a file"; failed=$((failed + 1)); }
+check 0 - convert -q model -o c.gguf --to bf16 --verify
+check 7 "exists already" convert -q model -o c.gguf
+check 0 - convert -q model -o c.gguf --to bf16 --force --json
+small - 0 x --seed 3 -o c1.jpg
+small - 0 x --seed 3 -o c2.jpg --dit c.gguf # bf16 in, bf16 out: the same picture (JPEG: no metadata)
+cmp -s c1.jpg c2.jpg || { echo "not ok: another picture from the converted transformer"; failed=$((failed + 1)); }
+check 0 - convert -q model -o c.safetensors --to f32 --fuse lora.safetensors
+check 0 - generate -q -m model --dit c.safetensors x -r ip=toy.png -s 32x32 --steps 1 -o c3.png
+
 # what works
 small - 0 x --seed 5 -o o.png
 [ -s o.png ] || { echo "not ok: no o.png"; failed=$((failed + 1)); }
