@@ -237,11 +237,13 @@ typedef bool (*dreamo_loss_row)(void *user, const dreamo_tensor_loss *loss); /* 
  * tables of the last LoRA file that has some, as "dreamo_task_embedding.weight" and so on; dreamo_open finds them there. */
 typedef struct dreamo_convert_options {
     size_t size;
-    const char *in;          /* model folder (its transformer), a transformer's or T5's folder, or a file of any layout */
+    const char *in;          /* model folder or folder of single files (its transformer), a transformer's or T5's folder, or a file of any layout */
     const char *model;       /* whose configurations a file belongs to; NULL = "flux-dev" */
     const char *out;         /* .gguf (not for fp8) or .safetensors (not for ggml's types) */
     const char *to;          /* NULL: "q8" in a .gguf, "bf16" in a .safetensors file */
-    const dreamo_lora *fuse; /* in order */
+    const char *variant, *variant_dir; /* as in dreamo_model_options; NULL: none, in/dreamo */
+    bool no_turbo;
+    const dreamo_lora *fuse; /* in order, after the variant's */
     int nfuse;
     bool official;           /* round after each addition as the official pipeline does in bf16; false: add in fp32, round once */
     bool clobber;            /* replace an existing file */

@@ -10,6 +10,9 @@ const option convert_options[] = {
     { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "what to write: .gguf or .safetensors" },
     { "to", 0, VALUE_TEXT, false, 0, 0, "TYPE", "f32, bf16, f16, fp8, q8, q6, q5, q4 (q8 in .gguf, bf16 in .safetensors)" },
     { "fuse", 0, VALUE_TEXT, true, 0, 0, "FILE[@SCALE]", "add this LoRA to the weights; may be given several times" },
+    { "variant", 0, VALUE_TEXT, false, 0, 0, "v1|v1.1", "fuse DreamO's published LoRA set" },
+    { "dreamo", 0, VALUE_TEXT, false, 0, 0, "DIR", "where its files lie (IN/dreamo)" },
+    { "no-turbo", 0, VALUE_NONE, false, 0, 0, NULL, "the set without its turbo LoRA" },
     { "numerics", 0, VALUE_TEXT, false, 0, 0, "HOW", "exact (default), or official: round after each fused LoRA as the official pipeline does" },
     { "force", 'f', VALUE_NONE, false, 0, 0, NULL, "replace an existing file" },
     { "plan", 0, VALUE_NONE, false, 0, 0, NULL, "tell types, bytes and free space, write nothing" },
@@ -42,12 +45,17 @@ static dreamo_status parse(const parsed *p, job *j, dreamo_error *err)
     o->model = option_text(p, "model", NULL);
     o->out = option_text(p, "output", NULL);
     o->to = option_text(p, "to", NULL);
+    o->variant = option_text(p, "variant", NULL);
+    o->variant_dir = option_text(p, "dreamo", NULL);
+    o->no_turbo = option_flag(p, "no-turbo");
     o->official = strcmp(numerics, "official") == 0;
     o->clobber = option_flag(p, "force");
     o->verify = option_flag(p, "verify");
     o->threads = (int)option_integer(p, "threads", 0);
     o->fuse = j->fuse;
     if (!o->out) return complain(err, DREAMO_ARG, NULL, "convert: --output FILE is missing");
+    if (!o->variant && (o->variant_dir || o->no_turbo))
+        return complain(err, DREAMO_ARG, "add --variant v1.1", "--no-turbo and --dreamo belong to a --variant");
     if (!o->official && strcmp(numerics, "exact") != 0)
         return complain(err, DREAMO_ARG, NULL, "--numerics: \"%s\" is neither official nor exact", numerics);
     for (; (text = option_nth(p, "fuse", o->nfuse)); o->nfuse++) {

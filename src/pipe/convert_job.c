@@ -9,7 +9,9 @@
 #include "pipe/config.h"
 #include "pipe/default_model.h"
 #include "pipe/kind.h"
+#include "pipe/parts.h"
 #include "pipe/tables.h"
+#include "pipe/variant.h"
 
 /* ---- what the caller wants ---- */
 
@@ -81,7 +83,7 @@ static dreamo_status open_dit(convert_job *j, const char *path, const char *conf
 static dreamo_status open_t5(convert_job *j, const char *path, const char *config, dreamo_error *err)
 {
     t5_config c;
-    if (j->o->nfuse) return fail(err, DREAMO_ARG, "%s: is a T5 encoder; a LoRA is fused into a transformer", path);
+    if (j->o->nfuse || j->o->variant) return fail(err, DREAMO_ARG, "%s: is a T5 encoder; a LoRA is fused into a transformer", path);
     dreamo_status s = config_t5(config, &c, err);
     if (!s && !(j->t5 = t5_new(&c))) s = fail(err, DREAMO_MEMORY, "%s: no memory for the T5 encoder", path);
     return s ? s : bind_t5(j->t5, path, &j->files, err);
@@ -97,18 +99,40 @@ static char *config_path(const convert_job *j, const char *path, bool t5)
     return config;
 }
 
-/* IN/transformer where IN is a whole model folder. */
-static dreamo_status open_source(convert_job *j, dreamo_error *err)
+/* What to open: IN/transformer where IN is a whole model folder, the transformer among the single files of a folder, else IN itself. */
+static dreamo_status find_source(const char *in, char **path, dreamo_error *err)
 {
-    const char *in = j->o->in;
-    char *inner = path_join(in, "transformer"), *config = NULL;
-    const char *path = inner && folder_exists(inner) ? inner : in;
-    bool t5 = false;
-    dreamo_status s = inner ? look(path, &t5, err) : fail(err, DREAMO_MEMORY, "%s: no memory for a path", in);
-    if (!s && !(config = config_path(j, path, t5))) s = fail(err, DREAMO_MEMORY, "%s: no memory for a path", in);
-    if (!s) s = t5 ? open_t5(j, path, config, err) : open_dit(j, path, config, err);
+    char *inner = path_join(in, "transformer"), *config = path_join(in, "config.json");
+    dreamo_status s = inner && config ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory for a path", in);
+    *path = NULL;
+    if (!s && folder_exists(inner)) {
+        *path = inner;
+        inner = NULL;
+    } else if (!s && folder_exists(in) && !file_exists(config)) {
+        parts found;
+        s = parts_find(in, &found, err);
+        *path = found.dit;
+        found.dit = NULL;
+        parts_free(&found);
+        if (!s && !*path) s = fail(err, DREAMO_NOT_FOUND, "%s: holds neither a transformer nor config.json", in);
+    } else if (!s && !(*path = mem_strdup(in))) {
+        s = fail(err, DREAMO_MEMORY, "%s: no memory for a path", in);
+    }
     mem_free(config);
     mem_free(inner);
+    return s;
+}
+
+static dreamo_status open_source(convert_job *j, dreamo_error *err)
+{
+    char *path, *config = NULL;
+    bool t5 = false;
+    dreamo_status s = find_source(j->o->in, &path, err);
+    if (!s) s = look(path, &t5, err);
+    if (!s && !(config = config_path(j, path, t5))) s = fail(err, DREAMO_MEMORY, "%s: no memory for a path", path);
+    if (!s) s = t5 ? open_t5(j, path, config, err) : open_dit(j, path, config, err);
+    mem_free(config);
+    mem_free(path);
     return s;
 }
 
@@ -148,11 +172,24 @@ static dreamo_status add_lora(convert_job *j, const dreamo_lora *l, dreamo_error
     return s;
 }
 
+static dreamo_status add_variant(convert_job *j, dreamo_error *err)
+{
+    variant v;
+    char *folder = j->o->variant_dir ? mem_strdup(j->o->variant_dir) : path_join(j->o->in, "dreamo");
+    dreamo_status s = folder ? variant_find(j->o->variant, !j->o->no_turbo, folder, &v, err)
+                             : fail(err, DREAMO_MEMORY, "%s: no memory for a path", j->o->in);
+    mem_free(folder);
+    if (s) return s;
+    for (int i = 0; !s && i < v.n; i++) s = add_lora(j, &v.lora[i], err);
+    variant_free(&v);
+    return s;
+}
+
 static dreamo_status add_loras(convert_job *j, dreamo_error *err)
 {
-    j->loras = mem_calloc((size_t)j->o->nfuse + 1, sizeof *j->loras);
+    j->loras = mem_calloc((size_t)j->o->nfuse + VARIANT_MOST, sizeof *j->loras);
     if (!j->loras) return fail(err, DREAMO_MEMORY, "no memory for %d LoRAs", j->o->nfuse);
-    dreamo_status s = DREAMO_OK;
+    dreamo_status s = j->o->variant ? add_variant(j, err) : DREAMO_OK;
     for (int i = 0; !s && i < j->o->nfuse; i++) s = add_lora(j, &j->o->fuse[i], err);
     return s;
 }

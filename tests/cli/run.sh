@@ -106,6 +106,9 @@ check 2 "is not a number" convert model -o c.gguf --fuse lora.safetensors@x
 check 2 "none of f32" convert model -o c.gguf --to q3
 check 2 "safetensors has no Q8_0" convert model -o c.safetensors --to q8
 check 4 "nosuch" convert -q model -o c.gguf --fuse nosuch.safetensors
+check 2 "belong to a --variant" convert model -o c.gguf --no-turbo
+check 2 "neither v1 nor v1.1" convert -q model -o c.gguf --variant v2
+check 4 "dreamo/dreamo.safetensors" convert -q model -o c.gguf --variant v1
 check 3 "toy.png" convert -q toy.png -o c.gguf
 mkdir full && mount -t tmpfs -o size=176k tmpfs full 2>/dev/null && { # as many pages as the tensors need, none for the header
     check 7 "cannot be written" convert -q model -o full/c.gguf

@@ -138,6 +138,15 @@ static void stacks_fuse_as_the_official_code(void **state)
     fuse("v11.safetensors", "bf16", false, v11, 4); /* one rounding: near, and not the same */
     double once = against("v11.safetensors", LORA "fused-v1.1-noturbo-bf16.safetensors");
     assert_true(once > 0 && once < 0x1p-7);
+    dreamo_convert_options o; /* the published set by its name */
+    dreamo_convert_options_init(&o);
+    o.in = MODEL;
+    o.out = "variant.safetensors";
+    o.to = "f32";
+    o.variant = "v1.1";
+    o.variant_dir = TEST_DATA "/lora/tiny";
+    assert_int_equal(dreamo_convert(&o, NULL), DREAMO_OK);
+    assert_true(against("variant.safetensors", LORA "fused-v1.1-fp32.safetensors") <= 1e-6);
     if (!file_exists(SHARED "lora/tiny/fused-v1-fp32.safetensors")) return;
     fuse("v1.safetensors", "f32", false, v1, 5);
     assert_true(against("v1.safetensors", SHARED "lora/tiny/fused-v1-fp32.safetensors") <= 1e-6);
@@ -295,6 +304,81 @@ static void converted_files_can_be_converted(void **state)
     st_close(&g);
 }
 
+/* ---- from the prompt to the latents with a fused file, against the official pipeline (case `plain`: main LoRA, one reference) ---- */
+
+static double relative(const st_file *got, const st_file *want, const char *name)
+{
+    const st_tensor *g = st_find(got, name), *w = st_find(want, name);
+    double error = 0, size = 0;
+    assert_non_null(g);
+    assert_non_null(w);
+    assert_int_equal(g->count, w->count);
+    for (size_t i = 0; i < w->count; i++) {
+        float x, y;
+        memcpy(&x, (const char *)g->data + 4 * i, 4);
+        memcpy(&y, (const char *)w->data + 4 * i, 4);
+        error += pow((double)x - (double)y, 2);
+        size += pow((double)y, 2);
+    }
+    return sqrt(error / size);
+}
+
+/* Relative error of the last step's velocity. */
+static double plain_case(const char *dit, const char *t5)
+{
+    const dreamo_reference ref = { .task = DREAMO_IP, .path = TEST_DATA "/cases/plain/toy.png", .slot = 1, .res = -1, .no_cut = true };
+    dreamo_model_options o;
+    dreamo_request r;
+    dreamo_model *m;
+    dreamo_image im;
+    dreamo_error err = { 0 };
+    st_file got, want;
+    dreamo_model_options_init(&o);
+    o.dir = MODEL;
+    o.dit = dit;
+    o.t5 = t5;
+    if (dreamo_open(&o, &m, &err)) fail_msg("%s", err.message);
+    dreamo_request_init(&r);
+    r.prompt = "a purple toy holding a sign saying \"DreamO\", on the mountain";
+    r.refs = &ref;
+    r.nrefs = 1;
+    r.width = r.height = 64;
+    r.steps = 4;
+    r.guidance = 3.5;
+    r.noise = "fp32";
+    r.dump = "dump";
+    if (dreamo_generate(m, &r, &im, &err)) fail_msg("%s", err.message);
+    dreamo_image_free(&im);
+    dreamo_close(m);
+    assert_int_equal(st_open("dump/stages.safetensors", &got, NULL), DREAMO_OK);
+    assert_int_equal(st_open(TEST_DATA "/cases/plain/stages.safetensors", &want, NULL), DREAMO_OK);
+    assert_true(relative(&got, &want, "cond") <= 1e-6); /* the tables came with the file */
+    double e = relative(&got, &want, "step.3.v");
+    st_close(&got);
+    st_close(&want);
+    return e;
+}
+
+/* The limits are two to three times what was measured when they were written. */
+static void pictures_from_fused_files_are_the_official_ones(void **state)
+{
+    static const struct { const char *to, *file; double limit; } rows[] = {
+        { "f32", "e.safetensors", 5e-5 }, { "bf16", "e.safetensors", 0.004 }, { "fp8", "e.safetensors", 0.1 },
+        { "q8", "e.gguf", 0.03 },         { "q5", "e.gguf", 0.15 },           { "q4", "e.gguf", 0.3 },
+    };
+    dreamo_error err;
+    (void)state;
+    remove("t5.gguf");
+    if (convert(MODEL "/text_encoder_2", "t5.gguf", "q8", &err)) fail_msg("%s", err.message);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        fuse(rows[i].file, rows[i].to, false, v11, 1);
+        double e = plain_case(rows[i].file, NULL);
+        print_message("%s: velocity %.2g\n", rows[i].to, e);
+        if (!(e <= rows[i].limit)) fail_msg("%s: velocity %g, allowed %g", rows[i].to, e, rows[i].limit);
+    }
+    assert_true(plain_case("e.gguf", "t5.gguf") <= 0.3);
+}
+
 /* ---- reading back ---- */
 
 typedef struct watch { int rows; double worst; bool spoil; } watch;
@@ -439,7 +523,7 @@ int main(void)
         cmocka_unit_test(stacks_fuse_as_the_official_code), cmocka_unit_test(tables_go_with_the_file),
         cmocka_unit_test(fp8_is_the_published_layout), cmocka_unit_test(gguf_holds_ggmls_blocks),
         cmocka_unit_test(threads_do_not_matter), cmocka_unit_test(converted_files_can_be_converted),
-        cmocka_unit_test(verify_tells_what_was_lost), cmocka_unit_test(wrong_calls_are_refused),
+        cmocka_unit_test(pictures_from_fused_files_are_the_official_ones), cmocka_unit_test(verify_tells_what_was_lost), cmocka_unit_test(wrong_calls_are_refused),
         cmocka_unit_test(numbers_that_do_not_fit_are_refused), cmocka_unit_test(failed_allocations_are_told_and_leave_nothing),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
