@@ -93,33 +93,42 @@ static void q8_0(const float *x, uint8_t *b)
 /* A group of 32 as step * level - least, step and least >= 0. */
 typedef struct affine { float step, least; } affine;
 
-/* x[32] -> nearest levels 0..top; returns the squared error. */
-static float levels(const float *x, affine a, int top, uint8_t *q)
+enum { LANES = 8 }; /* sums in eight parts, in a fixed order, so that the compiler may use vectors */
+
+static float total(const float *lane)
 {
-    float inv = inverse(a.step), error = 0, most = (float)top;
-    for (int j = 0; j < SMALL; j++) {
-        float v = (x[j] + a.least) * inv + 0.5f;
-        v = v < 0 ? 0 : v > most ? most : v; /* `most` + 0.5 and above, too */
-        int l = (int)v;
-        float e = a.step * (float)l - a.least - x[j];
-        q[j] = (uint8_t)l;
-        error += e * e;
-    }
-    return error;
+    return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+}
+
+/* x[32] -> nearest levels 0..top, whole numbers; returns the squared error. */
+static float levels(const float *x, affine a, float top, float *restrict q)
+{
+    float inv = inverse(a.step), error[LANES] = { 0 };
+    for (int j = 0; j < SMALL; j += LANES)
+        for (int k = 0; k < LANES; k++) {
+            float v = (x[j + k] + a.least) * inv + 0.5f;
+            v = v > 0 ? v : 0;
+            v = v < top ? v : top;
+            float l = (float)(int)v, e = a.step * l - a.least - x[j + k];
+            q[j + k] = l;
+            error[k] += e * e;
+        }
+    return total(error);
 }
 
 /* Step and least that fit x best for given levels. */
-static affine fit(const float *x, const uint8_t *q)
+static affine fit(const float *x, const float *q)
 {
-    float sq = 0, sqq = 0, sx = 0, sxq = 0, n = SMALL;
-    for (int j = 0; j < SMALL; j++) {
-        float l = (float)q[j];
-        sq += l;
-        sqq += l * l;
-        sx += x[j];
-        sxq += x[j] * l;
-    }
-    float det = n * sqq - sq * sq;
+    float lane[4][LANES] = { 0 }, n = SMALL;
+    for (int j = 0; j < SMALL; j += LANES)
+        for (int k = 0; k < LANES; k++) {
+            float l = q[j + k], v = x[j + k];
+            lane[0][k] += l;
+            lane[1][k] += l * l;
+            lane[2][k] += v;
+            lane[3][k] += v * l;
+        }
+    float sq = total(lane[0]), sqq = total(lane[1]), sx = total(lane[2]), sxq = total(lane[3]), det = n * sqq - sq * sq;
     affine a = { .step = det > 0 ? (n * sxq - sq * sx) / det : 0 };
     a.least = (a.step * sq - sx) / n;
     if (a.least < 0) a = (affine){ .step = sqq > 0 ? sxq / sqq : 0 }; /* least cannot be negative: fit without it */
@@ -128,18 +137,17 @@ static affine fit(const float *x, const uint8_t *q)
 }
 
 /* Start from ranges a little narrower and wider than the group's own, fit, keep the best. */
-static affine search(const float *x, int top)
+static affine search(const float *x, float top)
 {
-    uint8_t q[SMALL];
-    float lo, hi, best_error;
+    float q[SMALL], lo, hi, best_error;
     range(x, SMALL, &lo, &hi);
     if (lo > 0) lo = 0;
     affine best = { 0, -lo };
     if (hi <= lo) return best;
-    best.step = (hi - lo) / (float)top;
+    best.step = (hi - lo) / top;
     best_error = levels(x, best, top, q);
-    for (int i = -10; i <= 6; i++) {
-        affine a = { (hi - lo) / ((float)top + 0.1f * (float)i), -lo };
+    for (int i = -5; i <= 3; i++) {
+        affine a = { (hi - lo) / (top + 0.2f * (float)i), -lo };
         levels(x, a, top, q);
         a = fit(x, q);
         float error = levels(x, a, top, q);
@@ -173,9 +181,9 @@ static float stored_half(uint8_t *p, float v)
 }
 
 /* The best 6-bit scale and offset of one group near the ideal ones, and its levels with them. */
-static void settle(const float *x, affine ideal, float d, float dmin, int top, int *scale, int *least, uint8_t *q)
+static void settle(const float *x, affine ideal, float d, float dmin, float top, int *scale, int *least, uint8_t *q)
 {
-    uint8_t tried[SMALL];
+    float tried[SMALL];
     int s0 = six_bits(ideal.step * inverse(d)), m0 = six_bits(ideal.least * inverse(dmin));
     float best = INFINITY;
     for (int s = s0 - 1; s <= s0 + 1; s++)
@@ -186,16 +194,15 @@ static void settle(const float *x, affine ideal, float d, float dmin, int top, i
             best = error;
             *scale = s;
             *least = m;
-            memcpy(q, tried, SMALL);
+            for (int j = 0; j < SMALL; j++) q[j] = (uint8_t)tried[j];
         }
 }
 
 static void q45_k(const float *x, bool five, uint8_t *b)
 {
     uint8_t *scales = b + 4, *high = b + 16, *low = b + (five ? 48 : 16), q[2][SMALL];
-    int top = five ? 31 : 15;
     affine group[8];
-    float step = 0, most = 0;
+    float top = five ? 31 : 15, step = 0, most = 0;
     memset(b, 0, dtype_nbytes_of(five ? DT_Q5_K : DT_Q4_K, LARGE));
     for (int g = 0; g < 8; g++) {
         group[g] = search(x + g * SMALL, top);
@@ -218,36 +225,38 @@ static void q5_k(const float *x, uint8_t *b) { q45_k(x, true, b); }
 
 enum { GROUP = 16 };
 
-/* x[16] -> nearest levels -32..31; returns the squared error. */
-static float levels_q6(const float *x, float step, int8_t *q)
+/* x[16] -> nearest levels -32..31, whole numbers; returns the squared error. */
+static float levels_q6(const float *x, float step, float *restrict q)
 {
-    float inv = inverse(step), error = 0;
-    for (int j = 0; j < GROUP; j++) {
-        float v = x[j] * inv + 32.5f;
-        v = v < 0 ? 0 : v > 63 ? 63 : v;
-        int l = (int)v - 32;
-        float e = step * (float)l - x[j];
-        q[j] = (int8_t)l;
-        error += e * e;
-    }
-    return error;
+    float inv = inverse(step), error[LANES] = { 0 };
+    for (int j = 0; j < GROUP; j += LANES)
+        for (int k = 0; k < LANES; k++) {
+            float v = x[j + k] * inv + 32.5f;
+            v = v > 0 ? v : 0;
+            v = v < 63 ? v : 63;
+            float l = (float)((int)v - 32), e = step * l - x[j + k];
+            q[j + k] = l;
+            error[k] += e * e;
+        }
+    return total(error);
 }
 
 /* The step, of either sign (level -32 has no positive twin), with the least squared error. */
 static float search_q6(const float *x)
 {
-    int8_t q[GROUP];
-    float peak = 0, best = 0, best_error = INFINITY;
+    float q[GROUP], peak = 0, best = 0, best_error = INFINITY;
     for (int j = 0; j < GROUP; j++)
         if (fabsf(x[j]) > fabsf(peak)) peak = x[j];
-    for (int i = -9; peak != 0 && i <= 9; i++) {
-        float sxq = 0, sqq = 0;
-        levels_q6(x, peak / (-32 + 0.1f * (float)i), q);
-        for (int j = 0; j < GROUP; j++) {
-            sxq += x[j] * (float)q[j];
-            sqq += (float)q[j] * (float)q[j];
-        }
-        float step = sqq > 0 ? sxq / sqq : 0, error = levels_q6(x, step, q);
+    for (int i = -4; peak != 0 && i <= 4; i++) {
+        float lane[2][LANES] = { 0 };
+        levels_q6(x, peak / (-32 + 0.2f * (float)i), q);
+        for (int j = 0; j < GROUP; j += LANES)
+            for (int k = 0; k < LANES; k++) {
+                lane[0][k] += x[j + k] * q[j + k];
+                lane[1][k] += q[j + k] * q[j + k];
+            }
+        float sxq = total(lane[0]), sqq = total(lane[1]), step = sqq > 0 ? sxq / sqq : 0;
+        float error = levels_q6(x, step, q);
         if (error >= best_error) continue;
         best_error = error;
         best = step;
@@ -267,8 +276,7 @@ static void q6_k(const float *x, uint8_t *b)
     float d = stored_half(b + 208, peak / -128), id = inverse(d);
     for (int g = 0; g < LARGE / GROUP; g++) {
         int s0 = (int)lrintf(fmaxf(-128, fminf(127, step[g] * id)));
-        int8_t q[GROUP], tried[GROUP];
-        float best = INFINITY;
+        float q[GROUP] = { 0 }, tried[GROUP], best = INFINITY;
         for (int s = s0 - 1; s <= s0 + 1; s++) {
             if (s < -128 || s > 127) continue;
             float error = levels_q6(x + g * GROUP, d * (float)s, tried);
@@ -278,7 +286,7 @@ static void q6_k(const float *x, uint8_t *b)
             memcpy(q, tried, sizeof q);
         }
         for (int j = 0; j < GROUP; j++) {
-            int i = g * GROUP + j, half = i / 128, quarter = i / 32 % 4, at = i % 32, l = q[j] + 32;
+            int i = g * GROUP + j, half = i / 128, quarter = i / 32 % 4, at = i % 32, l = (int)q[j] + 32;
             low[half * 64 + quarter % 2 * 32 + at] |= (uint8_t)((l & 15) << (quarter / 2 * 4));
             high[half * 32 + at] |= (uint8_t)((l >> 4) << (quarter * 2));
         }
