@@ -253,7 +253,12 @@ static dreamo_status list_output(convert_job *j, dreamo_error *err)
 
 dreamo_status convert_job_open(convert_job *j, const dreamo_convert_options *o, dreamo_error *err)
 {
-    *j = (convert_job){ .o = o, .to_caller = { o->progress, o->user } };
+    *j = (convert_job){ .o = o };
+    if (!o) return fail(err, DREAMO_ARG, "the options are missing");
+    if (o->size < sizeof *o) return fail(err, DREAMO_VERSION, "options of %zu bytes, this library knows %zu", o->size, sizeof *o);
+    if (o->threads < 0 || o->threads > 1024) return fail(err, DREAMO_ARG, "threads %d: allowed is 0 to 1024", o->threads);
+    if (o->nfuse < 0 || (o->nfuse > 0 && !o->fuse)) return fail(err, DREAMO_ARG, "%d LoRAs, but no list of them", o->nfuse);
+    j->to_caller = (reporter){ o->progress, o->user };
     if (!o->in || !o->out) return fail(err, DREAMO_ARG, "the %s is missing", o->in ? "name of the output" : "file to convert");
     dreamo_status s = choose_type(j, err);
     if (!s) s = open_source(j, err);

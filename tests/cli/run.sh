@@ -127,6 +127,7 @@ small - 0 x --seed 3 -o c1.jpg
 small - 0 x --seed 3 -o c2.jpg --dit c.gguf # bf16 in, bf16 out: the same picture (JPEG: no metadata)
 cmp -s c1.jpg c2.jpg || { echo "not ok: another picture from the converted transformer"; failed=$((failed + 1)); }
 check 0 - convert -q model -o c.safetensors --to f32 --fuse lora.safetensors
+"$dreamo" info c.safetensors | grep -q "FLUX transformer" || { echo "not ok: info c.safetensors"; failed=$((failed + 1)); }
 check 0 - generate -q -m model --dit c.safetensors x -r ip=toy.png -s 32x32 --steps 1 -o c3.png
 
 # what works

@@ -463,6 +463,14 @@ static void wrong_calls_are_refused(void **state)
     o.out = "x.gguf";
     o.progress = stop;
     assert_int_equal(dreamo_convert(&o, NULL), DREAMO_CANCELLED);
+    o.nfuse = 1;
+    assert_int_equal(dreamo_convert(&o, NULL), DREAMO_ARG);
+    o.nfuse = 0;
+    o.threads = -1;
+    assert_int_equal(dreamo_convert(&o, NULL), DREAMO_ARG);
+    o.size--;
+    assert_int_equal(dreamo_convert(&o, NULL), DREAMO_VERSION);
+    assert_int_equal(dreamo_convert(NULL, NULL), DREAMO_ARG);
     assert_int_equal(files_here(), before); /* nothing left */
 }
 
