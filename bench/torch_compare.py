@@ -54,7 +54,7 @@ def main():
     for kernel, theirs in (("linear", linear), ("attention", attention), ("conv", conv)):
         lines = subprocess.run([bench, kernel, str(torch.get_num_threads())], check=True, capture_output=True, text=True).stdout.splitlines()
         for row in map(json.loads, lines):
-            if row["kernel"] != kernel:
+            if row["kernel"] != kernel or row["weights"] not in TYPES:
                 continue
             other = theirs(row["shape"], row["weights"])
             print(f"{kernel:10} {row['shape']:32} {row['weights']:5} ours {row['gflops']:7.1f}  PyTorch {other:7.1f} GF/s  ratio {row['gflops'] / other:.2f}", flush=True)

@@ -313,7 +313,7 @@ DREAMO_API dreamo_status dreamo_train_probe(const char *probe, const dreamo_mode
 typedef struct dreamo_kernel_rate {
     const char *kernel;      /* "linear", "attention", "conv", each also with ".backward"; "step": a training step */
     const char *shape;       /* "1024x3072->9216"; valid during the call */
-    const char *weights;     /* "F32", "BF16", "F16" */
+    const char *weights;     /* how they are stored: "F32", "BF16", "F16", "F8_E4M3", "Q8_0", "Q4_0" */
     double gflops;           /* median, 10^9 floating-point operations a second */
     double peak_share;       /* median of rate / peak, 0..1 */
     double best_share;       /* of the best run */
@@ -322,7 +322,7 @@ typedef struct dreamo_kernel_rate {
 } dreamo_kernel_rate;
 typedef bool (*dreamo_kernel_row)(void *user, const dreamo_kernel_rate *row); /* false: stop, DREAMO_CANCELLED */
 
-/* Measure the CPU kernels at FLUX's and the default model's shapes, about a minute.  `only`: kernels whose name begins
+/* Measure the CPU kernels at FLUX's and the default model's shapes, about two minutes.  `only`: kernels whose name begins
  * with it; NULL = all.  threads 0 = one for each core. */
 DREAMO_API dreamo_status dreamo_bench_kernels(int threads, const char *only, dreamo_kernel_row row, void *user, dreamo_error *err);
 

@@ -29,32 +29,28 @@ static inline uint32_t blocks_word(const uint8_t *p)
 /* ---- blocks of one run: value j and value j + 16 lie in the low and high half of byte j ---- */
 
 /* scale, 16 bytes */
-static inline void blocks_q4_0(const uint8_t *b, int run, float *y)
+static inline void blocks_q4_0(const uint8_t *restrict b, int run, float *restrict y)
 {
     float d = blocks_half(b);
     (void)run;
-    for (int j = 0; j < 16; j++) {
-        y[j] = (float)((b[2 + j] & 15) - 8) * d;
-        y[j + 16] = (float)((b[2 + j] >> 4) - 8) * d;
-    }
+    for (int j = 0; j < 16; j++) y[j] = (float)((b[2 + j] & 15) - 8) * d;
+    for (int j = 0; j < 16; j++) y[j + 16] = (float)((b[2 + j] >> 4) - 8) * d;
 }
 
 /* scale, offset, 16 bytes */
-static inline void blocks_q4_1(const uint8_t *b, int run, float *y)
+static inline void blocks_q4_1(const uint8_t *restrict b, int run, float *restrict y)
 {
     float d = blocks_half(b), m = blocks_half(b + 2);
     (void)run;
-    for (int j = 0; j < 16; j++) {
-        y[j] = (float)(b[4 + j] & 15) * d + m;
-        y[j + 16] = (float)(b[4 + j] >> 4) * d + m;
-    }
+    for (int j = 0; j < 16; j++) y[j] = (float)(b[4 + j] & 15) * d + m;
+    for (int j = 0; j < 16; j++) y[j + 16] = (float)(b[4 + j] >> 4) * d + m;
 }
 
 /* The fifth bits of all 32 numbers stand in one word. */
 static inline int blocks_fifth(uint32_t high, int j) { return (int)(high >> j & 1) << 4; }
 
 /* scale, fifth bits, 16 bytes */
-static inline void blocks_q5_0(const uint8_t *b, int run, float *y)
+static inline void blocks_q5_0(const uint8_t *restrict b, int run, float *restrict y)
 {
     float d = blocks_half(b);
     uint32_t high = blocks_word(b + 2);
@@ -66,7 +62,7 @@ static inline void blocks_q5_0(const uint8_t *b, int run, float *y)
 }
 
 /* scale, offset, fifth bits, 16 bytes */
-static inline void blocks_q5_1(const uint8_t *b, int run, float *y)
+static inline void blocks_q5_1(const uint8_t *restrict b, int run, float *restrict y)
 {
     float d = blocks_half(b), m = blocks_half(b + 2);
     uint32_t high = blocks_word(b + 4);
@@ -78,7 +74,7 @@ static inline void blocks_q5_1(const uint8_t *b, int run, float *y)
 }
 
 /* scale, 32 signed bytes */
-static inline void blocks_q8_0(const uint8_t *b, int run, float *y)
+static inline void blocks_q8_0(const uint8_t *restrict b, int run, float *restrict y)
 {
     float d = blocks_half(b);
     (void)run;
@@ -88,7 +84,7 @@ static inline void blocks_q8_0(const uint8_t *b, int run, float *y)
 /* ---- blocks of eight runs: groups of 16 or 32 with small integer scales under one or two fp16 ones ---- */
 
 /* 16 bytes of scale (low half) and offset (high half) for groups of 16; 64 bytes of four numbers each; two fp16. */
-static inline void blocks_q2_k(const uint8_t *b, int run, float *y)
+static inline void blocks_q2_k(const uint8_t *restrict b, int run, float *restrict y)
 {
     const uint8_t *scales = b + 2 * run, *q = b + 16 + run / 4 * 32;
     float d = blocks_half(b + 80), dmin = blocks_half(b + 82);
@@ -107,7 +103,7 @@ static inline int blocks_scale_q3(const uint8_t *s, int g)
 }
 
 /* 32 bytes of third bits, 64 bytes of two low bits, 12 bytes of scales, one fp16. */
-static inline void blocks_q3_k(const uint8_t *b, int run, float *y)
+static inline void blocks_q3_k(const uint8_t *restrict b, int run, float *restrict y)
 {
     const uint8_t *high = b, *q = b + 32 + run / 4 * 32, *scales = b + 96;
     float d = blocks_half(b + 108);
@@ -132,7 +128,7 @@ static inline void blocks_scale_q45(const uint8_t *s, int g, int *scale, int *of
 }
 
 /* Two fp16, 12 bytes of scales for groups of 32, then 128 bytes: runs 2k and 2k + 1 in the low and high halves of the same 32 bytes. */
-static inline void blocks_q4_k(const uint8_t *b, int run, float *y)
+static inline void blocks_q4_k(const uint8_t *restrict b, int run, float *restrict y)
 {
     const uint8_t *q = b + 16 + run / 2 * 32;
     int scale, offset, shift = run % 2 * 4;
@@ -142,7 +138,7 @@ static inline void blocks_q4_k(const uint8_t *b, int run, float *y)
 }
 
 /* The same with 32 bytes of fifth bits before the 128: bit r of byte i belongs to number i of run r. */
-static inline void blocks_q5_k(const uint8_t *b, int run, float *y)
+static inline void blocks_q5_k(const uint8_t *restrict b, int run, float *restrict y)
 {
     const uint8_t *high = b + 16, *q = b + 48 + run / 2 * 32;
     int scale, offset, shift = run % 2 * 4;
@@ -152,7 +148,7 @@ static inline void blocks_q5_k(const uint8_t *b, int run, float *y)
 }
 
 /* 128 bytes of four low bits, 64 bytes of two high bits, 16 signed scales for groups of 16, one fp16. */
-static inline void blocks_q6_k(const uint8_t *b, int run, float *y)
+static inline void blocks_q6_k(const uint8_t *restrict b, int run, float *restrict y)
 {
     const uint8_t *low = b + run / 4 * 64 + run % 2 * 32, *high = b + 128 + run / 4 * 32, *scales = b + 192 + 2 * run;
     float d = blocks_half(b + 208);

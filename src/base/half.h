@@ -1,7 +1,6 @@
 /* half.h - floating point of 16 and 8 bits, as bit patterns. */
 #ifndef BASE_HALF_H
 #define BASE_HALF_H
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -38,16 +37,24 @@ static inline float f16_to_f32(uint16_t h)
     return f;
 }
 
-/* fp8: 1 sign, 4 exponent (bias 7), 3 fraction bits; no infinity, 0x7F is NaN.  As binary16 with one exponent bit less it is 2^-8 of its
- * value, except that the highest exponent is an ordinary one. */
-static inline float f8_e4m3_to_f32(uint8_t b)
+/* A float of 1 sign bit, 7 - fraction exponent bits and `fraction` fraction bits whose smallest subnormal is `least`; at `top` begin the
+ * magnitudes that stand for infinity and NaN.  Masks instead of choices: compilers make vectors of a loop over it. */
+static inline float f8_to_f32(uint8_t b, int fraction, float least, uint32_t bias, uint32_t top)
 {
-    float v = f16_to_f32((uint16_t)((b & 0x80) << 8 | (b & 0x7F) << 7)) * 256;
-    return (b & 0x7F) == 0x7F ? NAN : v;
+    uint32_t magnitude = b & 0x7Fu, normal = (magnitude << (23 - fraction)) + (bias << 23), u;
+    float f, subnormal = (float)(int32_t)magnitude * least; /* exact */
+    memcpy(&u, &subnormal, 4);
+    uint32_t small = 0u - (uint32_t)(magnitude < 1u << fraction), special = 0u - (uint32_t)(magnitude >= top);
+    u = (u & small) | (normal & ~small) | (special & 0x7F800000u) | (uint32_t)(b & 0x80u) << 24;
+    memcpy(&f, &u, 4);
+    return f;
 }
 
-/* 5 exponent, 2 fraction bits: the upper half of a binary16. */
-static inline float f8_e5m2_to_f32(uint8_t b) { return f16_to_f32((uint16_t)(b << 8)); }
+/* 4 exponent bits (bias 7); no infinity, 0x7F is NaN. */
+static inline float f8_e4m3_to_f32(uint8_t b) { return f8_to_f32(b, 3, 0x1p-9f, 120, 0x7F); }
+
+/* 5 exponent bits (bias 15), infinity and NaN: the upper half of a binary16. */
+static inline float f8_e5m2_to_f32(uint8_t b) { return f8_to_f32(b, 2, 0x1p-16f, 112, 0x7C); }
 
 /* Round to nearest, ties to even; NaN stays NaN; too large becomes infinity. */
 uint16_t f32_to_f16(float f);
