@@ -345,6 +345,31 @@ static void many_rows(void **state)
     compare(DT_Q4_K, 4, false, 301, 256);
 }
 
+/* A 1 x 1 convolution is a linear layer, in both backends. */
+static void convolutions_of_one_tap_too(void **state)
+{
+    (void)state;
+    chance = rng_new(8, 0);
+    device *ref = backend_ref.open(1);
+    for (dtype t = DT_F32; t < WEIGHTS; t++) {
+        operands o = make(t, 3, true, 6, 256);
+        grid g = { 1, 2, 3 };
+        tensor y = matrix(6, o.w.out), dx = matrix(6, 256);
+        perform(ref, &o);
+        for (int i = -1; i < ncpus; i++) {
+            device *dev = i < 0 ? ref : cpus[i].dev;
+            for (int k = 0; k < 6 * 256; k++) dx.p[k] = 0.25f;
+            dev->be->conv2d(dev, y, o.x, g, &o.w, 1);
+            dev->be->conv2d_backward(dev, dx, o.dy, o.x, g, &o.w, 1);
+            same(&o, y, o.y, 0, o.w.out, "y of a convolution", i < 0 ? "ref" : cpus[i].name, 5e-6, 0);
+            same(&o, dx, o.dx, 0, 256, "dx of a convolution", i < 0 ? "ref" : cpus[i].name, 5e-6, 0);
+        }
+        free(y.p), free(dx.p);
+        release(&o);
+    }
+    backend_ref.close(ref);
+}
+
 static void without_memory_ref_says_so(void **state)
 {
     (void)state;
@@ -363,7 +388,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decoding_gives_ggmls_values), cmocka_unit_test(ref_shows_the_stored_values), cmocka_unit_test(cpu_agrees_with_ref),
         cmocka_unit_test(slabs_may_begin_inside_a_block), cmocka_unit_test(fp8_of_odd_widths), cmocka_unit_test(many_rows),
-        cmocka_unit_test(without_memory_ref_says_so),
+        cmocka_unit_test(convolutions_of_one_tap_too), cmocka_unit_test(without_memory_ref_says_so),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
 }

@@ -2,7 +2,6 @@
 #include "backend/ref/ref.h"
 #include <stddef.h>
 #include <string.h>
-#include "base/half.h"
 #include "base/mem.h"
 
 static const weight_part *part_of(const weight *w, int *row)
@@ -33,10 +32,10 @@ static float *weight_rows(device *dev, const weight *w)
 double ref_weight(const weight *w, int row, int k)
 {
     const weight_part *p = part_of(w, &row);
-    size_t i = (size_t)row * (size_t)(w->in * w->kh * w->kw) + (size_t)k;
-    if (p->type == DT_F32) return ((const float *)p->data)[i];
-    uint16_t h = ((const uint16_t *)p->data)[i];
-    return p->type == DT_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
+    size_t block = dtype_block(p->type), i = (size_t)row * (size_t)(w->in * w->kh * w->kw) + (size_t)k;
+    float values[256];
+    dtype_to_f32(p->type, (const char *)p->data + dtype_nbytes_of(p->type, i / block * block), block, values);
+    return p->row_scale ? values[i % block] * p->row_scale[row] : values[i % block];
 }
 
 double ref_bias(const weight *w, int row)

@@ -6,7 +6,7 @@
 
 static inline float *at(tensor x, int row, int col) { return x.p + (size_t)row * (size_t)x.ld + col; }
 
-/* Element (row, k) of a weight of 32 or 16 bits over all its parts, without adapters; k counts in * kh * kw. */
+/* Element (row, k) of a weight over all its parts, times the row's scale, without adapters; k counts in * kh * kw. */
 double ref_weight(const weight *w, int row, int k);
 double ref_bias(const weight *w, int row);
 /* Where the gradient of that element goes; NULL when frozen. */
