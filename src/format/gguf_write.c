@@ -72,7 +72,7 @@ static void put_header(header *h, const gguf_meta *meta, int nmeta, const st_ten
         put(h, at, 8);
         at += aligned(nbytes[i]);
     }
-    put(h, 0, aligned(h->n) - h->n);
+    h->n = aligned(h->n); /* zeros */
 }
 
 /* ---- the file ---- */
