@@ -110,7 +110,7 @@ static dreamo_status find_source(const char *in, char **path, dreamo_error *err)
         inner = NULL;
     } else if (!s && folder_exists(in) && !file_exists(config)) {
         parts found;
-        s = parts_find(in, &found, err);
+        s = parts_find(in, 0, &found, err);
         *path = found.dit;
         found.dit = NULL;
         parts_free(&found);

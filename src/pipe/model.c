@@ -11,6 +11,7 @@
 #include "format/json.h"
 #include "pipe/config.h"
 #include "pipe/default_model.h"
+#include "pipe/kind.h"
 #include "pipe/report.h"
 #include "pipe/tables.h"
 #include "pipe/variant.h"
@@ -106,7 +107,7 @@ static dreamo_status add_lora(dreamo_model *m, const char *path, float scale, co
 static dreamo_status add_variant(dreamo_model *m, const dreamo_model_options *o, const reporter *to, dreamo_error *err)
 {
     variant v;
-    char *folder = o->variant_dir ? mem_strdup(o->variant_dir) : path_join(m->dir, "dreamo");
+    char *folder = o->variant_dir ? mem_strdup(o->variant_dir) : path_join(m->home, "dreamo");
     dreamo_status s = folder ? variant_find(o->variant, !o->no_turbo, folder, &v, err) : fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
     mem_free(folder);
     if (s != DREAMO_OK) return s;
@@ -128,7 +129,7 @@ static dreamo_status add_loras(dreamo_model *m, const dreamo_model_options *o, c
     if (s == DREAMO_OK && o->variant) s = add_variant(m, o, to, err);
     for (int i = 0; s == DREAMO_OK && i < o->nloras; i++) s = add_lora(m, o->loras[i].path, o->loras[i].scale, to, err);
     if (s == DREAMO_OK && o->nloras == 0 && !o->variant && !o->no_default_lora && !m->own.task) {
-        char *own = mem_printf("%s/dreamo/dreamo.safetensors", m->dir);
+        char *own = mem_printf("%s/dreamo/dreamo.safetensors", m->home);
         if (!own) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
         if (file_exists(own)) s = add_lora(m, own, 1, to, err);
         mem_free(own);
@@ -248,22 +249,24 @@ static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o,
 }
 
 /* A folder without model_index.json may hold FLUX's weights as single files: then configurations and vocabularies are the shipped ones. */
-static dreamo_status find_parts(dreamo_model *m, dreamo_error *err)
+static dreamo_status find_parts(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
 {
     char *index = path_join(m->dir, "model_index.json");
     bool whole = index && file_exists(index);
     mem_free(index);
     if (!index) return no_memory("model's name", err);
     if (whole) return DREAMO_OK;
-    dreamo_status s = parts_find(m->dir, &m->parts, err);
-    if (s != DREAMO_OK || !m->parts.dit) return s; /* the missing model_index.json will be named */
+    int given = (o->dit ? HAS_DIT : 0) | (o->t5 ? HAS_T5 : 0) | (o->clip ? HAS_CLIP : 0) | (o->vae ? HAS_VAE : 0);
+    dreamo_status s = parts_find(m->dir, given, &m->parts, err);
+    if (s != DREAMO_OK || !(m->parts.dit || m->parts.t5 || m->parts.clip || m->parts.vae)) return s; /* the missing model_index.json will be named */
     mem_free(m->dir);
     m->dir = model_folder("flux-dev");
     return m->dir ? s : no_memory("model's name", err);
 }
 
-static dreamo_status find_folder(dreamo_model *m, const char *dir, dreamo_error *err)
+static dreamo_status find_folder(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
 {
+    const char *dir = o->dir;
     if (!dir) dir = dreamo_default_model();
     if (!dir) {
         fail(err, DREAMO_NOT_FOUND, "no model is given, and the shipped model is not found");
@@ -274,7 +277,9 @@ static dreamo_status find_folder(dreamo_model *m, const char *dir, dreamo_error 
     if (!m->dir) return no_memory("model's name", err);
     size_t n = strlen(m->dir);
     while (n > 1 && m->dir[n - 1] == '/') m->dir[--n] = '\0';
-    if (folder_exists(m->dir)) return find_parts(m, err);
+    m->home = mem_strdup(m->dir);
+    if (!m->home) return no_memory("model's name", err);
+    if (folder_exists(m->dir)) return find_parts(m, o, err);
     if (!file_exists(m->dir)) return fail(err, DREAMO_NOT_FOUND, "%s: no such folder", m->dir);
     fail(err, DREAMO_FORMAT, "%s: is a file; a model is a folder in the diffusers layout", m->dir);
     return hint(err, "a transformer alone: -m flux-dev --dit %s", m->dir);
@@ -289,10 +294,10 @@ static dtype weights_type(const dit *d)
 static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo_error *err)
 {
     const dit_config *d = &m->dit->config;
-    const char *slash = strrchr(m->dir, '/');
+    const char *slash = strrchr(m->home, '/');
     int threads = pool_threads(m->dev->threads);
     return report_line(to, DREAMO_EVENT_OPEN, err, "%s, %d + %d blocks of %d, %s, %d LoRA%s, %s on %d thread%s, %s numerics",
-                       slash && slash[1] ? slash + 1 : m->dir, d->layers, d->single_layers, d->heads * d->head_dim,
+                       slash && slash[1] ? slash + 1 : m->home, d->layers, d->single_layers, d->heads * d->head_dim,
                        dtype_name(weights_type(m->dit)), m->nloras, m->nloras == 1 ? "" : "s", m->backend->name, threads,
                        threads == 1 ? "" : "s", m->official ? "official" : "exact");
 }
@@ -300,7 +305,7 @@ static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo
 static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
 {
     const reporter to = { o->progress, o->user };
-    dreamo_status s = find_folder(m, o->dir, err);
+    dreamo_status s = find_folder(m, o, err);
     if (s == DREAMO_OK) s = open_device(m, o, err);
     if (s == DREAMO_OK) s = open_networks(m, o, err);
     if (s == DREAMO_OK) s = open_words(m, err);
@@ -349,6 +354,7 @@ void dreamo_close(dreamo_model *m)
     if (m->clip_words) bpe_close(m->clip_words);
     if (m->dev) m->backend->close(m->dev);
     mem_free(m->dir);
+    mem_free(m->home);
     parts_free(&m->parts);
     pthread_mutex_destroy(&m->busy);
     mem_free(m);

@@ -24,12 +24,12 @@ static dreamo_status claim(char **place, const char *part, const char *path, dre
     return *place ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", path);
 }
 
-static dreamo_status look_at(const char *path, parts *out, dreamo_error *err)
+static dreamo_status look_at(const char *path, int given, parts *out, dreamo_error *err)
 {
     st_file f;
     dreamo_status s = st_open_any(path, &f, err);
     if (s) return s;
-    int holds = kind_of_weights(&f).holds;
+    int holds = kind_of_weights(&f).holds & ~given;
     st_close(&f);
     if (holds & HAS_DIT) s = claim(&out->dit, "transformer", path, err);
     if (!s && holds & HAS_T5) s = claim(&out->t5, "T5 encoder", path, err);
@@ -44,7 +44,7 @@ static bool is_weights(const char *name)
     return dot && (strcmp(dot, ".safetensors") == 0 || strcmp(dot, ".sft") == 0 || strcmp(dot, ".gguf") == 0);
 }
 
-static dreamo_status walk(const char *folder, int depth, parts *out, dreamo_error *err)
+static dreamo_status walk(const char *folder, int depth, int given, parts *out, dreamo_error *err)
 {
     char **names;
     int n;
@@ -53,18 +53,18 @@ static dreamo_status walk(const char *folder, int depth, parts *out, dreamo_erro
     for (int i = 0; i < n && !s; i++) {
         char *path = path_join(folder, names[i]);
         if (!path) s = fail(err, DREAMO_MEMORY, "%s: no memory", folder);
-        else if (folder_exists(path)) s = depth ? walk(path, depth - 1, out, err) : DREAMO_OK;
-        else if (is_weights(names[i])) s = look_at(path, out, err);
+        else if (folder_exists(path)) s = depth ? walk(path, depth - 1, given, out, err) : DREAMO_OK;
+        else if (is_weights(names[i])) s = look_at(path, given, out, err);
         mem_free(path);
     }
     folder_list_free(names, n);
     return s;
 }
 
-dreamo_status parts_find(const char *folder, parts *out, dreamo_error *err)
+dreamo_status parts_find(const char *folder, int given, parts *out, dreamo_error *err)
 {
     *out = (parts){ 0 };
-    dreamo_status s = walk(folder, 1, out, err);
+    dreamo_status s = walk(folder, 1, given, out, err);
     if (s) parts_free(out);
     return s;
 }

@@ -63,7 +63,7 @@ static dreamo_status check_references(generation *g, dreamo_error *err)
     if (r->nrefs < 0 || (r->nrefs > 0 && !r->refs)) return fail(err, DREAMO_ARG, "%d references, but no list of them", r->nrefs);
     if (r->nrefs > CONDITION_REFS) return fail(err, DREAMO_LIMIT, "%d references: the model takes %d", r->nrefs, CONDITION_REFS);
     if (r->nrefs > 0 && !t->task) {
-        fail(err, DREAMO_MISMATCH, "%s: references need DreamO's adapter, and this model has none", g->m->dir);
+        fail(err, DREAMO_MISMATCH, "%s: references need DreamO's adapter, and this model has none", g->m->home);
         hint(err, "add dreamo.safetensors as a LoRA");
         return DREAMO_MISMATCH;
     }

@@ -11,6 +11,7 @@
 #include "model/vae.h"
 #include "pipe/bind.h"
 #include "pipe/config.h"
+#include "pipe/kind.h"
 #include "pipe/parts.h"
 #include "pipe/variant.h"
 
@@ -202,15 +203,19 @@ static void parts_of_a_folder(void **state)
     assert_int_equal(symlink(LAYOUTS "t5xxl-Q8_0.gguf", "comfy/b.gguf"), 0);
     assert_int_equal(symlink(TINY "text_encoder/model.safetensors", "comfy/c.safetensors"), 0);
     assert_int_equal(symlink(TEST_DATA "/lora/tiny/dreamo.safetensors", "comfy/lora/d.safetensors"), 0);
-    if (parts_find("comfy", &p, &err)) fail_msg("%s", err.message);
+    if (parts_find("comfy", 0, &p, &err)) fail_msg("%s", err.message);
     assert_string_equal(p.dit, "comfy/unet/anything.gguf");
     assert_string_equal(p.vae, "comfy/a.safetensors");
     assert_string_equal(p.t5, "comfy/b.gguf");
     assert_string_equal(p.clip, "comfy/c.safetensors");
     parts_free(&p);
     assert_int_equal(symlink(LAYOUTS "flux1-dev-comfy.safetensors", "comfy/e.safetensors"), 0);
-    assert_int_equal(parts_find("comfy", &p, &err), DREAMO_ARG);
+    assert_int_equal(parts_find("comfy", 0, &p, &err), DREAMO_ARG);
     assert_non_null(strstr(err.message, "both hold the transformer"));
+    assert_int_equal(parts_find("comfy", HAS_DIT, &p, NULL), DREAMO_OK); /* it comes from elsewhere */
+    assert_null(p.dit);
+    assert_string_equal(p.vae, "comfy/a.safetensors");
+    parts_free(&p);
 }
 
 /* The published sets: files in their order, with their weights (spec 2.7). */
