@@ -165,7 +165,7 @@ typedef struct dreamo_request {
     int steps;                          /* 0 = the model's default */
     double guidance;                    /* < 0 = the model's default */
     double first_guidance;              /* <= 0 = same as guidance */
-    double true_cfg;                    /* 1 = off */
+    double true_cfg;                    /* 1 = off; 0 = the model's default, in all steps and with an empty negative prompt unless they are given */
     int cfg_start, cfg_end;             /* true CFG in steps start <= i < end */
     double negative_guidance;           /* < 0 = 3.5 */
     uint64_t seed;

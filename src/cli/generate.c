@@ -17,7 +17,7 @@ const option generate_options[] = {
     { "steps", 0, VALUE_INTEGER, false, 1, 1e9, "N", "denoising steps" },
     { "guidance", 0, VALUE_NUMBER, false, 0, 100, "G", "distilled guidance" },
     { "first-guidance", 0, VALUE_NUMBER, false, 0, 100, "G", "guidance of the first step; 0 = the same" },
-    { "true-cfg", 0, VALUE_NUMBER, false, 1, 100, "S", "classifier-free guidance scale; 1 = off" },
+    { "true-cfg", 0, VALUE_NUMBER, false, 1, 100, "S", "classifier-free guidance scale; 1 = off; the model's own by default" },
     { "cfg-steps", 0, VALUE_TEXT, false, 0, 0, "A..B", "steps with true CFG, end excluded" },
     { "negative-guidance", 0, VALUE_NUMBER, false, 0, 100, "G", "guidance of the negative pass (3.5)" },
     { "model", 'm', VALUE_TEXT, false, 0, 0, "DIR", "model folder; $DREAMO_MODEL or the shipped model by default" },

@@ -9,7 +9,7 @@
 
 void dreamo_request_init(dreamo_request *r)
 {
-    *r = (dreamo_request){ .size = sizeof *r, .guidance = -1, .true_cfg = 1, .negative_guidance = -1 };
+    *r = (dreamo_request){ .size = sizeof *r, .guidance = -1, .negative_guidance = -1 };
 }
 
 static dreamo_status announce(generation *g, const dreamo_plan *p, dreamo_error *err)

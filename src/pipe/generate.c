@@ -39,7 +39,7 @@ dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_re
         g->sample.nrefs = i + 1;
     }
     if (s == DREAMO_OK) s = prompt_read(m, r->prompt, &g->to, &g->positive, err);
-    if (s == DREAMO_OK && g->cfg) s = prompt_read(m, r->negative, &g->to, &g->negative, err);
+    if (s == DREAMO_OK && g->cfg) s = prompt_read(m, g->negative_words, &g->to, &g->negative, err);
     if (s == DREAMO_OK && r->dump) s = folder_make(r->dump, err); /* before hours of work, not after */
     if (s == DREAMO_OK && r->dump && !(g->d = dump_new())) s = fail(err, DREAMO_MEMORY, "no memory for a dump");
     return s;

@@ -14,6 +14,7 @@ typedef struct generation {
     condition_sample sample;
     reference refs[CONDITION_REFS];
     prompt positive, negative;
+    const char *negative_words;  /* NULL: none */
     bool cfg;                    /* the negative prompt is used */
     dump *d;
     float *ref_tokens;           /* packed, all references */

@@ -51,7 +51,7 @@ static json_t *describe(const generation *g)
                           h->official ? "official" : "exact", "model", g->m->hash);
     if (!o) return NULL;
     if (g->cfg) {
-        json_t *cfg = json_pack("{s:s, s:f, s:i, s:i, s:f}", "negative", r->negative, "true_cfg", (double)h->true_cfg,
+        json_t *cfg = json_pack("{s:s, s:f, s:i, s:i, s:f}", "negative", g->negative_words, "true_cfg", (double)h->true_cfg,
                                 "start", h->cfg_start, "end", h->cfg_end, "negative_guidance", (double)h->negative_guidance);
         if (!cfg || json_object_set_new(o, "cfg", cfg)) goto no_memory;
     }

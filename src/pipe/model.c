@@ -43,7 +43,7 @@ void dreamo_model_options_init(dreamo_model_options *o) { *o = (dreamo_model_opt
 static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
 {
     model_defaults *d = &m->defaults;
-    *d = (model_defaults){ .width = 1024, .height = 1024, .steps = 12, .ref_res = 512, .guidance = 4.5 };
+    *d = (model_defaults){ .width = 1024, .height = 1024, .steps = 12, .ref_res = 512, .guidance = 4.5, .true_cfg = 1 };
     char *path = mem_printf("%s/dreamo/defaults.json", m->dir);
     if (!path) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
     json_t *o = NULL;
@@ -56,7 +56,8 @@ static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
         if (s == DREAMO_OK) s = json_get_int(o, path, "steps", 1, 60, steps, &steps, err);
         if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res", 8, 4096, res, &res, err);
         if (s == DREAMO_OK) s = json_get_number(o, path, "guidance", 0, 100, d->guidance, &d->guidance, err);
-        *d = (model_defaults){ (int)width, (int)height, (int)steps, (int)res, d->guidance };
+        if (s == DREAMO_OK) s = json_get_number(o, path, "true_cfg", 1, 100, d->true_cfg, &d->true_cfg, err);
+        *d = (model_defaults){ (int)width, (int)height, (int)steps, (int)res, d->guidance, d->true_cfg };
         json_decref(o);
     }
     mem_free(path);

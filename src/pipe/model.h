@@ -15,7 +15,7 @@
 #include "text/tokenizer.h"
 
 /* What a request gets when it does not say: DIR/dreamo/defaults.json, else FLUX's and the DreamO demo's. */
-typedef struct model_defaults { int width, height, steps, ref_res; double guidance; } model_defaults;
+typedef struct model_defaults { int width, height, steps, ref_res; double guidance, true_cfg; } model_defaults;
 
 enum { MODEL_DIT, MODEL_T5, MODEL_CLIP, MODEL_VAE, MODEL_PARTS };
 

@@ -29,29 +29,31 @@ static dreamo_status check_sampling(generation *g, dreamo_error *err)
     const model_defaults *d = &g->m->defaults;
     int steps = r->steps ? r->steps : d->steps;
     double guidance = r->guidance < 0 ? d->guidance : r->guidance, first = r->first_guidance <= 0 ? guidance : r->first_guidance;
-    double negative = r->negative_guidance < 0 ? 3.5 : r->negative_guidance;
+    double negative = r->negative_guidance < 0 ? 3.5 : r->negative_guidance, cfg = r->true_cfg == 0 ? d->true_cfg : r->true_cfg;
+    bool by_default = r->true_cfg == 0 && cfg > 1; /* then in all steps, against an empty prompt, unless the request says otherwise */
+    int start = r->cfg_start, end = by_default && !r->cfg_start && !r->cfg_end ? steps : r->cfg_end;
     if (steps < 1) return fail(err, DREAMO_ARG, "steps %d: allowed is 1 to %d", steps, DENOISE_STEPS_MAX);
     if (steps > DENOISE_STEPS_MAX) return fail(err, DREAMO_LIMIT, "steps %d: allowed is 1 to %d", steps, DENOISE_STEPS_MAX);
     dreamo_status s = check_number("guidance", guidance, 0, 100, err);
     if (s == DREAMO_OK) s = check_number("first-step guidance", first, 0, 100, err);
     if (s == DREAMO_OK) s = check_number("negative guidance", negative, 0, 100, err);
-    if (s == DREAMO_OK) s = check_number("true CFG", r->true_cfg, 1, 100, err);
+    if (s == DREAMO_OK) s = check_number("true CFG", cfg, 1, 100, err);
     if (s != DREAMO_OK) return s;
-    if (r->cfg_start < 0 || r->cfg_end < r->cfg_start)
-        return fail(err, DREAMO_ARG, "true CFG in steps %d to %d: the first must be 0 or more, the end not before it", r->cfg_start,
-                    r->cfg_end);
-    if (r->true_cfg > 1 && !r->negative) {
-        fail(err, DREAMO_ARG, "true CFG %g needs a negative prompt", r->true_cfg);
+    if (start < 0 || end < start)
+        return fail(err, DREAMO_ARG, "true CFG in steps %d to %d: the first must be 0 or more, the end not before it", start, end);
+    g->negative_words = r->negative || !by_default ? r->negative : "";
+    if (cfg > 1 && !g->negative_words) {
+        fail(err, DREAMO_ARG, "true CFG %g needs a negative prompt", cfg);
         hint(err, "an empty one counts");
         return DREAMO_ARG;
     }
     g->how = (sampling){ .steps = steps, .guidance = (float)guidance, .first_guidance = (float)first,
-                         .negative_guidance = (float)negative, .true_cfg = (float)r->true_cfg,
-                         .cfg_start = r->cfg_start, .cfg_end = r->cfg_end, .official = g->m->official };
-    g->cfg = r->true_cfg > 1 && r->cfg_start < r->cfg_end && r->cfg_start < steps;
+                         .negative_guidance = (float)negative, .true_cfg = (float)cfg,
+                         .cfg_start = start, .cfg_end = end, .official = g->m->official };
+    g->cfg = cfg > 1 && start < end && start < steps;
     if (r->negative && !g->cfg)
         return report_line(&g->to, DREAMO_EVENT_WARNING, err, "the negative prompt has no effect: %s",
-                           r->true_cfg > 1 ? "no step lies in the true CFG window" : "true CFG is 1");
+                           cfg > 1 ? "no step lies in the true CFG window" : "true CFG is 1");
     return DREAMO_OK;
 }
 
