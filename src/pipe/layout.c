@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "model/vae.h"
+#include "pipe/flux_names.h"
 
 bool layout_own(const void *network, const param *p, file_place *out)
 {
@@ -14,58 +15,19 @@ bool layout_own(const void *network, const param *p, file_place *out)
 
 static bool starts(const char *s, const char *with) { return strncmp(s, with, strlen(with)) == 0; }
 
-/* ---- transformer: BFL's names (spec 1.2) ---- */
-
-typedef enum rows { WHOLE, Q3, K3, V3, Q7, K7, V7, MLP7, SWAPPED } rows; /* of 3: double blocks' qkv; of 7: single blocks' linear1 */
-
-typedef struct row_of_names { const char *ours, *theirs; rows which; } row_of_names;
-
-static const row_of_names outer_names[] = {
-    { "x_embedder", "img_in", WHOLE },
-    { "context_embedder", "txt_in", WHOLE },
-    { "time_text_embed.timestep_embedder.linear_1", "time_in.in_layer", WHOLE },
-    { "time_text_embed.timestep_embedder.linear_2", "time_in.out_layer", WHOLE },
-    { "time_text_embed.guidance_embedder.linear_1", "guidance_in.in_layer", WHOLE },
-    { "time_text_embed.guidance_embedder.linear_2", "guidance_in.out_layer", WHOLE },
-    { "time_text_embed.text_embedder.linear_1", "vector_in.in_layer", WHOLE },
-    { "time_text_embed.text_embedder.linear_2", "vector_in.out_layer", WHOLE },
-    { "norm_out.linear", "final_layer.adaLN_modulation.1", SWAPPED }, /* shift, scale there; scale, shift here (spec 1.3) */
-    { "proj_out", "final_layer.linear", WHOLE },
-    { NULL, NULL, WHOLE },
-};
-
-static const row_of_names double_names[] = {
-    { "norm1.linear", "img_mod.lin", WHOLE },             { "norm1_context.linear", "txt_mod.lin", WHOLE },
-    { "attn.to_q", "img_attn.qkv", Q3 },                  { "attn.to_k", "img_attn.qkv", K3 },
-    { "attn.to_v", "img_attn.qkv", V3 },                  { "attn.add_q_proj", "txt_attn.qkv", Q3 },
-    { "attn.add_k_proj", "txt_attn.qkv", K3 },            { "attn.add_v_proj", "txt_attn.qkv", V3 },
-    { "attn.to_out.0", "img_attn.proj", WHOLE },          { "attn.to_add_out", "txt_attn.proj", WHOLE },
-    { "ff.net.0.proj", "img_mlp.0", WHOLE },              { "ff.net.2", "img_mlp.2", WHOLE },
-    { "ff_context.net.0.proj", "txt_mlp.0", WHOLE },      { "ff_context.net.2", "txt_mlp.2", WHOLE },
-    { "attn.norm_q", "img_attn.norm.query_norm", WHOLE }, { "attn.norm_k", "img_attn.norm.key_norm", WHOLE },
-    { "attn.norm_added_q", "txt_attn.norm.query_norm", WHOLE }, { "attn.norm_added_k", "txt_attn.norm.key_norm", WHOLE },
-    { NULL, NULL, WHOLE },
-};
-
-static const row_of_names single_names[] = {
-    { "norm.linear", "modulation.lin", WHOLE },
-    { "attn.to_q", "linear1", Q7 }, { "attn.to_k", "linear1", K7 }, { "attn.to_v", "linear1", V7 }, { "proj_mlp", "linear1", MLP7 },
-    { "proj_out", "linear2", WHOLE },
-    { "attn.norm_q", "norm.query_norm", WHOLE }, { "attn.norm_k", "norm.key_norm", WHOLE },
-    { NULL, NULL, WHOLE },
-};
+/* ---- transformer: BFL's names (flux_names.h) ---- */
 
 /* n rows are one part of `all` equal ones; the mlp's are four of seven. */
-static void set_rows(file_place *at, rows which, int64_t n)
+static void set_rows(file_place *at, flux_rows which, bool single, int64_t n)
 {
-    at->swapped = which == SWAPPED;
-    if (which == MLP7) {
+    int64_t all = single ? 7 : 3;
+    at->swapped = which == FLUX_SWAPPED;
+    if (which == FLUX_MLP) {
         at->row0 = n / 4 * 3;
-        at->rows = n / 4 * 7;
-    } else if (which != WHOLE && which != SWAPPED) {
-        bool three = which <= V3;
-        at->row0 = (int64_t)(which - (three ? Q3 : Q7)) * n;
-        at->rows = (three ? 3 : 7) * n;
+        at->rows = n / 4 * all;
+    } else if (which == FLUX_Q || which == FLUX_K || which == FLUX_V) {
+        at->row0 = (which == FLUX_Q ? 0 : which == FLUX_K ? 1 : 2) * n;
+        at->rows = all * n;
     }
 }
 
@@ -73,21 +35,21 @@ static void set_rows(file_place *at, rows which, int64_t n)
 bool layout_dit_bfl(const void *network, const param *p, file_place *out)
 {
     int block = 0, used = 0;
-    const row_of_names *table = outer_names;
-    const char *owner = NULL, *rest = p->name, *dot = strrchr(p->name, '.');
+    flux_scope where = FLUX_OUTER;
+    const char *rest = p->name, *dot = strrchr(p->name, '.');
     (void)network;
-    if (sscanf(rest, "transformer_blocks.%6d.%n", &block, &used) == 1 && used) table = double_names, owner = "double_blocks";
-    else if (sscanf(rest, "single_transformer_blocks.%6d.%n", &block, &used) == 1 && used) table = single_names, owner = "single_blocks";
+    if (sscanf(rest, "transformer_blocks.%6d.%n", &block, &used) == 1 && used) where = FLUX_DOUBLE;
+    else if (sscanf(rest, "single_transformer_blocks.%6d.%n", &block, &used) == 1 && used) where = FLUX_SINGLE;
     rest += used;
     if (!dot || dot < rest) return false;
     size_t n = (size_t)(dot - rest);
-    for (; table->ours; table++) {
-        if (strlen(table->ours) != n || strncmp(rest, table->ours, n) != 0) continue;
-        bool norm = strstr(table->theirs, "_norm") != NULL;
+    for (const flux_name *row = flux_names; row->ours; row++) {
+        if (row->where != where || strlen(row->ours) != n || strncmp(rest, row->ours, n) != 0) continue;
+        const char *end = row->member == FLUX_VECTOR ? ".scale" : dot;
         *out = (file_place){ 0 };
-        if (owner) snprintf(out->name, sizeof out->name, "%s.%d.%s%s", owner, block, table->theirs, norm ? ".scale" : dot);
-        else snprintf(out->name, sizeof out->name, "%s%s", table->theirs, dot);
-        set_rows(out, table->which, p->shape[0]);
+        if (where == FLUX_OUTER) snprintf(out->name, sizeof out->name, "%s%s", row->theirs, end);
+        else snprintf(out->name, sizeof out->name, "%s.%d.%s%s", where == FLUX_DOUBLE ? "double_blocks" : "single_blocks", block, row->theirs, end);
+        set_rows(out, row->rows, where == FLUX_SINGLE, p->shape[0]);
         return true;
     }
     return false;

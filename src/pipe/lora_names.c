@@ -1,91 +1,28 @@
-/* lora_names.c - the table of LoRA names.
+/* lora_names.c - what a LoRA file's keys mean.
  *
  * A stem is brought to one spelling (dots become underscores, known prefixes go), its block number is cut out, and the
- * rest is looked up.  Our weights keep q, k, v (and a single block's mlp) fused, so a name means a weight and a row range. */
+ * rest is looked up in the transformer's table of names.  Our weights keep q, k, v (and a single block's mlp) fused, so a name means a
+ * weight and a row range. */
 #include "pipe/lora_names.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum scope { OUTER, DOUBLE, SINGLE } scope;
-typedef enum part { ALL, Q, K, V, QKV, MLP, SWAP } part;
+#include "pipe/flux_names.h"
 
-/* `free` names are DreamO's and xlabs': the name may stand anywhere in the rest of the stem (spec 2.8). */
-typedef enum style { DIFFUSERS, BFL, FREE } style;
-
-typedef struct rule { scope where; style how; const char *name; size_t member; part rows; } rule;
-
-#define OUT(m) offsetof(dit, m)
-#define DBL(m) offsetof(dit_double, m)
-#define SGL(m) offsetof(dit_single, m)
-
-static const rule rules[] = {
-    { OUTER, DIFFUSERS, "x_embedder", OUT(x_in), ALL },
-    { OUTER, DIFFUSERS, "context_embedder", OUT(text_in), ALL },
-    { OUTER, DIFFUSERS, "time_text_embed_timestep_embedder_linear_1", OUT(time_in.in), ALL },
-    { OUTER, DIFFUSERS, "time_text_embed_timestep_embedder_linear_2", OUT(time_in.out), ALL },
-    { OUTER, DIFFUSERS, "time_text_embed_guidance_embedder_linear_1", OUT(guidance_in.in), ALL },
-    { OUTER, DIFFUSERS, "time_text_embed_guidance_embedder_linear_2", OUT(guidance_in.out), ALL },
-    { OUTER, DIFFUSERS, "time_text_embed_text_embedder_linear_1", OUT(pooled_in.in), ALL },
-    { OUTER, DIFFUSERS, "time_text_embed_text_embedder_linear_2", OUT(pooled_in.out), ALL },
-    { OUTER, DIFFUSERS, "norm_out_linear", OUT(norm_out), ALL },
-    { OUTER, DIFFUSERS, "proj_out", OUT(proj_out), ALL },
-    { OUTER, BFL, "img_in", OUT(x_in), ALL },
-    { OUTER, BFL, "txt_in", OUT(text_in), ALL },
-    { OUTER, BFL, "time_in_in_layer", OUT(time_in.in), ALL },
-    { OUTER, BFL, "time_in_out_layer", OUT(time_in.out), ALL },
-    { OUTER, BFL, "guidance_in_in_layer", OUT(guidance_in.in), ALL },
-    { OUTER, BFL, "guidance_in_out_layer", OUT(guidance_in.out), ALL },
-    { OUTER, BFL, "vector_in_in_layer", OUT(pooled_in.in), ALL },
-    { OUTER, BFL, "vector_in_out_layer", OUT(pooled_in.out), ALL },
-    { OUTER, BFL, "final_layer_adaLN_modulation_1", OUT(norm_out), SWAP },
-    { OUTER, BFL, "final_layer_linear", OUT(proj_out), ALL },
-
-    { DOUBLE, DIFFUSERS, "norm1_linear", DBL(img.mod), ALL },
-    { DOUBLE, DIFFUSERS, "norm1_context_linear", DBL(txt.mod), ALL },
-    { DOUBLE, DIFFUSERS, "attn_to_q", DBL(img.qkv), Q },
-    { DOUBLE, DIFFUSERS, "attn_to_k", DBL(img.qkv), K },
-    { DOUBLE, DIFFUSERS, "attn_to_v", DBL(img.qkv), V },
-    { DOUBLE, DIFFUSERS, "attn_add_q_proj", DBL(txt.qkv), Q },
-    { DOUBLE, DIFFUSERS, "attn_add_k_proj", DBL(txt.qkv), K },
-    { DOUBLE, DIFFUSERS, "attn_add_v_proj", DBL(txt.qkv), V },
-    { DOUBLE, DIFFUSERS, "attn_to_out_0", DBL(img.proj), ALL },
-    { DOUBLE, DIFFUSERS, "attn_to_add_out", DBL(txt.proj), ALL },
-    { DOUBLE, DIFFUSERS, "ff_net_0_proj", DBL(img.mlp_in), ALL },
-    { DOUBLE, DIFFUSERS, "ff_net_2", DBL(img.mlp_out), ALL },
-    { DOUBLE, DIFFUSERS, "ff_context_net_0_proj", DBL(txt.mlp_in), ALL },
-    { DOUBLE, DIFFUSERS, "ff_context_net_2", DBL(txt.mlp_out), ALL },
-    { DOUBLE, BFL, "img_mod_lin", DBL(img.mod), ALL },
-    { DOUBLE, BFL, "txt_mod_lin", DBL(txt.mod), ALL },
-    { DOUBLE, BFL, "img_attn_qkv", DBL(img.qkv), ALL },
-    { DOUBLE, BFL, "txt_attn_qkv", DBL(txt.qkv), ALL },
-    { DOUBLE, BFL, "img_attn_proj", DBL(img.proj), ALL },
-    { DOUBLE, BFL, "txt_attn_proj", DBL(txt.proj), ALL },
-    { DOUBLE, BFL, "img_mlp_0", DBL(img.mlp_in), ALL },
-    { DOUBLE, BFL, "img_mlp_2", DBL(img.mlp_out), ALL },
-    { DOUBLE, BFL, "txt_mlp_0", DBL(txt.mlp_in), ALL },
-    { DOUBLE, BFL, "txt_mlp_2", DBL(txt.mlp_out), ALL },
-    { DOUBLE, FREE, "qkv_lora1", DBL(img.qkv), ALL },
-    { DOUBLE, FREE, "qkv_lora2", DBL(txt.qkv), ALL },
-    { DOUBLE, FREE, "proj_lora1", DBL(img.proj), ALL },
-    { DOUBLE, FREE, "proj_lora2", DBL(txt.proj), ALL },
-
-    { SINGLE, DIFFUSERS, "norm_linear", SGL(mod), ALL },
-    { SINGLE, DIFFUSERS, "attn_to_q", SGL(in), Q },
-    { SINGLE, DIFFUSERS, "attn_to_k", SGL(in), K },
-    { SINGLE, DIFFUSERS, "attn_to_v", SGL(in), V },
-    { SINGLE, DIFFUSERS, "proj_mlp", SGL(in), MLP },
-    { SINGLE, DIFFUSERS, "proj_out", SGL(out), ALL },
-    { SINGLE, BFL, "modulation_lin", SGL(mod), ALL },
-    { SINGLE, BFL, "linear1", SGL(in), ALL },
-    { SINGLE, BFL, "linear2", SGL(out), ALL },
-    { SINGLE, FREE, "qkv_lora", SGL(in), QKV },
-    { SINGLE, FREE, "proj_lora", SGL(out), ALL },
+/* DreamO's and xlabs' names: each may stand anywhere in the rest of the stem (spec 2.8). */
+static const struct { flux_scope where; const char *name; size_t member; bool qkv; /* of q, k, v, mlp */ } free_names[] = {
+    { FLUX_DOUBLE, "qkv_lora1", offsetof(dit_double, img.qkv), false },
+    { FLUX_DOUBLE, "qkv_lora2", offsetof(dit_double, txt.qkv), false },
+    { FLUX_DOUBLE, "proj_lora1", offsetof(dit_double, img.proj), false },
+    { FLUX_DOUBLE, "proj_lora2", offsetof(dit_double, txt.proj), false },
+    { FLUX_SINGLE, "qkv_lora", offsetof(dit_single, in), true },
+    { FLUX_SINGLE, "proj_lora", offsetof(dit_single, out), false },
 };
 
-static const struct { const char *name; scope where; } blocks[] = {
-    { "transformer_blocks_", DOUBLE }, { "double_blocks_", DOUBLE },
-    { "single_transformer_blocks_", SINGLE }, { "single_blocks_", SINGLE },
+static const struct { const char *name; flux_scope where; } blocks[] = {
+    { "transformer_blocks_", FLUX_DOUBLE }, { "double_blocks_", FLUX_DOUBLE },
+    { "single_transformer_blocks_", FLUX_SINGLE }, { "single_blocks_", FLUX_SINGLE },
 };
 
 static const char *const prefixes[] = { "base_model_model_", "lora_unet_", "lora_transformer_", "model_diffusion_model_",
@@ -129,10 +66,10 @@ static bool skip_prefix(const char **s)
     return false;
 }
 
-/* "double_blocks_7_img_mlp_0" -> DOUBLE, 7, "img_mlp_0"; anything else is an outer layer. */
-static const char *split_block(const char *s, scope *where, long *block)
+/* "double_blocks_7_img_mlp_0" -> FLUX_DOUBLE, 7, "img_mlp_0"; anything else is an outer layer. */
+static const char *split_block(const char *s, flux_scope *where, long *block)
 {
-    *where = OUTER;
+    *where = FLUX_OUTER;
     *block = 0;
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
         if (!starts(s, blocks[i].name)) continue;
@@ -146,29 +83,44 @@ static const char *split_block(const char *s, scope *where, long *block)
     return s;
 }
 
-static const rule *find_rule(scope where, const char *rest)
+/* "ff.net.0.proj" as it is spelled here, "ff_net_0_proj". */
+static bool spelled_as(const char *s, const char *name)
 {
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        const rule *r = &rules[i];
-        if (r->where == where && (r->how == FREE ? strstr(rest, r->name) != NULL : strcmp(rest, r->name) == 0)) return r;
-    }
-    return NULL;
+    for (; *s && *name && (*s == *name || (*s == '_' && *name == '.')); s++, name++) {}
+    return !*s && !*name;
 }
 
-static void row_range(const dit *m, part rows, lora_target *t)
+/* The layer that the rest of a stem names: its member's offset, the rows of it. */
+typedef struct layer { size_t member; int row0, rows; bool swapped, diffusers; } layer;
+
+/* rows 0: all of them */
+static layer layer_of(const flux_name *n, bool diffusers, int width)
 {
-    int width = m->config.heads * m->config.head_dim;
-    t->row0 = 0;
-    t->rows = t->w->out;
-    if (rows == Q || rows == K || rows == V) {
-        t->row0 = (rows == Q ? 0 : rows == K ? 1 : 2) * width;
-        t->rows = width;
-    } else if (rows == QKV) {
-        t->rows = 3 * width;
-    } else if (rows == MLP) {
-        t->row0 = 3 * width;
-        t->rows = t->w->out - 3 * width;
+    layer l = { .member = n->member, .diffusers = diffusers, .swapped = !diffusers && n->rows == FLUX_SWAPPED };
+    if (!diffusers) return l; /* BFL's name means all of the fused weight */
+    if (n->rows == FLUX_Q || n->rows == FLUX_K || n->rows == FLUX_V) {
+        l.row0 = (n->rows == FLUX_Q ? 0 : n->rows == FLUX_K ? 1 : 2) * width;
+        l.rows = width;
+    } else if (n->rows == FLUX_MLP) {
+        l.row0 = 3 * width;
     }
+    return l;
+}
+
+static bool find_layer(flux_scope where, const char *rest, int width, layer *out)
+{
+    for (const flux_name *n = flux_names; n->ours; n++) {
+        bool ours = spelled_as(rest, n->ours);
+        if (n->where != where || n->member == FLUX_VECTOR || !(ours || spelled_as(rest, n->theirs))) continue;
+        *out = layer_of(n, ours, width);
+        return true;
+    }
+    for (size_t i = 0; i < sizeof free_names / sizeof *free_names; i++) {
+        if (free_names[i].where != where || !strstr(rest, free_names[i].name)) continue;
+        *out = (layer){ .member = free_names[i].member, .rows = free_names[i].qkv ? 3 * width : 0 };
+        return true;
+    }
+    return false;
 }
 
 lora_found lora_find(dit *m, const char *stem, lora_target *out)
@@ -178,20 +130,18 @@ lora_found lora_find(dit *m, const char *stem, lora_target *out)
     if (n >= sizeof spelled) return LORA_UNKNOWN;
     for (size_t i = 0; i <= n; i++) spelled[i] = stem[i] == '.' ? '_' : stem[i];
 
-    scope where;
+    flux_scope where;
     long block;
     const char *rest = spelled;
     while (skip_prefix(&rest)) {}
     rest = split_block(rest, &where, &block);
-    const rule *r = find_rule(where, rest);
-    if (!r) return LORA_UNKNOWN;
-    if (block >= (where == DOUBLE ? m->config.layers : where == SINGLE ? m->config.single_layers : 1)) return LORA_NO_BLOCK;
+    layer l;
+    if (!find_layer(where, rest, m->config.heads * m->config.head_dim, &l)) return LORA_UNKNOWN;
+    if (block >= (where == FLUX_DOUBLE ? m->config.layers : where == FLUX_SINGLE ? m->config.single_layers : 1)) return LORA_NO_BLOCK;
 
-    char *owner = where == DOUBLE ? (char *)&m->doubles[block] : where == SINGLE ? (char *)&m->singles[block] : (char *)m;
-    out->w = (weight *)(void *)(owner + r->member);
-    out->swapped = r->rows == SWAP;
-    out->diffusers = r->how == DIFFUSERS;
-    if (out->w->out == 0) return LORA_UNKNOWN; /* a model without the guidance embedder */
-    row_range(m, r->rows, out);
+    char *owner = where == FLUX_DOUBLE ? (char *)&m->doubles[block] : where == FLUX_SINGLE ? (char *)&m->singles[block] : (char *)m;
+    weight *w = (weight *)(void *)(owner + l.member);
+    if (w->out == 0) return LORA_UNKNOWN; /* a model without the guidance embedder */
+    *out = (lora_target){ .w = w, .row0 = l.row0, .rows = l.rows ? l.rows : w->out - l.row0, .swapped = l.swapped, .diffusers = l.diffusers };
     return LORA_FOUND;
 }
