@@ -25,7 +25,7 @@ typedef struct binding {
     bound_files *b;
     const void *network;
     const bind_names *names;
-    file_layout layout;         /* the pair that counts */
+    file_layout layout;      /* the pair that counts */
     const char *prefix;
     int found;               /* parameters that it explains */
     faults missing, misshapen, mistyped, extra;
@@ -324,17 +324,17 @@ uint64_t bind_nbytes(const bound_files *b)
 
 /* ---- the four files ---- */
 
-static void walk_dit(void *m, param_visitor visit, void *user) { dit_visit(m, visit, user); }
-static void walk_vae(void *m, param_visitor visit, void *user) { vae_visit(m, visit, user); }
-static void walk_t5(void *m, param_visitor visit, void *user) { t5_visit(m, visit, user); }
-static void walk_clip(void *m, param_visitor visit, void *user) { clip_visit(m, visit, user); }
+void bind_walk_dit(void *m, param_visitor visit, void *user) { dit_visit(m, visit, user); }
+void bind_walk_vae(void *m, param_visitor visit, void *user) { vae_visit(m, visit, user); }
+void bind_walk_t5(void *m, param_visitor visit, void *user) { t5_visit(m, visit, user); }
+void bind_walk_clip(void *m, param_visitor visit, void *user) { clip_visit(m, visit, user); }
 
 dreamo_status bind_dit(struct dit *m, const char *path, bound_files *out, dreamo_error *err)
 {
     static const file_layout layouts[] = { layout_own, layout_dit_bfl, NULL };
     static const char *const prefixes[] = { "", "model.diffusion_model.", "diffusion_model.", "transformer.", NULL };
     static const bind_names names = { .stem = "diffusion_pytorch_model", .layouts = layouts, .prefixes = prefixes, .unused = tables_names };
-    return bind_network(m, walk_dit, path, &names, out, err);
+    return bind_network(m, bind_walk_dit, path, &names, out, err);
 }
 
 dreamo_status bind_vae(struct vae *m, const char *path, bound_files *out, dreamo_error *err)
@@ -342,7 +342,7 @@ dreamo_status bind_vae(struct vae *m, const char *path, bound_files *out, dreamo
     static const file_layout layouts[] = { layout_own, layout_vae_bfl, layout_vae_old, NULL };
     static const char *const prefixes[] = { "", "vae.", "first_stage_model.", NULL };
     static const bind_names names = { .stem = "diffusion_pytorch_model", .layouts = layouts, .prefixes = prefixes };
-    return bind_network(m, walk_vae, path, &names, out, err);
+    return bind_network(m, bind_walk_vae, path, &names, out, err);
 }
 
 dreamo_status bind_t5(struct t5 *m, const char *path, bound_files *out, dreamo_error *err)
@@ -351,7 +351,7 @@ dreamo_status bind_t5(struct t5 *m, const char *path, bound_files *out, dreamo_e
     static const char *const prefixes[] = { "", "text_encoders.t5xxl.transformer.", "text_encoders.t5xxl.", NULL };
     static const char *const unused[] = { "encoder.embed_tokens.weight", "logit_scale", NULL }; /* the first beside shared.weight (spec 6.2) */
     static const bind_names names = { .stem = "model", .layouts = layouts, .prefixes = prefixes, .unused = unused };
-    return bind_network(m, walk_t5, path, &names, out, err);
+    return bind_network(m, bind_walk_t5, path, &names, out, err);
 }
 
 dreamo_status bind_clip(struct clip *m, const char *path, bound_files *out, dreamo_error *err)
@@ -360,5 +360,5 @@ dreamo_status bind_clip(struct clip *m, const char *path, bound_files *out, drea
     static const char *const prefixes[] = { "", "text_encoders.clip_l.transformer.", "text_encoders.clip_l.", NULL };
     static const char *const unused[] = { "text_projection.weight", "text_model.embeddings.position_ids", "logit_scale", NULL }; /* spec 5.2 */
     static const bind_names names = { .stem = "model", .layouts = layouts, .prefixes = prefixes, .unused = unused };
-    return bind_network(m, walk_clip, path, &names, out, err);
+    return bind_network(m, bind_walk_clip, path, &names, out, err);
 }

@@ -11,6 +11,10 @@
 
 /* Lists a network's parameters: dit_visit and its kin behind one type. */
 typedef void (*bind_walk)(void *network, param_visitor visit, void *user);
+void bind_walk_dit(void *network, param_visitor visit, void *user);
+void bind_walk_vae(void *network, param_visitor visit, void *user);
+void bind_walk_t5(void *network, param_visitor visit, void *user);
+void bind_walk_clip(void *network, param_visitor visit, void *user);
 
 /* What a bound network reads from; keep it as long as the network. */
 typedef struct bound_files { st_set set; int ncopies, room; void **copies; } bound_files;

@@ -7,20 +7,16 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "pipe/bind.h"
 #include "pipe/config.h"
 
 /* ---- what the four parts have in common ---- */
 
-static void walk_dit(void *m, param_visitor visit, void *user) { dit_visit(m, visit, user); }
-static void walk_t5(void *m, param_visitor visit, void *user) { t5_visit(m, visit, user); }
-static void walk_clip(void *m, param_visitor visit, void *user) { clip_visit(m, visit, user); }
-static void walk_vae(void *m, param_visitor visit, void *user) { vae_visit(m, visit, user); }
-
 static const struct { const char *folder, *stem; network_walk walk; } parts_table[PARTS] = {
-    [PART_DIT] = { "transformer", "diffusion_pytorch_model", walk_dit },
-    [PART_T5] = { "text_encoder_2", "model", walk_t5 },
-    [PART_CLIP] = { "text_encoder", "model", walk_clip },
-    [PART_VAE] = { "vae", "diffusion_pytorch_model", walk_vae },
+    [PART_DIT] = { "transformer", "diffusion_pytorch_model", bind_walk_dit },
+    [PART_T5] = { "text_encoder_2", "model", bind_walk_t5 },
+    [PART_CLIP] = { "text_encoder", "model", bind_walk_clip },
+    [PART_VAE] = { "vae", "diffusion_pytorch_model", bind_walk_vae },
 };
 
 const char  *network_folder(network_part part) { return parts_table[part].folder; }
