@@ -175,10 +175,7 @@ static dreamo_status add_lora(convert_job *j, const dreamo_lora *l, dreamo_error
 static dreamo_status add_variant(convert_job *j, dreamo_error *err)
 {
     variant v;
-    char *folder = j->o->variant_dir ? mem_strdup(j->o->variant_dir) : path_join(j->o->in, "dreamo");
-    dreamo_status s = folder ? variant_find(j->o->variant, !j->o->no_turbo, folder, &v, err)
-                             : fail(err, DREAMO_MEMORY, "%s: no memory for a path", j->o->in);
-    mem_free(folder);
+    dreamo_status s = variant_for(j->o->variant, !j->o->no_turbo, j->o->variant_dir, j->o->in, &j->files.set, &v, err);
     if (s) return s;
     for (int i = 0; !s && i < v.n; i++) s = add_lora(j, &v.lora[i], err);
     variant_free(&v);
@@ -188,7 +185,9 @@ static dreamo_status add_variant(convert_job *j, dreamo_error *err)
 static dreamo_status add_loras(convert_job *j, dreamo_error *err)
 {
     j->loras = mem_calloc((size_t)j->o->nfuse + VARIANT_MOST, sizeof *j->loras);
-    if (!j->loras) return fail(err, DREAMO_MEMORY, "no memory for %d LoRAs", j->o->nfuse);
+    const char *before = variant_fused(&j->files.set); /* stays true of what comes out */
+    if (before) j->fused = mem_strdup(before);
+    if (!j->loras || (before && !j->fused)) return fail(err, DREAMO_MEMORY, "no memory for %d LoRAs", j->o->nfuse);
     dreamo_status s = j->o->variant ? add_variant(j, err) : DREAMO_OK;
     for (int i = 0; !s && i < j->o->nfuse; i++) s = add_lora(j, &j->o->fuse[i], err);
     return s;
@@ -221,9 +220,6 @@ static st_tensor described(const convert_tensor *t)
     return d;
 }
 
-static void walk_dit(void *m, param_visitor visit, void *user) { dit_visit(m, visit, user); }
-static void walk_t5(void *m, param_visitor visit, void *user) { t5_visit(m, visit, user); }
-
 /* The first and the last layers and the embedders of time, guidance and pooled text are half a percent of FLUX's numbers, and what
  * they get wrong reaches every token in every block.  T5's table of positions is a few kilobytes. */
 static void list_networks(convert_job *j)
@@ -231,9 +227,9 @@ static void list_networks(convert_job *j)
     static const char *const dit_ends[] = { "x_embedder.", "context_embedder.", "time_text_embed.", "norm_out.", "proj_out.", NULL };
     static const char *const positions[] = { "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.", NULL };
     const dreamo_tables *t = &j->tables;
-    if (j->t5) convert_list_network(&j->list, j->t5, walk_t5, j->gguf ? layout_t5_gguf : layout_own, positions);
+    if (j->t5) convert_list_network(&j->list, j->t5, bind_walk_t5, j->gguf ? layout_t5_gguf : layout_own, positions);
     if (!j->dit) return;
-    convert_list_network(&j->list, j->dit, walk_dit, layout_dit_bfl, dit_ends);
+    convert_list_network(&j->list, j->dit, bind_walk_dit, layout_dit_bfl, dit_ends);
     if (t->task) convert_list_values(&j->list, 2, 2, t->width, t->task, "%s", tables_names[0]);
     if (t->idx) convert_list_values(&j->list, 2, t->nslots, t->width, t->idx, "%s", tables_names[1]);
     if (t->t5) convert_list_values(&j->list, 2, DREAMO_T5_ROWS, t->text_width, t->t5, "%s", tables_names[2]);

@@ -108,14 +108,7 @@ static dreamo_status add_lora(dreamo_model *m, const char *path, float scale, co
 static dreamo_status add_variant(dreamo_model *m, const dreamo_model_options *o, const reporter *to, dreamo_error *err)
 {
     variant v;
-    const char *fused = m->files[MODEL_DIT].set.nfiles ? st_meta(&m->files[MODEL_DIT].set.files[0], "dreamo.fused") : NULL;
-    if (fused) {
-        fail(err, DREAMO_MISMATCH, "%s: variant %s on a transformer that has LoRAs fused in already: %.200s", m->files[MODEL_DIT].set.name, o->variant, fused);
-        return hint(err, "leave --variant out");
-    }
-    char *folder = o->variant_dir ? mem_strdup(o->variant_dir) : path_join(m->home, "dreamo");
-    dreamo_status s = folder ? variant_find(o->variant, !o->no_turbo, folder, &v, err) : fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
-    mem_free(folder);
+    dreamo_status s = variant_for(o->variant, !o->no_turbo, o->variant_dir, m->home, &m->files[MODEL_DIT].set, &v, err);
     if (s != DREAMO_OK) return s;
     for (int i = 0; s == DREAMO_OK && i < v.n; i++) s = add_lora(m, v.lora[i].path, v.lora[i].scale, to, err);
     m->defaults.steps = v.steps;

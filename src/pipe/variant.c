@@ -55,3 +55,20 @@ dreamo_status variant_find(const char *name, bool turbo, const char *folder, var
     }
     return fail(err, DREAMO_ARG, "variant \"%s\" is neither v1 nor v1.1", name);
 }
+
+const char *variant_fused(const st_set *transformer) { return transformer->nfiles ? st_meta(&transformer->files[0], "dreamo.fused") : NULL; }
+
+dreamo_status variant_for(const char *name, bool turbo, const char *folder, const char *model, const st_set *transformer, variant *out,
+                          dreamo_error *err)
+{
+    const char *fused = variant_fused(transformer);
+    *out = (variant){ 0 };
+    if (fused) {
+        fail(err, DREAMO_MISMATCH, "%s: variant %s on a transformer that has LoRAs fused in already: %.200s", transformer->name, name, fused);
+        return hint(err, "leave --variant out");
+    }
+    char *beside = path_join(model, "dreamo");
+    dreamo_status s = beside ? variant_find(name, turbo, folder ? folder : beside, out, err) : fail(err, DREAMO_MEMORY, "%s: no memory for a path", model);
+    mem_free(beside);
+    return s;
+}

@@ -152,6 +152,32 @@ static void stacks_fuse_as_the_official_code(void **state)
     assert_true(against("v1.safetensors", SHARED "lora/tiny/fused-v1-fp32.safetensors") <= 1e-6);
 }
 
+/* What was fused stays written in the file when it is converted again, and a published set is not added to it a second time. */
+static void a_fused_file_stays_one(void **state)
+{
+    static const dreamo_lora one[] = { { LORA "dreamo.safetensors", 1 } };
+    dreamo_error err = { 0 };
+    st_file f;
+    dreamo_convert_options o;
+    (void)state;
+    fuse("one.safetensors", "f32", false, one, 1);
+    dreamo_convert_options_init(&o);
+    o.in = "one.safetensors";
+    o.model = MODEL;
+    o.out = "one-again.gguf";
+    if (dreamo_convert(&o, &err)) fail_msg("%s", err.message);
+    assert_int_equal(st_open_any("one-again.gguf", &f, NULL), DREAMO_OK);
+    assert_string_equal(st_meta(&f, "dreamo.fused"), "dreamo.safetensors@1");
+    st_close(&f);
+    o.in = "one-again.gguf";
+    o.out = "one-twice.gguf";
+    o.variant = "v1.1";
+    o.variant_dir = TEST_DATA "/lora/tiny";
+    assert_int_equal(dreamo_convert(&o, &err), DREAMO_MISMATCH);
+    assert_string_equal(err.message, "one-again.gguf: variant v1.1 on a transformer that has LoRAs fused in already: dreamo.safetensors@1");
+    assert_false(file_exists("one-twice.gguf"));
+}
+
 /* The tables of the first file (the others have none) under their own names, bit for bit. */
 static void tables_go_with_the_file(void **state)
 {
@@ -528,7 +554,7 @@ static void failed_allocations_are_told_and_leave_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stacks_fuse_as_the_official_code), cmocka_unit_test(tables_go_with_the_file),
+        cmocka_unit_test(stacks_fuse_as_the_official_code), cmocka_unit_test(a_fused_file_stays_one), cmocka_unit_test(tables_go_with_the_file),
         cmocka_unit_test(fp8_is_the_published_layout), cmocka_unit_test(gguf_holds_ggmls_blocks),
         cmocka_unit_test(threads_do_not_matter), cmocka_unit_test(converted_files_can_be_converted),
         cmocka_unit_test(pictures_from_fused_files_are_the_official_ones), cmocka_unit_test(verify_tells_what_was_lost), cmocka_unit_test(wrong_calls_are_refused),
