@@ -19,12 +19,12 @@ trap 'rm -rf "$out"' EXIT
 for dit in "$folder"/flux1-dev-*.gguf; do
     for size in "$@"; do
         "$dreamo" generate "a cat in a hat" -m "$config" --dit "$dit" --t5 "$folder/t5xxl-Q8_0.gguf" --clip "$folder/clip_l.safetensors" --vae "$folder/ae.safetensors" \
-                  --lora "$folder/embedding.safetensors" -r ip="$out/ref.png",res=keep,cut=off -s "$size" --steps "$steps" --seed 1 --timings -o "$out/ours.png" 2>"$out/ours"
+                  --lora "$folder/embedding.safetensors" -r ip="$out/ref.png",res=keep,cut=off -s "$size" --steps "$steps" --seed 1 --timings -o "$out/ours.png" 2>"$out/ours" >/dev/null
         echo "$(basename "$dit") $size, one 512x512 reference, $steps step(s):"
         sed -n 's/^note  */    ours  /p' "$out/ours"
         [ -n "${SD_CLI:-}" ] || continue
         "$SD_CLI" --diffusion-model "$dit" --vae "$folder/ae.safetensors" --clip_l "$folder/clip_l.safetensors" --t5xxl "$folder/t5xxl-Q8_0.gguf" -p "a cat in a hat" \
                   -r "$out/ref.png" --disable-auto-resize-ref-image --cfg-scale 1 --sampling-method euler --steps "$steps" -W "${size%x*}" -H "${size#*x}" --diffusion-fa -o "$out/peer.png" >"$out/peer" 2>&1
-        grep -E "get_learned_condition completed|sampling completed|decode_first_stage completed" "$out/peer" | sed 's/^.* - /    peer  /'
+        grep -E "encode_first_stage completed|loading tensors completed|get_learned_condition completed|sampling completed|decode_first_stage completed" "$out/peer" | sed 's/^.* - /    peer  /'
     done
 done
