@@ -8,8 +8,10 @@
 
 #define EPS 1e-6f
 
-/* Where a block reads from: x on its grid. */
-typedef struct block_env { tensor x; grid g; int groups; } block_env;
+/* Where a block reads from and, without a tape, where its middle and its result go: x on its grid, two places. */
+typedef struct block_env { tensor x; grid g; int groups; tensor middle, result; } block_env;
+
+static group_norm norm(const block_env *e, vec gain, vec bias) { return (group_norm){ e->groups, EPS, gain, bias }; }
 
 /* out = shortcut(x) + conv2(silu(gn2(conv1(silu(gn1(x)))))) (spec 4.2). */
 static void resnet(nn *cx, const void *weights, tensor *io, int n, const void *environment)
@@ -17,11 +19,10 @@ static void resnet(nn *cx, const void *weights, tensor *io, int n, const void *e
     const vae_resnet *w = weights;
     const block_env *e = environment;
     (void)n;
-    tensor h = op_groupnorm(cx, e->x, e->g, e->groups, w->norm1_gain, w->norm1_bias, EPS, true);
-    h = op_conv2d(cx, h, e->g, &w->conv1, 1);
-    h = op_groupnorm(cx, h, e->g, e->groups, w->norm2_gain, w->norm2_bias, EPS, true);
-    h = op_conv2d(cx, h, e->g, &w->conv2, 1);
-    io[0] = op_add(cx, w->shortcut.out ? op_conv2d(cx, e->x, e->g, &w->shortcut, 1) : e->x, h);
+    tensor h = op_conv_step(cx, e->x, e->g, (conv_step){ .w = &w->conv1, .stride = 1, .norm = norm(e, w->norm1_gain, w->norm1_bias),
+                                                         .into = e->middle });
+    io[0] = op_conv_step(cx, h, e->g, (conv_step){ .w = &w->conv2, .stride = 1, .norm = norm(e, w->norm2_gain, w->norm2_bias), .beside = e->x,
+                                                   .shortcut = w->shortcut.out ? &w->shortcut : NULL, .into = e->result });
 }
 
 /* Half the size: zeros on the right and at the bottom only (spec 4.4). */
@@ -29,7 +30,7 @@ static void downsample(nn *cx, const void *weights, tensor *io, int n, const voi
 {
     const block_env *e = environment;
     (void)n;
-    io[0] = op_conv2d(cx, e->x, e->g, weights, 2);
+    io[0] = op_conv_step(cx, e->x, e->g, (conv_step){ .w = weights, .stride = 2, .into = e->result });
 }
 
 /* Twice the size: nearest neighbour, then a convolution. */
@@ -37,75 +38,124 @@ static void upsample(nn *cx, const void *weights, tensor *io, int n, const void 
 {
     const block_env *e = environment;
     (void)n;
-    io[0] = op_conv2d(cx, op_upsample2x(cx, e->x, e->g), (grid){ e->g.n, 2 * e->g.h, 2 * e->g.w }, weights, 1);
+    io[0] = op_conv_step(cx, e->x, e->g, (conv_step){ .w = weights, .stride = 1, .twice = true, .into = e->result });
 }
 
-/* Run one of the three as a block, so that only its result, `channels` wide on the grid `to`, keeps memory.  A result of another
- * shape than x has a place that nothing reads; x itself comes through the environment. */
-static tensor run(nn *cx, nn_block_fn fn, const void *weights, tensor x, grid g, grid to, int channels, int groups)
+/* Without a tape two places hold all that is as large as the picture.  x lies in one of them; a resnet's middle goes to the other, its
+ * result to where x was; what has another size goes to the other place, and they change roles.  A level's pictures have `ld` channels
+ * between pixels, enough for its widest.  With a tape every result is kept: there are no places. */
+typedef struct rooms { tensor place[2]; int at, ld; } rooms;
+
+static tensor room(const rooms *r, int which, int rows, int cols, int ld)
+{
+    return r->place[0].p ? (tensor){ .p = r->place[which].p, .rows = rows, .cols = cols, .ld = ld } : (tensor){ 0 };
+}
+
+/* Run one of the three as a block, so that with a tape only its result, `channels` wide on the grid `to`, keeps memory.  A result of
+ * another shape than x has a place that nothing reads; x itself comes through the environment. */
+static tensor run(nn *cx, nn_block_fn fn, const void *weights, block_env e, grid to, int channels)
 {
     int rows = to.n * to.h * to.w;
-    tensor y = rows == x.rows && channels == x.cols ? x : (tensor){ .rows = rows, .cols = channels, .ld = channels };
-    nn_block(cx, fn, weights, &y, 1, nn_keep(cx, &(block_env){ x, g, groups }, sizeof(block_env)));
+    tensor y = rows == e.x.rows && channels == e.x.cols ? e.x : (tensor){ .rows = rows, .cols = channels, .ld = channels };
+    if (e.result.p) fn(cx, weights, &y, 1, &e);
+    else nn_block(cx, fn, weights, &y, 1, nn_keep(cx, &e, sizeof e));
     return y;
 }
 
-static tensor run_resnet(nn *cx, const vae_resnet *w, tensor x, grid g, int groups)
+static tensor run_resnet(nn *cx, rooms *r, const vae_resnet *w, tensor x, grid g, int groups)
 {
-    return run(cx, resnet, w, x, g, g, w->conv2.out, groups);
+    int channels = w->conv2.out;
+    return run(cx, resnet, w, (block_env){ x, g, groups, room(r, !r->at, x.rows, channels, channels), room(r, r->at, x.rows, channels, r->ld) },
+               g, channels);
 }
 
 /* One head over all positions of a picture (spec 4.3). */
-static tensor attention(nn *cx, const vae_attention *w, tensor x, grid g, int groups)
+static void attention(nn *cx, const void *weights, tensor *io, int n, const void *environment)
 {
-    span *pictures = nn_keep(cx, NULL, (size_t)g.n * sizeof *pictures);
-    for (int i = 0; nn_ok(cx) && i < g.n; i++) pictures[i] = (span){ i * g.h * g.w, g.h * g.w, i };
-    layout l = { g.n, g.n, pictures };
-    tensor h = op_groupnorm(cx, x, g, groups, w->norm_gain, w->norm_bias, EPS, false);
+    const vae_attention *w = weights;
+    const block_env *e = environment;
+    tensor h = op_groupnorm(cx, e->x, e->g, e->groups, w->norm_gain, w->norm_bias, EPS, false);
+    span *pictures = nn_keep(cx, NULL, (size_t)e->g.n * sizeof *pictures);
+    for (int i = 0; nn_ok(cx) && i < e->g.n; i++) pictures[i] = (span){ i * e->g.h * e->g.w, e->g.h * e->g.w, i };
+    layout l = { e->g.n, e->g.n, pictures };
+    (void)n;
     tensor a = op_attention(cx, op_linear(cx, h, &w->q), op_linear(cx, h, &w->k), op_linear(cx, h, &w->v), l,
                             (attention_opts){ .heads = 1 });
-    return op_add(cx, x, op_linear(cx, a, &w->out));
+    io[0] = op_add(cx, e->x, op_linear(cx, a, &w->out));
+}
+static tensor middle(nn *cx, rooms *r, const vae_coder *w, const vae_config *c, tensor x, grid g)
+{
+    x = run_resnet(cx, r, &w->mid[0], x, g, c->groups);
+    if (c->mid_attention)
+        nn_block(cx, attention, &w->attention, &x, 1, nn_keep(cx, &(block_env){ .x = x, .g = g, .groups = c->groups }, sizeof(block_env)));
+    return run_resnet(cx, r, &w->mid[1], x, g, c->groups);
 }
 
-static tensor middle(nn *cx, const vae_coder *w, const vae_config *c, tensor x, grid g)
+/* The most channels that a picture of the level has between its resnets, and inside them. */
+static int level_width(const vae_level *l) { return l->resnets[0].conv1.in > l->resnets[0].conv1.out ? l->resnets[0].conv1.in : l->resnets[0].conv1.out; }
+static int level_inside(const vae_level *l) { return l->resnets[0].conv1.out; }
+
+static grid scaled(grid g, bool up) { return up ? (grid){ g.n, 2 * g.h, 2 * g.w } : (grid){ g.n, g.h / 2, g.w / 2 }; }
+
+/* Each place as large as its largest guest. */
+static rooms rooms_new(nn *cx, const vae_coder *w, const vae_config *c, grid g, bool up)
 {
-    x = run_resnet(cx, &w->mid[0], x, g, c->groups);
-    if (c->mid_attention) x = attention(cx, &w->attention, x, g, c->groups);
-    return run_resnet(cx, &w->mid[1], x, g, c->groups);
+    rooms r = { .ld = level_width(&w->level[0]) };
+    int most[2][2] = { { 0 } };
+    for (int i = 0; i < c->levels; i++, g = scaled(g, up))
+        for (int k = 0; k < 2; k++) {
+            int rows = g.n * g.h * g.w, cols = k ? level_inside(&w->level[i]) : level_width(&w->level[i]), *m = most[(i + k) % 2];
+            if ((int64_t)rows * cols > (int64_t)m[0] * m[1]) m[0] = rows, m[1] = cols;
+        }
+    for (int k = 0; k < 2 && !nn_taping(cx); k++) r.place[k] = tensor_new(cx, most[k][0], most[k][1]);
+    return r;
+}
+
+/* All levels, with half or twice the size between them. */
+static tensor levels(nn *cx, rooms *r, const vae_coder *w, const vae_config *c, tensor x, grid *g, bool up)
+{
+    for (int i = 0; i < c->levels; i++) {
+        const vae_level *l = &w->level[i];
+        for (int j = 0; j < l->nresnets; j++) x = run_resnet(cx, r, &l->resnets[j], x, *g, c->groups);
+        if (!l->sample.out) continue;
+        grid to = scaled(*g, up);
+        r->at = !r->at;
+        r->ld = level_width(&w->level[i + 1]);
+        block_env e = { .x = x, .g = *g, .groups = c->groups, .result = room(r, r->at, to.n * to.h * to.w, x.cols, r->ld) };
+        x = run(cx, up ? upsample : downsample, &l->sample, e, to, x.cols);
+        *g = to;
+    }
+    return x;
+}
+
+static tensor tail(nn *cx, rooms *r, const vae_coder *w, tensor x, grid g)
+{
+    int channels = w->conv_in.out;
+    return op_conv_step(cx, x, g, (conv_step){ .w = &w->conv_in, .stride = 1, .into = room(r, 0, x.rows, channels, r->ld) });
 }
 
 static tensor head(nn *cx, const vae_coder *w, const vae_config *c, tensor x, grid g)
 {
-    return op_conv2d(cx, op_groupnorm(cx, x, g, c->groups, w->norm_gain, w->norm_bias, EPS, true), g, &w->conv_out, 1);
+    group_norm last = { c->groups, EPS, w->norm_gain, w->norm_bias };
+    return op_conv_step(cx, x, g, (conv_step){ .w = &w->conv_out, .stride = 1, .norm = last });
 }
 
 tensor vae_encode(nn *cx, const vae *m, tensor x, grid g)
 {
     const vae_config *c = &m->config;
     const vae_coder *w = &m->encoder;
-    x = op_conv2d(cx, x, g, &w->conv_in, 1);
-    for (int i = 0; i < c->levels; i++) {
-        for (int j = 0; j < w->level[i].nresnets; j++) x = run_resnet(cx, &w->level[i].resnets[j], x, g, c->groups);
-        if (!w->level[i].sample.out) continue;
-        grid half = { g.n, g.h / 2, g.w / 2 };
-        x = run(cx, downsample, &w->level[i].sample, x, g, half, x.cols, c->groups);
-        g = half;
-    }
-    return head(cx, w, c, middle(cx, w, c, x, g), g);
+    rooms r = rooms_new(cx, w, c, g, false);
+    x = levels(cx, &r, w, c, tail(cx, &r, w, x, g), &g, false);
+    return head(cx, w, c, middle(cx, &r, w, c, x, g), g);
 }
 
 tensor vae_decode(nn *cx, const vae *m, tensor z, grid g)
 {
     const vae_config *c = &m->config;
     const vae_coder *w = &m->decoder;
-    tensor x = middle(cx, w, c, op_conv2d(cx, z, g, &w->conv_in, 1), g);
-    for (int i = 0; i < c->levels; i++) {
-        for (int j = 0; j < w->level[i].nresnets; j++) x = run_resnet(cx, &w->level[i].resnets[j], x, g, c->groups);
-        if (!w->level[i].sample.out) continue;
-        grid twice = { g.n, 2 * g.h, 2 * g.w };
-        x = run(cx, upsample, &w->level[i].sample, x, g, twice, x.cols, c->groups);
-        g = twice;
-    }
+    rooms r = rooms_new(cx, w, c, g, true);
+    tensor x = middle(cx, &r, w, c, tail(cx, &r, w, z, g), g);
+    x = levels(cx, &r, w, c, x, &g, true);
     return head(cx, w, c, x, g);
 }
 

@@ -70,7 +70,7 @@ typedef struct backend {
     void (*quickgelu_backward)(device *, tensor dx, tensor dy, tensor x);
     void (*silu)(device *, tensor y, tensor x);
     void (*silu_backward)(device *, tensor dx, tensor dy, tensor x);
-    void (*add)(device *, tensor y, tensor a, tensor b);   /* backward is add_to */
+    void (*add)(device *, tensor y, tensor a, tensor b);   /* y may be a or b; backward is add_to */
     void (*mul)(device *, tensor y, tensor a, tensor b);
     void (*mul_backward)(device *, tensor da, tensor db, tensor dy, tensor a, tensor b);
     void (*scale)(device *, tensor y, tensor x, float s);  /* y = s x */
@@ -83,8 +83,9 @@ typedef struct backend {
     void (*rmsnorm_backward)(device *, tensor dx, tensor dy, tensor x, vec gain, float eps);
 
     /* GroupNorm over (pixels of one picture) x (channels of a group), then SiLU when asked.
-     * stats [n, 2*groups] = mean, 1/std of each group in turn, for the way back. */
-    void (*groupnorm)(device *, tensor y, tensor x, grid g, int groups, vec gain, vec bias, float eps, bool silu, tensor stats);
+     * stats [n, 2*groups] = mean, 1/std of each group in turn; x may be a band of the pictures that they were taken from. */
+    void (*groupstats)(device *, tensor stats, tensor x, grid g, int groups, float eps);
+    void (*groupnorm)(device *, tensor y, tensor x, grid g, int groups, vec gain, vec bias, bool silu, tensor stats);
     void (*groupnorm_backward)(device *, tensor dx, tensor dy, tensor x, grid g, int groups, vec gain, vec bias, float eps,
                                bool silu, tensor stats);
 

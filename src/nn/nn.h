@@ -102,6 +102,18 @@ tensor op_rmsnorm(nn *cx, tensor x, vec gain, float eps);
 tensor op_groupnorm(nn *cx, tensor x, grid g, int groups, vec gain, vec bias, float eps, bool silu);
 tensor op_conv2d(nn *cx, tensor x, grid g, const weight *w, int stride);    /* "same" 3x3 or 1x1; stride 2: right/bottom pad */
 tensor op_upsample2x(nn *cx, tensor x, grid g);
+/* A convolution with what stands around it in an autoencoder (ops_bands.c): out of one op, so that without a tape no in-between result is
+ * ever whole in memory. */
+typedef struct conv_step {
+    const weight *w;
+    int stride;                                 /* 1 or 2 */
+    group_norm norm;                            /* first silu(groupnorm(x)); groups 0: not */
+    bool twice;                                 /* then twice the size */
+    tensor beside;                              /* after the convolution, + this; p NULL: not */
+    const weight *shortcut;                     /* 1x1, on `beside`; NULL: as it is */
+    tensor into;                                /* where the result goes, which may be where `beside` lies; p NULL: a new tensor */
+} conv_step;
+tensor op_conv_step(nn *cx, tensor x, grid g, conv_step s);
 tensor op_pack2x2(nn *cx, tensor x, grid g);
 tensor op_unpack2x2(nn *cx, tensor x, grid g);
 tensor op_gaussian(nn *cx, tensor x, tensor eps);

@@ -57,7 +57,8 @@ tensor op_groupnorm(nn *cx, tensor x, grid g, int groups, vec gain, vec bias, fl
                     DIMS(x), SIDES(g), groups, gain.n, bias.n)) return none;
     tensor y = tensor_new(cx, x.rows, x.cols), stats = tensor_new(cx, g.n, 2 * groups);
     if (!nn_ok(cx)) return none;
-    cx->be->groupnorm(cx->dev, y, x, g, groups, gain, bias, eps, silu, stats);
+    cx->be->groupstats(cx->dev, stats, x, g, groups, eps);
+    cx->be->groupnorm(cx->dev, y, x, g, groups, gain, bias, silu, stats);
     nn_done(cx, 0, 3 * tensor_nbytes(x));
     record *r = tape_add(cx, groupnorm_back, gain.grad || bias.grad, &y, x, none, none);
     if (r) {

@@ -64,6 +64,9 @@ typedef struct layout { int samples, nspans; const span *spans; } layout;
 /* Pictures are channels-last matrices [n*h*w, channels] with this beside them. */
 typedef struct grid { int n, h, w; } grid;
 
+/* GroupNorm's constants. */
+typedef struct group_norm { int groups; float eps; vec gain, bias; } group_norm;
+
 /* adaLN modulation: each is [samples, channels], row s for the rows of sample s. */
 typedef struct modulation { tensor shift, scale, gate; } modulation;
 

@@ -44,7 +44,8 @@ static void layernorm(device *d, tensor y, tensor x, vec g, vec b, float e) {}
 static void layernorm_backward(device *d, tensor dx, tensor dy, tensor x, vec g, vec b, float e) {}
 static void rmsnorm(device *d, tensor y, tensor x, vec g, float e) {}
 static void rmsnorm_backward(device *d, tensor dx, tensor dy, tensor x, vec g, float e) {}
-static void groupnorm(device *d, tensor y, tensor x, grid g, int n, vec a, vec b, float e, bool s, tensor st) {}
+static void groupstats(device *d, tensor st, tensor x, grid g, int n, float e) {}
+static void groupnorm(device *d, tensor y, tensor x, grid g, int n, vec a, vec b, bool s, tensor st) {}
 static void groupnorm_backward(device *d, tensor dx, tensor dy, tensor x, grid g, int n, vec a, vec b, float e, bool s,
                                tensor st) {}
 static void conv2d(device *d, tensor y, tensor x, grid g, const weight *w, int s) {}
@@ -62,7 +63,8 @@ const backend backend_dry = {
     .gelu = t2, .gelu_backward = t3, .quickgelu = t2, .quickgelu_backward = t3, .silu = t2, .silu_backward = t3,
     .add = t3, .mul = t3, .mul_backward = t5, .scale = t2f, .scale_backward = t2f,
     .layernorm = layernorm, .layernorm_backward = layernorm_backward, .rmsnorm = rmsnorm, .rmsnorm_backward = rmsnorm_backward,
-    .groupnorm = groupnorm, .groupnorm_backward = groupnorm_backward, .conv2d = conv2d, .conv2d_backward = conv2d_backward,
+    .groupstats = groupstats, .groupnorm = groupnorm, .groupnorm_backward = groupnorm_backward,
+    .conv2d = conv2d, .conv2d_backward = conv2d_backward,
     .upsample2x = t2g, .upsample2x_backward = t2g,
     .pack2x2 = t2g, .pack2x2_backward = t2g, .unpack2x2 = t2g, .unpack2x2_backward = t2g,
     .gaussian = t3, .gaussian_backward = t4, .kl = t2, .kl_backward = t3, .mse = mse, .mse_backward = mse_backward,

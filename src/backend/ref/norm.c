@@ -176,7 +176,7 @@ void ref_layernorm_backward(device *dev, tensor dx, tensor dy, tensor x, vec gai
 
 /* ---- GroupNorm, then SiLU ---- */
 
-void ref_groupnorm(device *dev, tensor y, tensor x, grid g, int groups, vec gain, vec bias, float eps, bool silu, tensor stats)
+void ref_groupstats(device *dev, tensor stats, tensor x, grid g, int groups, float eps)
 {
     int pixels = g.h * g.w, size = x.cols / groups;
     (void)dev;
@@ -188,14 +188,20 @@ void ref_groupnorm(device *dev, tensor y, tensor x, grid g, int groups, vec gain
             mean /= count;
             for (int p = n * pixels; p < (n + 1) * pixels; p++)
                 for (int c = i * size; c < (i + 1) * size; c++) var += (*at(x, p, c) - mean) * (*at(x, p, c) - mean);
-            double inverse = 1 / sqrt(var / count + eps);
             *at(stats, n, 2 * i) = (float)mean;
-            *at(stats, n, 2 * i + 1) = (float)inverse;
-            for (int p = n * pixels; p < (n + 1) * pixels; p++)
-                for (int c = i * size; c < (i + 1) * size; c++) {
-                    double u = (*at(x, p, c) - mean) * inverse * gain.p[c] + bias.p[c];
-                    *at(y, p, c) = (float)(silu ? u / (1 + exp(-u)) : u);
-                }
+            *at(stats, n, 2 * i + 1) = (float)(1 / sqrt(var / count + eps));
+        }
+}
+
+void ref_groupnorm(device *dev, tensor y, tensor x, grid g, int groups, vec gain, vec bias, bool silu, tensor stats)
+{
+    int pixels = g.h * g.w, size = x.cols / groups;
+    (void)dev;
+    for (int p = 0; p < g.n * pixels; p++)
+        for (int c = 0; c < x.cols; c++) {
+            int n = p / pixels, i = c / size;
+            double u = (*at(x, p, c) - (double)*at(stats, n, 2 * i)) * *at(stats, n, 2 * i + 1) * gain.p[c] + bias.p[c];
+            *at(y, p, c) = (float)(silu ? u / (1 + exp(-u)) : u);
         }
 }
 

@@ -103,7 +103,7 @@ const backend backend_ref = {
     .scale = ref_scale, .scale_backward = ref_scale_backward,
     .layernorm = ref_layernorm, .layernorm_backward = ref_layernorm_backward,
     .rmsnorm = ref_rmsnorm, .rmsnorm_backward = ref_rmsnorm_backward,
-    .groupnorm = ref_groupnorm, .groupnorm_backward = ref_groupnorm_backward,
+    .groupstats = ref_groupstats, .groupnorm = ref_groupnorm, .groupnorm_backward = ref_groupnorm_backward,
     .conv2d = ref_conv2d, .conv2d_backward = ref_conv2d_backward,
     .upsample2x = ref_upsample2x, .upsample2x_backward = ref_upsample2x_backward,
     .pack2x2 = ref_pack2x2, .pack2x2_backward = ref_pack2x2_backward,

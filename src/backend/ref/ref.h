@@ -32,7 +32,8 @@ void ref_layernorm(device *, tensor y, tensor x, vec gain, vec bias, float eps);
 void ref_layernorm_backward(device *, tensor dx, tensor dy, tensor x, vec gain, vec bias, float eps);
 void ref_rmsnorm(device *, tensor y, tensor x, vec gain, float eps);
 void ref_rmsnorm_backward(device *, tensor dx, tensor dy, tensor x, vec gain, float eps);
-void ref_groupnorm(device *, tensor y, tensor x, grid g, int groups, vec gain, vec bias, float eps, bool silu, tensor stats);
+void ref_groupstats(device *, tensor stats, tensor x, grid g, int groups, float eps);
+void ref_groupnorm(device *, tensor y, tensor x, grid g, int groups, vec gain, vec bias, bool silu, tensor stats);
 void ref_groupnorm_backward(device *, tensor dx, tensor dy, tensor x, grid g, int groups, vec gain, vec bias, float eps,
                             bool silu, tensor stats);
 void ref_conv2d(device *, tensor y, tensor x, grid g, const weight *w, int stride);

@@ -91,22 +91,31 @@ static void gn_coefficients(const float *stats, int n, int groups, vec gain, vec
     }
 }
 
-static void k_groupnorm(device *dev, tensor y, tensor x, grid g, int groups, vec gain, vec bias, float eps, bool silu, tensor stats)
+/* Memory for the spans of n pictures, in numbers. */
+static size_t gn_spans_room(int n) { return (sizeof(span) * (size_t)n + 63) / 64 * 16; }
+
+static void k_groupstats(device *dev, tensor stats, tensor x, grid g, int groups, float eps)
+{
+    float *spans = cpu_scratch(dev, CPU_WORK, gn_spans_room(g.n));
+    if (!spans) return;
+    pieces p = pieces_cut(dev, gn_layout(g, (span *)spans), x.cols, 2 * x.cols);
+    if (!p.at) return;
+    gn_job j = {.x = x, .p = &p};
+    pool_run(dev->threads, p.n, gn_moments_task, &j);
+    for (int i = 0; i < g.n; i++) gn_statistics(&p, x, i, groups, eps, row(stats, i));
+}
+
+static void k_groupnorm(device *dev, tensor y, tensor x, grid g, int groups, vec gain, vec bias, bool silu, tensor stats)
 {
     int n = x.cols;
-    size_t spans_n = (sizeof(span) * (size_t)g.n + 63) / 64 * 16, each = (size_t)n * 2 + (size_t)groups * 2;
-    float *own = cpu_scratch(dev, CPU_WORK, spans_n + each * (size_t)g.n);
+    size_t spans_n = gn_spans_room(g.n), all = (size_t)n * (size_t)g.n;
+    float *own = cpu_scratch(dev, CPU_WORK, spans_n + 2 * all);
     if (!own) return;
-    float *a = own + spans_n, *b = a + (size_t)n * (size_t)g.n, *mine = b + (size_t)n * (size_t)g.n;
-    pieces p = pieces_cut(dev, gn_layout(g, (span *)own), n, 2 * n);
+    float *a = own + spans_n, *b = a + all;
+    pieces p = pieces_cut(dev, gn_layout(g, (span *)own), n, 0);
     if (!p.at) return;
+    for (int i = 0; i < g.n; i++) gn_coefficients(row(stats, i), n, groups, gain, bias, a + (size_t)i * (size_t)n, b + (size_t)i * (size_t)n);
     gn_job j = {.y = y, .x = x, .p = &p, .silu = silu, .a = a, .b = b};
-    pool_run(dev->threads, p.n, gn_moments_task, &j);
-    for (int i = 0; i < g.n; i++) {
-        float *s = stats.p ? row(stats, i) : mine;
-        gn_statistics(&p, x, i, groups, eps, s);
-        gn_coefficients(s, n, groups, gain, bias, a + (size_t)i * (size_t)n, b + (size_t)i * (size_t)n);
-    }
     pool_run(dev->threads, p.n, gn_apply_task, &j);
 }
 
@@ -191,7 +200,7 @@ static void k_groupnorm_backward(device *dev, tensor dx, tensor dy, tensor x, gr
 {
     (void)eps;
     int n = x.cols;
-    size_t spans_n = (sizeof(span) * (size_t)g.n + 63) / 64 * 16, all = (size_t)n * (size_t)g.n;
+    size_t spans_n = gn_spans_room(g.n), all = (size_t)n * (size_t)g.n;
     float *own = cpu_scratch(dev, CPU_WORK, spans_n + 5 * all);
     if (!own) return;
     float *a = own + spans_n, *b = a + all, *k = b + all, *u = k + all, *v = u + all;

@@ -20,7 +20,8 @@ const backend CPU_TABLE = {
 #define BOTH(op) .op = k_##op, .op##_backward = k_##op##_backward
     KERNEL(write), KERNEL(read), KERNEL(zero), KERNEL(copy), KERNEL(add_to), KERNEL(add),
     BOTH(linear), BOTH(embed), BOTH(adaln), BOTH(gateadd), BOTH(qknorm), BOTH(attention), BOTH(routemap),
-    BOTH(gelu), BOTH(quickgelu), BOTH(silu), BOTH(mul), BOTH(scale), BOTH(layernorm), BOTH(rmsnorm), BOTH(groupnorm),
+    BOTH(gelu), BOTH(quickgelu), BOTH(silu), BOTH(mul), BOTH(scale), BOTH(layernorm), BOTH(rmsnorm),
+    KERNEL(groupstats), BOTH(groupnorm),
     BOTH(conv2d), BOTH(upsample2x), BOTH(pack2x2), BOTH(unpack2x2), BOTH(gaussian), BOTH(kl), BOTH(mse),
 };
 
