@@ -189,8 +189,9 @@ typedef struct dreamo_plan {
     double flops;            /* whole request */
     uint64_t weight_bytes;   /* mapped */
     uint64_t work_bytes;     /* peak of arenas and scratch */
-    uint64_t peak_bytes;     /* most memory at a time: the phase (text, references, steps, decoding) whose weights and work take most.
-                                Weights are counted as mapped pages, which leave the process when their phase ends */
+    uint64_t peak_bytes;     /* most memory that the process will hold at a time: what it holds now, and the most that one phase adds (text,
+                                a reference, modulations, steps, decoding): mapped pages of the weights that it reads, which leave the
+                                process when it ends, and its work */
     double seconds;          /* from the rate measured on this machine; < 0 unknown */
 } dreamo_plan;
 DREAMO_API dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err);

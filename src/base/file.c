@@ -22,6 +22,16 @@ double seconds_now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+size_t memory_now(void)
+{
+    unsigned long all, held;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f) return 0;
+    int n = fscanf(f, "%lu %lu", &all, &held);
+    fclose(f);
+    return n == 2 ? (size_t)held * (size_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
 /* ---- reading ---- */
 
 static dreamo_status must_be_regular(const struct stat *st, const char *path, dreamo_error *err)

@@ -46,4 +46,5 @@ char *path_join(const char *folder, const char *name);            /* mem_free; N
 dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_error *err);
 void          folder_list_free(char **names, int count);
 double seconds_now(void); /* monotonic clock */
+size_t memory_now(void);  /* bytes that this process holds, mapped files included; 0: the system does not tell */
 #endif

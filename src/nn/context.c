@@ -40,6 +40,7 @@ void nn_free(nn *cx)
     mem_free(cx->tape);
     mem_free(cx->blocks);
     mem_free(cx->slots);
+    mem_free(cx->seen);
     mem_free(cx);
 }
 
@@ -51,6 +52,7 @@ void nn_reset(nn *cx)
     cx->work.peak = cx->keep.peak = 0;
     cx->work.full = cx->keep.full = false;
     cx->nrecords = cx->nblocks = cx->nslots = cx->nspares = cx->first_inner = 0;
+    cx->nseen = 0;
     cx->in_block = cx->touched = cx->walked = false;
     memset(cx->block_out, 0, sizeof cx->block_out);
     cx->counts = (nn_counts){ 0 };
@@ -99,6 +101,16 @@ bool nn_require(nn *cx, bool ok, const char *format, ...)
 
 /* ---- counting ---- */
 
+void *nn_grown(nn *cx, void *list, int n, int *room, size_t each)
+{
+    if (n < *room) return list;
+    int more = *room ? 2 * *room : 256;
+    list = mem_realloc(list, (size_t)more * each);
+    if (list) *room = more;
+    else nn_fail(cx, DREAMO_MEMORY, "no memory for a list of %d entries", more);
+    return list;
+}
+
 void nn_done(nn *cx, double flops, double nbytes)
 {
     cx->counts.ops++;
@@ -108,6 +120,26 @@ void nn_done(nn *cx, double flops, double nbytes)
         cx->dev->failed = false;
         nn_fail(cx, DREAMO_MEMORY, "no memory for the %s backend's scratch", cx->be->name);
     }
+}
+
+/* Bytes of some rows: a part of it is read in this proportion. */
+static double stored_nbytes(const weight *w, int rows)
+{
+    double n = 0;
+    for (int i = 0; i < w->nparts; i++) n += (double)w->part[i].rows * w->in * w->kh * w->kw * dtype_bits(w->part[i].type) / 8;
+    return w->out ? n * rows / w->out : 0;
+}
+
+void nn_reads(nn *cx, const weight *w, int rows)
+{
+    if (!cx->be->dry || !nn_ok(cx)) return;
+    for (int i = cx->nseen; i-- > 0;) /* the last first: a band reads what the band before did */
+        if (cx->seen[i] == w) return;
+    const weight **more = nn_grown(cx, cx->seen, cx->nseen, &cx->seen_room, sizeof *more);
+    if (!more) return;
+    cx->seen = more;
+    cx->seen[cx->nseen++] = w;
+    cx->counts.weights += stored_nbytes(w, rows < w->out ? rows : w->out);
 }
 
 nn_counts nn_count(const nn *cx)

@@ -63,6 +63,8 @@ struct nn {
     tensor spare[SPARES];
     int nspares;
     tensor block_out[BLOCK_IO]; /* where the last block left its outputs: the next one may reuse the place */
+    const weight **seen;        /* dry: whose bytes are counted */
+    int nseen, seen_room;
     dreamo_error error;
     nn_counts counts;
 };
@@ -77,7 +79,11 @@ static inline double tensor_nbytes(tensor x) { return sizeof(float) * (double)x.
 
 /* Count an op and look at the device; call after every kernel. */
 void nn_done(nn *cx, double flops, double nbytes);
+/* An op reads `rows` rows of w, and all of it when that is w->out. */
+void nn_reads(nn *cx, const weight *w, int rows);
 tensor keep_new(nn *cx, int rows, int cols);
+/* The list with room for one more than n elements; NULL and the sticky error when there is no memory. */
+void *nn_grown(nn *cx, void *list, int n, int *room, size_t each);
 
 /* When taping, and an input has a slot or the op `trains` parameters: give *y a slot and return the record to fill, else NULL. */
 record *tape_add(nn *cx, back_fn back, bool trains, tensor *y, tensor a, tensor b, tensor c);

@@ -36,8 +36,9 @@ device       *nn_device(const nn *cx);
 void          nn_set_taping(nn *cx, bool on);
 bool          nn_taping(const nn *cx);
 
-/* What was done since nn_reset: for dry plans and for the bench. */
-typedef struct nn_counts { int64_t ops; double flops, bytes; size_t work_peak, keep_peak; } nn_counts;
+/* What was done since nn_reset: for dry plans and for the bench.  weights: bytes of the stored weights that were read, each once; of tables
+ * the rows that were asked for; counted by dry runs only. */
+typedef struct nn_counts { int64_t ops; double flops, bytes, weights; size_t work_peak, keep_peak; } nn_counts;
 nn_counts nn_count(const nn *cx);
 
 /* ---- tensors ---- */

@@ -10,20 +10,9 @@
 
 /* ---- slots and records ---- */
 
-/* The list with room for one more than n elements; NULL and the sticky error when there is no memory. */
-static void *grown(nn *cx, void *list, int n, int *room, size_t each)
-{
-    if (n < *room) return list;
-    int more = *room ? 2 * *room : 256;
-    list = mem_realloc(list, (size_t)more * each);
-    if (list) *room = more;
-    else nn_fail(cx, DREAMO_MEMORY, "no memory for a tape of %d entries", more);
-    return list;
-}
-
 static int slot_add(nn *cx, tensor root)
 {
-    slot *slots = grown(cx, cx->slots, cx->nslots + 1, &cx->slot_room, sizeof *slots);
+    slot *slots = nn_grown(cx, cx->slots, cx->nslots + 1, &cx->slot_room, sizeof *slots);
     if (!slots) return 0;
     cx->slots = slots;
     slots[++cx->nslots] = (slot){ .root = root };
@@ -32,7 +21,7 @@ static int slot_add(nn *cx, tensor root)
 
 static record *record_add(nn *cx)
 {
-    record *tape = grown(cx, cx->tape, cx->nrecords, &cx->record_room, sizeof *tape);
+    record *tape = nn_grown(cx, cx->tape, cx->nrecords, &cx->record_room, sizeof *tape);
     if (!tape) return NULL;
     cx->tape = tape;
     return memset(&tape[cx->nrecords++], 0, sizeof *tape);
@@ -112,7 +101,7 @@ tensor tensor_grad(nn *cx, tensor x) { return nn_ok(cx) && arrived(cx, x) ? view
 static void block_add(nn *cx, const block *b)
 {
     if (!nn_ok(cx)) return;
-    block *blocks = grown(cx, cx->blocks, cx->nblocks, &cx->block_room, sizeof *blocks);
+    block *blocks = nn_grown(cx, cx->blocks, cx->nblocks, &cx->block_room, sizeof *blocks);
     if (!blocks) return;
     cx->blocks = blocks;
     record *end = record_add(cx);

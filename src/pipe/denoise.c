@@ -25,6 +25,7 @@ typedef struct pass {
     float *time, *guidance, *pooled; /* [steps, 256], [steps, 256], [steps, pooled_dim]: what the modulations of each step are made of */
     float *mods;                   /* [steps, dit_mod_cols]: made of them before the loop (DESIGN: a quarter of the weights, read once) */
     int step;                      /* whose turn it is */
+    size_t nbytes;                 /* of all these lists */
     dump *probe;                   /* blocks' outputs go there */
 } pass;
 
@@ -43,6 +44,12 @@ static void pass_free(pass *p)
     *p = (pass){ 0 };
 }
 
+static void *list(pass *p, size_t count, size_t each)
+{
+    p->nbytes += count * each;
+    return mem_calloc(count, each);
+}
+
 static dreamo_status pass_new(pass *p, const denoise_input *in, const condition_sample *sample, const prompt *text, bool embed,
                               dreamo_error *err)
 {
@@ -50,17 +57,17 @@ static dreamo_status pass_new(pass *p, const denoise_input *in, const condition_
     size_t width = (size_t)(c->heads * c->head_dim), half = (size_t)c->head_dim / 2;
     *p = (pass){ .m = in->m, .text = text, .noise_rows = condition_noise_rows(sample), .image_rows = condition_image_rows(sample) };
     size_t image = (size_t)p->image_rows, rows = image + (size_t)text->nt5, channels = (size_t)c->in_channels;
-    p->tokens = mem_calloc(image * channels, sizeof(float));
-    p->cond = embed ? mem_alloc(image * width * sizeof(float)) : NULL;
-    p->cos = mem_alloc(rows * half * sizeof(float));
-    p->sin = mem_alloc(rows * half * sizeof(float));
-    p->pos = mem_calloc(rows, sizeof *p->pos);
-    p->velocity = mem_calloc((size_t)p->noise_rows * (size_t)c->out_channels, sizeof(float));
     size_t steps = (size_t)(p->steps = in->how->steps);
-    p->time = mem_calloc(steps * 256, sizeof(float));
-    p->guidance = mem_calloc(steps * 256, sizeof(float));
-    p->pooled = mem_calloc(steps * (size_t)c->pooled_dim, sizeof(float));
-    p->mods = mem_calloc(steps * (size_t)dit_mod_cols(c), sizeof(float));
+    p->tokens = list(p, image * channels, sizeof(float));
+    p->cond = embed ? list(p, image * width, sizeof(float)) : NULL;
+    p->cos = list(p, rows * half, sizeof(float));
+    p->sin = list(p, rows * half, sizeof(float));
+    p->pos = list(p, rows, sizeof *p->pos);
+    p->velocity = list(p, (size_t)p->noise_rows * (size_t)c->out_channels, sizeof(float));
+    p->time = list(p, steps * 256, sizeof(float));
+    p->guidance = list(p, steps * 256, sizeof(float));
+    p->pooled = list(p, steps * (size_t)c->pooled_dim, sizeof(float));
+    p->mods = list(p, steps * (size_t)dit_mod_cols(c), sizeof(float));
     if (!p->tokens || (embed && !p->cond) || !p->cos || !p->sin || !p->pos || !p->velocity || !p->time || !p->guidance || !p->pooled || !p->mods) {
         pass_free(p);
         return fail(err, DREAMO_MEMORY, "no memory for a sequence of %zu tokens", rows);
@@ -263,22 +270,17 @@ dreamo_status denoise(const denoise_input *in, float *x, dump *d, const reporter
     return s;
 }
 
-uint64_t denoise_table_nbytes(const denoise_input *in)
-{
-    uint64_t one = (uint64_t)in->how->steps * (uint64_t)dit_mod_cols(&in->m->dit->config) * sizeof(float);
-    return in->negative ? 2 * one : one;
-}
-
-dreamo_status denoise_measure(const denoise_input *in, nn_counts *out, dreamo_error *err)
+dreamo_status denoise_measure(const denoise_input *in, nn_counts *before, nn_counts *steps, uint64_t *lists, dreamo_error *err)
 {
     pass pos = { 0 }, neg = { 0 };
-    int64_t steps = in->how->steps, with_cfg = 0;
+    int64_t with_cfg = 0;
     for (int i = 0; i < in->how->steps; i++) with_cfg += cfg_active(in, i);
     dreamo_status s = open_passes(in, &pos, &neg, err);
-    if (s == DREAMO_OK) s = phase_measure(run_modulations, &pos, 1, out, err);
-    if (s == DREAMO_OK && in->negative) s = phase_measure(run_modulations, &neg, 1, out, err);
-    if (s == DREAMO_OK) s = phase_measure(run_pass, &pos, steps, out, err);
-    if (s == DREAMO_OK && in->negative) s = phase_measure(run_pass, &neg, with_cfg, out, err);
+    *lists = pos.nbytes + neg.nbytes;
+    if (s == DREAMO_OK) s = phase_measure(run_modulations, &pos, 1, before, err);
+    if (s == DREAMO_OK && in->negative) s = phase_measure(run_modulations, &neg, 1, before, err);
+    if (s == DREAMO_OK) s = phase_measure(run_pass, &pos, in->how->steps, steps, err);
+    if (s == DREAMO_OK && in->negative) s = phase_measure(run_pass, &neg, with_cfg, steps, err);
     pass_free(&pos);
     pass_free(&neg);
     return s;

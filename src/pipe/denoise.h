@@ -24,7 +24,6 @@ typedef struct denoise_input {
 
 /* x [noise rows, channels]: noise in, clean packed latent out. */
 dreamo_status denoise(const denoise_input *in, float *x, dump *d, const reporter *to, dreamo_error *err);
-uint64_t      denoise_table_nbytes(const denoise_input *in); /* of the modulations of all steps */
-/* Adds what all steps cost. */
-dreamo_status denoise_measure(const denoise_input *in, nn_counts *out, dreamo_error *err);
+/* Adds what comes before the steps (the modulations of all of them), and what they cost; *lists: bytes held beside the arenas in both. */
+dreamo_status denoise_measure(const denoise_input *in, nn_counts *before, nn_counts *steps, uint64_t *lists, dreamo_error *err);
 #endif

@@ -10,7 +10,6 @@
 #include "base/mem.h"
 #include "pipe/latent.h"
 #include "pipe/phase.h"
-#include "pipe/rate.h"
 
 void generation_free(generation *g)
 {
@@ -45,7 +44,7 @@ dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_re
     return s;
 }
 
-static denoise_input inputs(generation *g)
+denoise_input generation_inputs(generation *g)
 {
     return (denoise_input){ .m = g->m, .how = &g->how, .sample = &g->sample, .references = g->ref_tokens, .positive = &g->positive,
                             .negative = g->cfg ? &g->negative : NULL };
@@ -60,7 +59,7 @@ static void decode(nn *cx, void *job)
     decode_job *j = job;
     tensor z = tensor_from(cx, j->g.h * j->g.w, j->m->config.latent_channels, j->z);
     tensor x = vae_decode(cx, j->m, z, j->g);
-    if (j->rgb) tensor_read(cx, x, j->rgb); /* not when only measuring */
+    tensor_read(cx, x, j->rgb);
 }
 
 /* [-1, 1] to 0..255, halves to even (spec 8.3). */
@@ -77,7 +76,7 @@ static void dump_picture(generation *g, const float *rows, float *planar, const 
     dump_tensor(g->d, DT_U8, SHAPE(g->height, g->width, 3), rgb, "rgb");
 }
 
-/* planar and rows hold 3 floats a picture pixel, which is more than the latent needs. */
+/* planar and rows hold 3 floats a picture pixel, or what the latent needs if that is more. */
 static dreamo_status decode_into(generation *g, float *planar, float *rows, float *z, dreamo_image *out, dreamo_error *err)
 {
     const vae_config *c = &g->m->vae->config;
@@ -101,8 +100,8 @@ static dreamo_status decode_into(generation *g, float *planar, float *rows, floa
 static dreamo_status decode_picture(generation *g, dreamo_image *out, dreamo_error *err)
 {
     const vae_config *c = &g->m->vae->config;
-    size_t pixels = (size_t)g->width * (size_t)g->height, latent = pixels * (size_t)c->latent_channels;
-    size_t n = latent > 3 * pixels ? latent : 3 * pixels;
+    size_t pixels = (size_t)g->width * (size_t)g->height, area = (size_t)vae_factor(c) * (size_t)vae_factor(c);
+    size_t latent = pixels / area * (size_t)c->latent_channels, n = latent > 3 * pixels ? latent : 3 * pixels;
     float *planar = mem_alloc(n * sizeof *planar), *rows = mem_alloc(3 * pixels * sizeof *rows), *z = mem_alloc(latent * sizeof *z);
     *out = (dreamo_image){ .width = g->width, .height = g->height, .rgb = mem_alloc(3 * pixels) };
     dreamo_status s = DREAMO_MEMORY;
@@ -175,98 +174,16 @@ dreamo_status generation_run(generation *g, dreamo_image *out, dreamo_error *err
     if (s == DREAMO_OK) s = draw_noise(g, err);
     if (s != DREAMO_OK) return s;
     at[2] = seconds_now();
-    denoise_input in = inputs(g);
+    denoise_input in = generation_inputs(g);
     s = denoise(&in, g->x, g->d, &g->to, err);
     bind_forget(&g->m->files[MODEL_DIT]);
     at[3] = seconds_now();
     if (s == DREAMO_OK) s = decode_picture(g, out, err);
+    bind_forget(&g->m->files[MODEL_VAE]);
     at[4] = seconds_now();
     if (s == DREAMO_OK && g->r->timings) s = tell_times(g, at, err);
     if (s == DREAMO_OK) s = metadata_write(g, &out->metadata, err);
     if (s == DREAMO_OK && g->d) s = dump_write(g->d, g->r->dump, err);
     if (s != DREAMO_OK) dreamo_image_free(out);
     return s;
-}
-
-/* ---- the plan ---- */
-
-static void measure_encode(nn *cx, void *job)
-{
-    decode_job *j = job;
-    vae_encode(cx, j->m, tensor_from(cx, j->g.h * j->g.w, 3, NULL), j->g);
-}
-
-/* One phase after the other, the total in *all; *peak is the most that the weights and the work of one take. */
-typedef struct phases { nn_counts all; uint64_t peak; } phases;
-
-static void add_phase(phases *p, const nn_counts *c, uint64_t weights)
-{
-    uint64_t needs = weights + c->work_peak + c->keep_peak;
-    p->all.ops += c->ops;
-    p->all.flops += c->flops;
-    p->all.bytes += c->bytes;
-    if (c->work_peak > p->all.work_peak) p->all.work_peak = c->work_peak;
-    if (c->keep_peak > p->all.keep_peak) p->all.keep_peak = c->keep_peak;
-    if (needs > p->peak) p->peak = needs;
-}
-
-static dreamo_status measure_pictures(generation *g, phases *p, dreamo_error *err)
-{
-    int factor = vae_factor(&g->m->vae->config);
-    uint64_t weights = bind_nbytes(&g->m->files[MODEL_VAE]);
-    dreamo_status s = DREAMO_OK;
-    for (int i = 0; s == DREAMO_OK && i < g->sample.nrefs; i++) {
-        decode_job job = { g->m->vae, NULL, { 1, g->refs[i].rgb.height, g->refs[i].rgb.width }, NULL };
-        nn_counts c = { 0 };
-        s = phase_measure(measure_encode, &job, 1, &c, err);
-        add_phase(p, &c, weights);
-    }
-    decode_job job = { g->m->vae, NULL, { 1, g->height / factor, g->width / factor }, NULL };
-    nn_counts c = { 0 };
-    if (s == DREAMO_OK) s = phase_measure(decode, &job, 1, &c, err);
-    add_phase(p, &c, weights);
-    return s;
-}
-
-/* Of an embedding table only the prompt's rows are touched, and the steps do not touch the modulation layers (denoise.c). */
-static uint64_t weight_nbytes(const weight *w)
-{
-    uint64_t n = 0;
-    for (int i = 0; i < w->nparts; i++) n += dtype_nbytes_of(w->part[i].type, (size_t)w->part[i].rows * (size_t)w->in);
-    return n;
-}
-
-static uint64_t text_nbytes(const dreamo_model *m)
-{
-    return bind_nbytes(&m->files[MODEL_T5]) + bind_nbytes(&m->files[MODEL_CLIP]) - weight_nbytes(&m->t5->embed) - weight_nbytes(&m->clip->embed);
-}
-
-static uint64_t step_nbytes(const dreamo_model *m)
-{
-    const dit *d = m->dit;
-    uint64_t n = bind_nbytes(&m->files[MODEL_DIT]) - weight_nbytes(&d->norm_out);
-    for (int i = 0; i < d->config.layers; i++) n -= weight_nbytes(&d->doubles[i].img.mod) + weight_nbytes(&d->doubles[i].txt.mod);
-    for (int i = 0; i < d->config.single_layers; i++) n -= weight_nbytes(&d->singles[i].mod);
-    return n;
-}
-
-dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *err)
-{
-    denoise_input in = inputs(g);
-    phases p = { 0 };
-    nn_counts text = { 0 }, steps = { 0 };
-    dreamo_status s = prompt_measure(g->m, &g->positive, g->cfg ? 2 : 1, &text, err);
-    if (s == DREAMO_OK) s = denoise_measure(&in, &steps, err);
-    if (s == DREAMO_OK) s = measure_pictures(g, &p, err);
-    if (s != DREAMO_OK) return s;
-    add_phase(&p, &text, text_nbytes(g->m));
-    add_phase(&p, &steps, step_nbytes(g->m) + denoise_table_nbytes(&in));
-    uint64_t adapters = 0;
-    for (int i = 0; i < g->m->nloras; i++) adapters += lora_nbytes(&g->m->loras[i]);
-    if (g->m->rate <= 0) g->m->rate = rate_measure(g->m->dev);
-    *plan = (dreamo_plan){ .width = g->width, .height = g->height, .steps = g->how.steps, .ops = p.all.ops, .flops = p.all.flops,
-                           .tokens = g->positive.nt5 + condition_image_rows(&g->sample), .weight_bytes = model_weight_bytes(g->m),
-                           .work_bytes = p.all.work_peak + p.all.keep_peak, .peak_bytes = p.peak + adapters,
-                           .seconds = g->m->rate > 0 ? p.all.flops / g->m->rate : -1 };
-    return DREAMO_OK;
 }

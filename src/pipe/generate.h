@@ -23,10 +23,13 @@ typedef struct generation {
 
 /* Everything that can be refused, before anything long begins: numbers, pictures, prompts. */
 dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_request *r, dreamo_error *err);
-dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *err);
 dreamo_status generation_run(generation *g, dreamo_image *out, dreamo_error *err);
 void          generation_free(generation *g);
 
+denoise_input generation_inputs(generation *g); /* for the sampling loop */
+
+/* plan.c: what generation_run will cost. */
+dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *err);
 /* request.c: ranges and defaults only. */
 dreamo_status request_check(generation *g, dreamo_error *err);
 /* metadata.c: the JSON that goes into a picture; mem_free. */

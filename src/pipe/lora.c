@@ -346,13 +346,3 @@ void lora_detach(lora_file *f)
             if (*p == &f->modules[i].a) *p = (*p)->next;
             else p = &(*p)->next;
 }
-
-uint64_t lora_nbytes(const lora_file *f)
-{
-    uint64_t n = 0;
-    for (int i = 0; i < f->nmodules; i++) {
-        const adapter *a = &f->modules[i].a;
-        n += (uint64_t)a->rank * ((uint64_t)a->rows + (uint64_t)f->modules[i].w->in) * sizeof(float);
-    }
-    return n;
-}

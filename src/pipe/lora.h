@@ -30,7 +30,6 @@ typedef struct lora_file {
 /* Read PATH for model m, whose T5 has text_width columns.  Nothing is attached yet.  On failure *out is zeroed. */
 dreamo_status lora_open(const char *path, float scale, dit *m, int text_width, lora_file *out, dreamo_error *err);
 void          lora_close(lora_file *f); /* detach first; a zeroed file is allowed */
-uint64_t      lora_nbytes(const lora_file *f); /* of its matrices in memory */
 void          lora_attach(lora_file *f); /* adapters go to the end of their weights' lists */
 void          lora_detach(lora_file *f);
 #endif

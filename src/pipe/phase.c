@@ -3,6 +3,15 @@
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
+void phase_add(nn_counts *sum, const nn_counts *c)
+{
+    sum->ops += c->ops;
+    sum->flops += c->flops;
+    sum->bytes += c->bytes;
+    sum->work_peak = larger(sum->work_peak, c->work_peak);
+    sum->keep_peak = larger(sum->keep_peak, c->keep_peak);
+}
+
 dreamo_status phase_measure(phase_fn fn, void *job, int64_t times, nn_counts *out, dreamo_error *err)
 {
     device *dry = backend_dry.open(1);
@@ -13,11 +22,11 @@ dreamo_status phase_measure(phase_fn fn, void *job, int64_t times, nn_counts *ou
         fn(cx, job);
         s = nn_status(cx, err);
         nn_counts c = nn_count(cx);
-        out->ops += times * c.ops;
-        out->flops += (double)times * c.flops;
-        out->bytes += (double)times * c.bytes;
-        out->work_peak = larger(out->work_peak, c.work_peak);
-        out->keep_peak = larger(out->keep_peak, c.keep_peak);
+        c.ops *= times;
+        c.flops *= (double)times;
+        c.bytes *= (double)times;
+        phase_add(out, &c);
+        if (c.weights > out->weights) out->weights = c.weights;
         nn_free(cx);
     }
     backend_dry.close(dry);

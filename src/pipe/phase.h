@@ -9,9 +9,11 @@
 
 typedef void (*phase_fn)(nn *cx, void *job);
 
-/* What `times` runs of the phase cost; no weight is read.  *out keeps the larger arena sizes and adds up the work, so that
- * several phases can share one context, and one sum. */
+/* What `times` runs of the phase cost; no weight is read.  *out keeps the larger arena sizes and weights and adds up the work,
+ * so that several phases can share one context, and one sum. */
 dreamo_status phase_measure(phase_fn fn, void *job, int64_t times, nn_counts *out, dreamo_error *err);
+/* Adds work, keeps the larger arenas; weights stay apart. */
+void          phase_add(nn_counts *sum, const nn_counts *c);
 /* A context on the device for what was measured; NULL on failure.  nn_free it. */
 nn           *phase_open(device *dev, const nn_counts *measured, dreamo_error *err);
 /* Measure, open, run once, close. */

@@ -122,8 +122,12 @@ static void encode_clip(nn *cx, void *job)
 dreamo_status prompt_measure(const dreamo_model *m, prompt *p, int64_t times, nn_counts *out, dreamo_error *err)
 {
     encode_job job = { m, p };
+    nn_counts clip = { 0 };
     dreamo_status s = phase_measure(encode_t5, &job, times, out, err);
-    return s == DREAMO_OK ? phase_measure(encode_clip, &job, times, out, err) : s;
+    if (s == DREAMO_OK) s = phase_measure(encode_clip, &job, times, &clip, err);
+    phase_add(out, &clip);
+    out->weights += clip.weights; /* both stay until the prompts are encoded */
+    return s;
 }
 
 dreamo_status prompt_encode(const dreamo_model *m, prompt *p, dump *d, const char *prefix, dreamo_error *err)
