@@ -261,6 +261,45 @@ dreamo_status file_replace(const char *path, const void *data, size_t nbytes, dr
     return s;
 }
 
+/* Opened like an output, but to go on at its end; a link or a pipe under that name is refused. */
+static dreamo_status open_part(filewriter *w, dreamo_error *err)
+{
+    struct stat st;
+    w->fd = open(w->temp, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+    if (w->fd < 0) return fail_errno(err, w->temp, "cannot be created");
+    if (fstat(w->fd, &st) != 0) return fail_errno(err, w->temp, "cannot be examined");
+    dreamo_status s = must_be_regular(&st, w->temp, err);
+    w->nbytes = (uint64_t)st.st_size;
+    return s;
+}
+
+dreamo_status file_continue(filewriter *w, const char *path, dreamo_error *err)
+{
+    *w = (filewriter){ .fd = -1, .clobber = true, .path = mem_strdup(path), .temp = mem_printf("%s.part", path) };
+    dreamo_status s = !w->path || !w->temp ? fail(err, DREAMO_MEMORY, "%s: no memory", path)
+                    : folder_exists(path)  ? fail(err, DREAMO_IO, "%s: is a folder", path)
+                                           : open_part(w, err);
+    if (!s) return DREAMO_OK;
+    if (w->fd >= 0) close(w->fd);
+    forget(w);
+    return s;
+}
+
+dreamo_status file_restart(filewriter *w, dreamo_error *err)
+{
+    if (w->status) return w->status;
+    if (ftruncate(w->fd, 0) != 0) return w->status = fail_errno(err, w->temp, "cannot be emptied");
+    w->nbytes = 0;
+    return DREAMO_OK;
+}
+
+void file_pause(filewriter *w)
+{
+    if (w->temp && w->nbytes == 0) unlink(w->temp);
+    if (w->fd >= 0) close(w->fd);
+    forget(w);
+}
+
 dreamo_status file_append(const char *path, const void *data, size_t nbytes, dreamo_error *err)
 {
     filewriter w = { .fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666), .path = (char *)(uintptr_t)path };
@@ -300,6 +339,23 @@ bool folder_exists(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) return fail_errno(err, path, "cannot be examined");
+    dreamo_status s = must_be_regular(&st, path, err);
+    *nbytes = s ? 0 : (uint64_t)st.st_size;
+    return s;
+}
+
+uint64_t folder_space(const char *path)
+{
+    struct statvfs v;
+    uint64_t nbytes;
+    if (statvfs(path, &v) != 0 || __builtin_mul_overflow((uint64_t)v.f_bavail, (uint64_t)v.f_frsize, &nbytes)) return UINT64_MAX;
+    return nbytes;
 }
 
 dreamo_status folder_make(const char *path, dreamo_error *err)

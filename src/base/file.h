@@ -27,6 +27,13 @@ dreamo_status file_commit(filewriter *w, dreamo_error *err); /* on failure it ha
 void          file_abort(filewriter *w);                     /* harmless after commit */
 dreamo_status file_replace(const char *path, const void *data, size_t nbytes, dreamo_error *err); /* all in one */
 
+/* A writer for what takes more than one run: its temporary is PATH.part and outlives it.  What lies there already is kept (nbytes
+ * tells how much) and added to.  file_restart empties it; file_pause closes it for a later run, and removes it when it is empty;
+ * file_commit and file_abort as above. */
+dreamo_status file_continue(filewriter *w, const char *path, dreamo_error *err);
+dreamo_status file_restart(filewriter *w, dreamo_error *err);
+void          file_pause(filewriter *w);
+
 /* Add to the end of a file that grows line by line (a log); made when missing. */
 dreamo_status file_append(const char *path, const void *data, size_t nbytes, dreamo_error *err);
 /* Hold a lock file for as long as the process lives or until file_unlock; DREAMO_BUSY when another process holds it. */
@@ -38,7 +45,9 @@ dreamo_status file_space(const char *path, uint64_t *nbytes, dreamo_error *err);
 
 bool  file_exists(const char *path);
 bool  folder_exists(const char *path);
+dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err); /* of a regular file; DREAMO_NOT_FOUND, DREAMO_FORMAT */
 dreamo_status folder_make(const char *path, dreamo_error *err);   /* existing is fine; parents are not made */
+uint64_t      folder_space(const char *path); /* bytes that may still be written there; UINT64_MAX: not known */
 dreamo_status folder_remove(const char *path, dreamo_error *err); /* recursively; renamed to .trash first */
 dreamo_status folder_rename(const char *from, const char *to, dreamo_error *err); /* and put it on the disk; `to` is not there yet */
 char *path_join(const char *folder, const char *name);            /* mem_free; NULL: no memory */

@@ -192,6 +192,45 @@ static void a_killed_writers_remains_are_no_obstacle(void **state)
     assert_false(file_exists(temp));
 }
 
+static void a_writer_may_take_several_runs(void **state)
+{
+    filewriter w;
+    uint64_t n;
+    (void)state;
+    scratch_write("long", "older", 5);
+    assert_int_equal(file_continue(&w, "long", NULL), DREAMO_OK);
+    assert_int_equal(file_write(&w, "first ", 6, NULL), DREAMO_OK);
+    file_pause(&w);
+    assert_holds("long", "older");
+    assert_int_equal(file_continue(&w, "long", NULL), DREAMO_OK);
+    assert_int_equal(w.nbytes, 6);
+    assert_int_equal(file_write(&w, "second", 6, NULL), DREAMO_OK);
+    assert_int_equal(file_commit(&w, NULL), DREAMO_OK);
+    assert_holds("long", "first second");
+    assert_false(file_exists("long.part"));
+
+    scratch_write("long.part", "wrong", 5);
+    assert_int_equal(file_continue(&w, "long", NULL), DREAMO_OK);
+    assert_int_equal(file_restart(&w, NULL), DREAMO_OK);
+    assert_int_equal(w.nbytes, 0);
+    file_pause(&w); /* an empty part is none */
+    assert_false(file_exists("long.part"));
+
+    assert_int_equal(mkdir("long.part", 0777), 0);
+    assert_int_not_equal(file_continue(&w, "long", NULL), DREAMO_OK);
+    assert_int_equal(rmdir("long.part"), 0);
+    assert_int_equal(mkfifo("long.part", 0666), 0);
+    assert_int_not_equal(file_continue(&w, "long", NULL), DREAMO_OK); /* and does not hang */
+    assert_int_equal(unlink("long.part"), 0);
+    assert_int_equal(file_nbytes("long", &n, NULL), DREAMO_OK);
+    assert_int_equal(n, 12);
+    assert_int_equal(file_nbytes("nosuch", &n, NULL), DREAMO_NOT_FOUND);
+    assert_int_equal(file_nbytes(".", &n, NULL), DREAMO_FORMAT);
+    assert_true(folder_space(".") > 0 && folder_space(".") < UINT64_MAX);
+    assert_true(folder_space("nosuch") == UINT64_MAX);
+    assert_int_equal(unlink("long"), 0);
+}
+
 static void a_full_disk_is_told(void **state)
 {
     (void)state;
@@ -323,7 +362,7 @@ int main(void)
         cmocka_unit_test(what_is_not_a_file_is_refused), cmocka_unit_test(files_are_read_whole),
         cmocka_unit_test(a_map_notices_that_its_file_changed), cmocka_unit_test(nothing_has_the_final_name_before_commit),
         cmocka_unit_test(an_existing_file_is_kept_without_clobber), cmocka_unit_test(a_killed_writers_remains_are_no_obstacle),
-        cmocka_unit_test(a_full_disk_is_told), cmocka_unit_test(what_cannot_be_written_is_refused),
+        cmocka_unit_test(a_writer_may_take_several_runs), cmocka_unit_test(a_full_disk_is_told), cmocka_unit_test(what_cannot_be_written_is_refused),
         cmocka_unit_test(folders_are_listed_in_order_and_removed_whole), cmocka_unit_test(locks_and_logs), cmocka_unit_test(failed_allocations_leave_nothing),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
