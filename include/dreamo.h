@@ -369,6 +369,62 @@ typedef struct dreamo_sheet_options {
 DREAMO_API void          dreamo_sheet_options_init(dreamo_sheet_options *o);
 DREAMO_API dreamo_status dreamo_dataset_show(const dreamo_sheet_options *o, dreamo_error *err);
 
+/* ---- fetching ---------------------------------------------------------------------------------- */
+
+/* FLUX.1-dev and DreamO's adapters from a model hub into one model folder: DIR/transformer, vae, text_encoder, text_encoder_2,
+ * tokenizer, tokenizer_2, scheduler as published, the adapters under DIR/dreamo with their published names. */
+typedef struct dreamo_fetch_options {
+    size_t size;
+    const char *preset;       /* the set of adapters: "v1.1" (NULL) or "v1" */
+    bool no_turbo;            /* without the turbo adapter: pictures take 25 steps instead of 12 */
+    const char *t5;           /* which copy of the T5 encoder: "bf16" (NULL; FLUX.1-dev's own), "fp16" or "fp8" (half the size) */
+    const char *dir;          /* the model folder */
+    const char *endpoint;     /* https://HOST[/PREFIX]; http:// for a loopback host only; NULL = the public hub */
+    const char *token;        /* for gated repositories; NULL = none.  It goes to the endpoint only, never where that redirects to */
+    const char *token_file;   /* a file that holds the token; goes before `token`; NULL = none */
+    bool verify;              /* read files that are there already and compare their checksums */
+    /* WARNING and NOTE lines; STEP: `done` of `total` (0: not known) bytes of the file that `text` names, seconds_a_step for a byte. */
+    dreamo_progress progress;
+    void *user;
+} dreamo_fetch_options;
+
+typedef enum dreamo_fetch_state {
+    DREAMO_FETCH_MISSING,
+    DREAMO_FETCH_PART,        /* begun: `nbytes` of it lie in PATH.part */
+    DREAMO_FETCH_THERE,       /* under its name; its checksum was compared when `verified` */
+    DREAMO_FETCH_BAD          /* under its name, and not what it should be: `problem` says why */
+} dreamo_fetch_state;
+
+/* One file of a preset.  Strings are valid during the call. */
+typedef struct dreamo_fetch_file {
+    const char *repository, *file;  /* "black-forest-labs/FLUX.1-dev", "vae/config.json" */
+    const char *path;               /* below the model folder */
+    const char *licence;
+    bool gated;                     /* the licence must be accepted at the hub, and a token given */
+    uint64_t listed;                /* bytes as published, rounded; 0 = not known.  Shown, never a reason to refuse */
+    const char *sha256;             /* 64 hex digits, from our table or from the last download; NULL = not known */
+    dreamo_fetch_state state;       /* MISSING when no folder was given */
+    uint64_t nbytes;                /* on the disk */
+    bool verified;
+    const char *problem;            /* with BAD; else NULL */
+} dreamo_fetch_file;
+typedef bool (*dreamo_fetch_row)(void *user, const dreamo_fetch_file *file); /* false: stop, DREAMO_CANCELLED */
+
+DREAMO_API void          dreamo_fetch_options_init(dreamo_fetch_options *o);
+/* False: this library was built without libcurl; it lists and checks, and dreamo_fetch_run refuses. */
+DREAMO_API bool          dreamo_fetch_can_download(void);
+/* What a preset needs and what of it is in `dir` (NULL: look at no folder), row by row, grouped by repository.  Nothing is
+ * written and no connection made.  With `verify` every checksum that is known is compared. */
+DREAMO_API dreamo_status dreamo_fetch_list(const dreamo_fetch_options *o, dreamo_fetch_row row, void *user, dreamo_error *err);
+/* The same, and DREAMO_DIFFERS unless all is there.  `row` may be NULL. */
+DREAMO_API dreamo_status dreamo_fetch_check(const dreamo_fetch_options *o, dreamo_fetch_row row, void *user, dreamo_error *err);
+/* Download what is missing or bad.  A file grows as PATH.part and takes its name when it is complete, its checksum has been
+ * compared (where the table or the hub tells one) and it is on the disk; a run that was stopped, killed or cut off goes on where it was.
+ * One run a folder at a time (DREAMO_BUSY).  DREAMO_AUTH: a gated repository refused; DREAMO_NOT_FOUND: the hub has no such
+ * file; DREAMO_NET: no connection after several tries, or a server that breaks its word; DREAMO_FORMAT: a checksum differs (the
+ * bad file is removed); DREAMO_IO: no room, or not writable. */
+DREAMO_API dreamo_status dreamo_fetch_run(const dreamo_fetch_options *o, dreamo_error *err);
+
 #ifdef __cplusplus
 }
 #endif

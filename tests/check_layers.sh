@@ -1,5 +1,5 @@
 #!/bin/sh
-# Who may include whom: base <- format; base <- nn <- model <- pipe <- train, data, eval; backends see nn; cli sees dreamo.h only.
+# Who may include whom: base <- format <- fetch; base <- nn <- model <- pipe <- train, data, eval; backends see nn; cli sees dreamo.h only.
 # Prints every include that breaks the rule; exit 1 if there is one.
 cd "$(dirname "$0")/.." || exit 2
 may() { # layer: the folders whose headers it may include, beside its own
@@ -8,6 +8,7 @@ may() { # layer: the folders whose headers it may include, beside its own
         format) echo "base" ;;
         image) echo "base format" ;;
         text) echo "base format" ;;
+        fetch) echo "base format" ;;
         nn) echo "base" ;;
         backend) echo "base nn" ;;
         model) echo "base nn" ;;

@@ -350,14 +350,6 @@ dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err)
     return s;
 }
 
-uint64_t folder_space(const char *path)
-{
-    struct statvfs v;
-    uint64_t nbytes;
-    if (statvfs(path, &v) != 0 || __builtin_mul_overflow((uint64_t)v.f_bavail, (uint64_t)v.f_frsize, &nbytes)) return UINT64_MAX;
-    return nbytes;
-}
-
 dreamo_status folder_make(const char *path, dreamo_error *err)
 {
     if (mkdir(path, 0777) == 0 || (errno == EEXIST && folder_exists(path))) return DREAMO_OK;

@@ -47,7 +47,6 @@ bool  file_exists(const char *path);
 bool  folder_exists(const char *path);
 dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err); /* of a regular file; DREAMO_NOT_FOUND, DREAMO_FORMAT */
 dreamo_status folder_make(const char *path, dreamo_error *err);   /* existing is fine; parents are not made */
-uint64_t      folder_space(const char *path); /* bytes that may still be written there; UINT64_MAX: not known */
 dreamo_status folder_remove(const char *path, dreamo_error *err); /* recursively; renamed to .trash first */
 dreamo_status folder_rename(const char *from, const char *to, dreamo_error *err); /* and put it on the disk; `to` is not there yet */
 char *path_join(const char *folder, const char *name);            /* mem_free; NULL: no memory */

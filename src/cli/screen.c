@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool quiet, json, terminal, color, unicode, bar_open;
@@ -95,20 +96,49 @@ static void words_left(double seconds, char *out, size_t nbytes)
     else snprintf(out, nbytes, "%d h %02d min left", (int)seconds / 3600, (int)seconds / 60 % 60);
 }
 
+static void draw_bar(const dreamo_event *e, char bar[24 * 3 + 1])
+{
+    int filled = e->total > 0 ? (int)(24 * e->done / e->total) : 0;
+    bar[0] = '\0';
+    for (int i = 0; i < 24; i++) strcat(bar, i < filled ? (unicode ? "█" : "#") : (unicode ? "░" : "."));
+}
+
 static void draw_step(const dreamo_event *e)
 {
-    char left[48], bar[24 * 3 + 1] = "";
+    char left[48], bar[24 * 3 + 1];
     long long done = e->done, total = e->total;
     words_left(e->seconds_left, left, sizeof left);
     if (!terminal) {
         fprintf(stderr, "step   %lld/%lld  %.3g s/step  %s\n", done, total, e->seconds_a_step, left);
         return;
     }
-    int filled = total > 0 ? (int)(24 * done / total) : 0;
-    for (int i = 0; i < 24; i++) strcat(bar, i < filled ? (unicode ? "█" : "#") : (unicode ? "░" : "."));
+    draw_bar(e, bar);
     fprintf(stderr, "\r\033[Kstep   %lld/%lld  %s  %.3g s/step  %s", done, total, bar, e->seconds_a_step, left);
     bar_open = done != total;
     if (!bar_open) putc('\n', stderr);
+}
+
+void screen_bytes(const dreamo_event *e)
+{
+    static double last = -1; /* seconds, of the last line where there is no terminal: one in ten seconds */
+    struct timespec t;
+    char left[48], bar[24 * 3 + 1], of[32] = "";
+    double rate = e->seconds_a_step > 0 ? 1e-6 / e->seconds_a_step : 0;
+    const char *slash = strrchr(e->text, '/');
+    words_left(e->seconds_left, left, sizeof left);
+    if (e->total) snprintf(of, sizeof of, " of %.1f", (double)e->total * 1e-6);
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    double now = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    if (!terminal) {
+        if (last < 0) last = now;
+        if (now - last < 10) return;
+        last = now;
+        fprintf(stderr, "bytes  %s  %.1f%s MB  %.1f MB/s  %s\n", e->text, (double)e->done * 1e-6, of, rate, left);
+        return;
+    }
+    draw_bar(e, bar);
+    fprintf(stderr, "\r\033[K%s  %s  %.1f%s MB  %.1f MB/s  %s", slash ? slash + 1 : e->text, bar, (double)e->done * 1e-6, of, rate, left);
+    bar_open = true;
 }
 
 bool screen_event(void *user, const dreamo_event *e)

@@ -7,6 +7,7 @@ dreamo_status screen_open(const parsed *p, dreamo_error *err); /* reads -q, --js
 /* A dreamo_progress callback: a bar on a terminal, a line a step elsewhere, a JSON event with --json.
  * Returns false once the user has pressed Ctrl-C. */
 bool screen_event(void *user, const dreamo_event *e);
+void screen_bytes(const dreamo_event *e); /* a STEP event whose steps are bytes of the file that `text` names */
 void screen_line(const char *label, const char *format, ...) __attribute__((format(printf, 2, 3))); /* "seed   42" */
 void screen_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void screen_clear(void);                 /* end an unfinished bar */

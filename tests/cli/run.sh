@@ -130,6 +130,33 @@ check 0 - convert -q model -o c.safetensors --to f32 --fuse lora.safetensors
 "$dreamo" info c.safetensors | grep -q "FLUX transformer" || { echo "not ok: info c.safetensors"; failed=$((failed + 1)); }
 check 0 - generate -q -m model --dit c.safetensors x -r ip=toy.png -s 32x32 --steps 1 -o c3.png
 
+# fetch: nothing here goes over a network
+unset HF_TOKEN
+check 2 "--output DIR is missing" fetch
+check 2 "--output DIR is missing" fetch --check
+check 2 "--output DIR is missing" fetch --list --verify
+check 2 "the folder's name is empty" fetch -o ""
+check 2 "preset \"v2\" is none of v1.1, v1" fetch v2 --list
+check 2 "t5 \"q4\" is none of bf16, fp16, fp8" fetch --list --t5 q4
+check 2 "exclude each other" fetch --list --turbo --no-turbo
+check 2 "only https:// is allowed" fetch -o new --endpoint http://example.org
+check 2 "is not https://HOST" fetch -o new --endpoint https://user:word@example.org
+check 4 "nosuch.txt" fetch -o new --token-file nosuch.txt
+printf 'not one word' >token.txt
+check 2 "token.txt: is not a token" fetch -o new --token-file token.txt
+export HF_TOKEN='not one word'
+check 2 "the token: is not a token" fetch -o new
+unset HF_TOKEN
+check 3 "toy.png: is a file, not a folder" fetch -o toy.png
+check 1 "of 28 files 28 are missing, 0 begun, 0 not as they should be" fetch --check -o new
+check 0 - fetch --list
+check 0 - fetch v1 --list --no-turbo --t5 fp8 -o new --json
+mkdir -p flux/vae && printf '{' >flux/vae/config.json.part && cp model/model_index.json flux/
+check 1 "of 28 files 26 are missing, 1 begun, 0 not as they should be" fetch --check -o flux
+"$dreamo" fetch --list | grep -q '^  .*3.87 GB  transformer/diffusion_pytorch_model-00003-of-00003.safetensors$' || { echo "not ok: fetch --list"; failed=$((failed + 1)); }
+"$dreamo" fetch --list --json | grep -q '"path":"tokenizer_2/spiece.model".*"gated":true,"listed_bytes":791656,"sha256":"d60acb128cf7b7f2' || { echo "not ok: fetch --list --json"; failed=$((failed + 1)); }
+rm -r flux token.txt
+
 # what works
 small - 0 x --seed 5 -o o.png
 [ -s o.png ] || { echo "not ok: no o.png"; failed=$((failed + 1)); }

@@ -1,0 +1,252 @@
+/* fetch.c - the public calls: what a preset needs, what is there, and getting the rest. */
+#include <stdio.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "fetch/address.h"
+#include "fetch/download.h"
+#include "fetch/http.h"
+#include "fetch/manifest.h"
+#include "fetch/record.h"
+
+#define HUB "https://huggingface.co"
+
+bool dreamo_fetch_can_download(void) { return http_available(); }
+
+void dreamo_fetch_options_init(dreamo_fetch_options *o) { *o = (dreamo_fetch_options){ .size = sizeof *o }; }
+
+/* ---- one preset and one folder ---- */
+
+/* What the three calls share. */
+typedef struct job {
+    const dreamo_fetch_options *o;
+    const char *endpoint;
+    char *token;       /* owned; NULL: none */
+    unsigned choice;
+    json_t *record;    /* of the folder's downloads; owned; NULL: no folder, or not read yet */
+    teller tell;
+    const manifest_file *want[MANIFEST_MOST]; /* not there, or bad */
+    int nwant;
+    uint64_t to_come;  /* their listed bytes, less what lies in their parts */
+} job;
+
+static dreamo_status no_memory(dreamo_error *err) { return fail(err, DREAMO_MEMORY, "no memory for a list of files"); }
+
+/* The token, without the line end that an editor leaves.  Messages never show it. */
+static dreamo_status read_token(const dreamo_fetch_options *o, char **token, dreamo_error *err)
+{
+    const char *from = o->token_file ? o->token_file : "the token";
+    size_t n = 0;
+    dreamo_status s = DREAMO_OK;
+    if (o->token_file) s = file_read(o->token_file, 4096, token, &n, err);
+    else if (o->token && !(*token = mem_strdup(o->token))) s = no_memory(err);
+    if (s || !*token) return s;
+    for (n = strlen(*token); n > 0 && strchr(" \t\r\n", (*token)[n - 1]); n--) (*token)[n - 1] = '\0';
+    return address_token_is_plain(*token) ? s : fail(err, DREAMO_ARG, "%s: is not a token: one word of at most 512 ASCII characters", from);
+}
+
+static void job_close(job *j)
+{
+    mem_free(j->token);
+    json_decref(j->record);
+}
+
+static dreamo_status job_open(job *j, const dreamo_fetch_options *o, dreamo_error *err)
+{
+    *j = (job){ .o = o };
+    if (!o) return fail(err, DREAMO_ARG, "the options are missing");
+    if (o->size < sizeof *o) return fail(err, DREAMO_VERSION, "options of %zu bytes, this library knows %zu", o->size, sizeof *o);
+    j->endpoint = o->endpoint ? o->endpoint : HUB;
+    j->tell = (teller){ .call = o->progress, .user = o->user };
+    dreamo_status s = address_check_endpoint(j->endpoint, err);
+    if (!s) s = manifest_choose(o->preset, !o->no_turbo, o->t5, &j->choice, err);
+    if (!s && o->dir && file_exists(o->dir) && !folder_exists(o->dir)) s = fail(err, DREAMO_FORMAT, "%s: is a file, not a folder", o->dir);
+    return s ? s : read_token(o, &j->token, err);
+}
+
+/* ENDPOINT/REPOSITORY, or a file of it, without a doubled slash. */
+static char *url_of(const job *j, const manifest_file *f, bool page)
+{
+    size_t n = strlen(j->endpoint);
+    while (n > 0 && j->endpoint[n - 1] == '/') n--;
+    if (page) return mem_printf("%.*s/%s", (int)n, j->endpoint, f->from->name);
+    return mem_printf("%.*s/%s/resolve/main/%s", (int)n, j->endpoint, f->from->name, f->file);
+}
+
+/* ---- what is there ---- */
+
+/* A row and the memory that its strings borrow. */
+typedef struct finding { dreamo_fetch_file row; char sha256[65]; char problem[160]; } finding;
+
+static void say_bad(finding *at, const char *problem)
+{
+    at->row.state = DREAMO_FETCH_BAD;
+    snprintf(at->problem, sizeof at->problem, "%s", problem);
+    at->row.problem = at->problem;
+}
+
+/* A file under its name: by the record of its download, if it has one, and by its checksum when asked. */
+static dreamo_status examine(job *j, const manifest_file *f, const char *full, finding *at, dreamo_error *err)
+{
+    record_entry e;
+    bool recorded;
+    char found[65];
+    dreamo_status s = record_find(j->record, j->o->dir, manifest_path(f), &e, &recorded, err);
+    if (s) return s;
+    at->row.state = DREAMO_FETCH_THERE;
+    if (recorded && (strcmp(e.repository, f->from->name) != 0 || strcmp(e.file, f->file) != 0)) {
+        say_bad(at, "is another file, from another choice");
+        return DREAMO_OK;
+    }
+    if (recorded && !f->sha256) {
+        snprintf(at->sha256, sizeof at->sha256, "%s", e.sha256);
+        at->row.sha256 = at->sha256;
+    }
+    if (recorded && e.nbytes != at->row.nbytes) {
+        say_bad(at, "has another size than when it was downloaded");
+        return DREAMO_OK;
+    }
+    if (!j->o->verify || !at->row.sha256) return DREAMO_OK;
+    s = tell_sha256(&j->tell, full, manifest_path(f), found, err);
+    if (s) return s;
+    at->row.verified = true;
+    if (strcmp(found, at->row.sha256) != 0) say_bad(at, "has another checksum");
+    return DREAMO_OK;
+}
+
+static dreamo_status look(job *j, const manifest_file *f, finding *at, dreamo_error *err)
+{
+    *at = (finding){ .row = { .repository = f->from->name, .file = f->file, .path = manifest_path(f), .licence = f->from->licence, .gated = f->from->gated,
+                              .listed = f->listed, .sha256 = f->sha256, .state = DREAMO_FETCH_MISSING } };
+    if (!j->o->dir) return DREAMO_OK;
+    char *full = path_join(j->o->dir, manifest_path(f)), *part = full ? mem_printf("%s.part", full) : NULL;
+    dreamo_status s = part ? DREAMO_OK : no_memory(err);
+    if (!s && file_exists(full)) {
+        s = file_nbytes(full, &at->row.nbytes, err);
+        if (!s) s = examine(j, f, full, at, err);
+    } else if (!s && file_exists(part)) {
+        s = file_nbytes(part, &at->row.nbytes, err);
+        at->row.state = DREAMO_FETCH_PART;
+    }
+    mem_free(part);
+    mem_free(full);
+    return s;
+}
+
+typedef struct counts { int all, missing, begun, bad; } counts;
+
+/* Fills the job's list of wanted files. */
+static dreamo_status look_at_all(job *j, dreamo_fetch_row row, void *user, counts *c, dreamo_error *err)
+{
+    finding at;
+    dreamo_status s = j->o->dir ? record_open(j->o->dir, &j->record, err) : DREAMO_OK;
+    *c = (counts){ 0 };
+    for (const manifest_file *f = manifest_next(NULL, j->choice); f && !s; f = manifest_next(f, j->choice)) {
+        if ((s = look(j, f, &at, err)) != DREAMO_OK) break;
+        c->all++;
+        c->missing += at.row.state == DREAMO_FETCH_MISSING;
+        c->begun += at.row.state == DREAMO_FETCH_PART;
+        c->bad += at.row.state == DREAMO_FETCH_BAD;
+        if (at.row.state != DREAMO_FETCH_THERE) {
+            uint64_t begun = at.row.state == DREAMO_FETCH_PART ? at.row.nbytes : 0;
+            j->want[j->nwant++] = f;
+            j->to_come += f->listed > begun ? f->listed - begun : 0;
+        }
+        if (row && !row(user, &at.row)) s = fail(err, DREAMO_CANCELLED, "stopped on request");
+    }
+    return s;
+}
+
+dreamo_status dreamo_fetch_list(const dreamo_fetch_options *o, dreamo_fetch_row row, void *user, dreamo_error *err)
+{
+    job j;
+    counts c;
+    dreamo_status s = job_open(&j, o, err);
+    if (!s && !row) s = fail(err, DREAMO_ARG, "nobody takes the list");
+    if (!s) s = look_at_all(&j, row, user, &c, err);
+    job_close(&j);
+    return s;
+}
+
+dreamo_status dreamo_fetch_check(const dreamo_fetch_options *o, dreamo_fetch_row row, void *user, dreamo_error *err)
+{
+    job j;
+    counts c;
+    dreamo_status s = job_open(&j, o, err);
+    if (!s && !o->dir) s = fail(err, DREAMO_ARG, "the folder to check is missing");
+    if (!s) s = look_at_all(&j, row, user, &c, err);
+    if (!s && c.missing + c.begun + c.bad)
+        s = fail(err, DREAMO_DIFFERS, "%s: of %d files %d are missing, %d begun, %d not as they should be", o->dir, c.all, c.missing, c.begun, c.bad);
+    job_close(&j);
+    return s;
+}
+
+/* ---- getting it ---- */
+
+/* The folders between `dir` and the last name of `path`. */
+static dreamo_status make_folders(const char *dir, const char *path, dreamo_error *err)
+{
+    dreamo_status s = DREAMO_OK;
+    for (const char *slash = strchr(path, '/'); slash && !s; slash = strchr(slash + 1, '/')) {
+        char *folder = mem_printf("%s/%.*s", dir, (int)(slash - path), path);
+        s = folder ? folder_make(folder, err) : no_memory(err);
+        mem_free(folder);
+    }
+    return s;
+}
+
+static dreamo_status get(job *j, const manifest_file *f, dreamo_error *err)
+{
+    char *full = path_join(j->o->dir, manifest_path(f)), *url = url_of(j, f, false), *about = url_of(j, f, true), *name = mem_printf("%s: %s", f->from->name, f->file);
+    char sha256[65];
+    uint64_t nbytes = 0;
+    dreamo_status s = full && url && about && name ? make_folders(j->o->dir, manifest_path(f), err) : no_memory(err);
+    const download_request r = { .url = url, .path = full, .name = name, .shown = manifest_path(f), .token = j->token, .sha256 = f->sha256, .about = about,
+                                 .patience = &download_patient, .tell = &j->tell };
+    if (!s) s = download(&r, &nbytes, sha256, err);
+    if (!s) s = record_add(j->record, j->o->dir, f, nbytes, sha256, err);
+    if (!s && !tell_line(&j->tell, DREAMO_EVENT_NOTE, "%s: complete, %llu bytes, sha256 %s", manifest_path(f), (unsigned long long)nbytes, sha256))
+        s = fail(err, DREAMO_CANCELLED, "stopped on request");
+    mem_free(name);
+    mem_free(about);
+    mem_free(url);
+    mem_free(full);
+    return s;
+}
+
+/* Everything that is wanted; `own` is DIR/dreamo. */
+static dreamo_status get_all(job *j, const char *own, dreamo_error *err)
+{
+    counts c;
+    uint64_t space = 0;
+    dreamo_status s = look_at_all(j, NULL, NULL, &c, err);
+    if (!s) s = file_space(own, &space, err);
+    /* Sizes are rounded or unknown: here too little room is only told; it is refused when the hub has said how large a file is. */
+    if (!s && j->to_come > space)
+        tell_line(&j->tell, DREAMO_EVENT_WARNING, "%s: about %.1f GB are to come, the disk has room for %.1f GB", j->o->dir,
+                  (double)j->to_come / 1e9, (double)space / 1e9);
+    if (!s && j->nwant)
+        tell_line(&j->tell, DREAMO_EVENT_PLAN, "%d of %d files to get, at least %.1f GB", j->nwant, c.all, (double)j->to_come / 1e9);
+    for (int i = 0; i < j->nwant && !s; i++) s = get(j, j->want[i], err);
+    return s;
+}
+
+dreamo_status dreamo_fetch_run(const dreamo_fetch_options *o, dreamo_error *err)
+{
+    job j;
+    int lock = -1;
+    char *own = NULL, *lock_name = NULL;
+    dreamo_status s = job_open(&j, o, err);
+    if (!s && !o->dir) s = fail(err, DREAMO_ARG, "the folder to download to is missing");
+    if (!s && !http_available()) s = fail(err, DREAMO_NET, "this dreamo was built without libcurl: fetch lists and checks, and cannot download");
+    if (!s && (!(own = path_join(o->dir, "dreamo")) || !(lock_name = path_join(o->dir, "dreamo/fetch.lock")))) s = no_memory(err);
+    if (!s) s = folder_make(o->dir, err);
+    if (!s) s = folder_make(own, err);
+    if (!s) s = file_lock(lock_name, &lock, err);
+    if (!s) s = get_all(&j, own, err);
+    file_unlock(lock);
+    mem_free(lock_name);
+    mem_free(own);
+    job_close(&j);
+    return s;
+}
