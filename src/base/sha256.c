@@ -1,9 +1,11 @@
 /* sha256.c - FIPS 180-4, written from the standard. */
 #include "base/sha256.h"
+#include <stdatomic.h>
 #include <string.h>
+#include "base/sha256_block.h"
 
 /* Fractional parts of the cube roots of the first 64 primes (4.2.2). */
-static const uint32_t K[64] = {
+const uint32_t sha256_constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
     0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
     0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
@@ -14,7 +16,7 @@ static const uint32_t K[64] = {
 
 static uint32_t turn(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
-static void compress(sha256 *s, const unsigned char *block)
+static void compress_plain(uint32_t h[8], const unsigned char *block)
 {
     uint32_t w[64], v[8];
     for (int i = 0; i < 16; i++)
@@ -23,16 +25,33 @@ static void compress(sha256 *s, const unsigned char *block)
         uint32_t a = w[i - 15], b = w[i - 2];
         w[i] = w[i - 16] + (turn(a, 7) ^ turn(a, 18) ^ a >> 3) + w[i - 7] + (turn(b, 17) ^ turn(b, 19) ^ b >> 10);
     }
-    memcpy(v, s->h, sizeof v);
+    memcpy(v, h, sizeof v);
     for (int i = 0; i < 64; i++) {
         uint32_t a = v[0], e = v[4];
-        uint32_t t1 = v[7] + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + ((e & v[5]) ^ (~e & v[6])) + K[i] + w[i];
+        uint32_t t1 = v[7] + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + ((e & v[5]) ^ (~e & v[6])) + sha256_constants[i] + w[i];
         uint32_t t2 = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
         memmove(v + 1, v, 7 * sizeof *v);
         v[4] += t1;
         v[0] = t1 + t2;
     }
-    for (int i = 0; i < 8; i++) s->h[i] += v[i];
+    for (int i = 0; i < 8; i++) h[i] += v[i];
+}
+
+static atomic_int use_x86 = -1; /* -1: not asked yet */
+
+bool sha256_plain_only(bool only)
+{
+    bool found = sha256_x86_found();
+    atomic_store(&use_x86, found && !only);
+    return found;
+}
+
+static void compress(sha256 *s, const unsigned char *data, size_t nblocks)
+{
+    int x86 = atomic_load_explicit(&use_x86, memory_order_relaxed);
+    if (x86 < 0) atomic_store(&use_x86, x86 = sha256_x86_found());
+    if (x86) sha256_x86(s->h, data, nblocks);
+    else for (; nblocks; nblocks--, data += 64) compress_plain(s->h, data);
 }
 
 void sha256_init(sha256 *s)
@@ -49,9 +68,10 @@ void sha256_add(sha256 *s, const void *data, size_t nbytes)
     s->nbytes += nbytes;
     while (nbytes) {
         if (have == 0 && nbytes >= 64) {
-            compress(s, p);
-            p += 64;
-            nbytes -= 64;
+            size_t whole = nbytes / 64;
+            compress(s, p, whole);
+            p += 64 * whole;
+            nbytes -= 64 * whole;
             continue;
         }
         size_t n = 64 - have < nbytes ? 64 - have : nbytes;
@@ -60,7 +80,7 @@ void sha256_add(sha256 *s, const void *data, size_t nbytes)
         nbytes -= n;
         have += n;
         if (have == 64) {
-            compress(s, s->block);
+            compress(s, s->block, 1);
             have = 0;
         }
     }

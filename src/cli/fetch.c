@@ -70,7 +70,8 @@ static void print_plain(listing *l, const dreamo_fetch_file *f)
 {
     char size[32] = "?", now[32] = "";
     if (!l->repository || strcmp(l->repository, f->repository) != 0)
-        printf("%s%s (%s%s)\n", l->repository ? "\n" : "", f->repository, f->licence, f->gated ? "; gated: accept it there, then pass a token" : "");
+        printf("%s%s (%s%s)\n", l->repository ? "\n" : "", f->repository, f->licence,
+               f->gated ? "; gated: accept it there, then pass a token" : "");
     if (f->listed) size_words(f->listed, size, sizeof size);
     if (f->state == DREAMO_FETCH_PART) size_words(f->nbytes, now, sizeof now);
     printf("  %8s  ", size);
@@ -139,7 +140,8 @@ static dreamo_status choose(const parsed *p, dreamo_fetch_options *o, dreamo_err
     o->progress = event;
     o->user = (void *)(uintptr_t)p;
     bool look = option_flag(p, "list") || option_flag(p, "check");
-    if (o->no_turbo && option_flag(p, "turbo")) return complain(err, DREAMO_ARG, NULL, "--turbo and --no-turbo exclude each other");
+    if (o->no_turbo && option_flag(p, "turbo"))
+        return complain(err, DREAMO_ARG, NULL, "--turbo and --no-turbo exclude each other");
     if (o->dir && !*o->dir) return complain(err, DREAMO_ARG, NULL, "--output: the folder's name is empty");
     if (!o->dir && (!look || option_flag(p, "check") || o->verify))
         return complain(err, DREAMO_ARG, "or --list tells what there is to get", "fetch: --output DIR is missing");

@@ -41,9 +41,11 @@ static bool is_loopback(const address *a)
 dreamo_status address_check_endpoint(const char *url, dreamo_error *err)
 {
     address a;
-    if (!take_apart(url, &a) || strpbrk(a.rest, "?#")) return fail(err, DREAMO_ARG, "endpoint \"%s\": is not https://HOST[:PORT][/PATH]", url);
+    if (!take_apart(url, &a) || strpbrk(a.rest, "?#"))
+        return fail(err, DREAMO_ARG, "endpoint \"%s\": is not https://HOST[:PORT][/PATH]", url);
     if (strlen(url) > 500) return fail(err, DREAMO_ARG, "endpoint: is longer than 500 characters");
-    if (!a.https && !is_loopback(&a)) return fail(err, DREAMO_ARG, "endpoint \"%s\": only https:// is allowed, http:// for a loopback host", url);
+    if (!a.https && !is_loopback(&a))
+        return fail(err, DREAMO_ARG, "endpoint \"%s\": only https:// is allowed, http:// for a loopback host", url);
     return DREAMO_OK;
 }
 
@@ -57,7 +59,8 @@ bool address_may_follow(const char *from, const char *to)
 bool address_same_origin(const char *one, const char *other)
 {
     address a, b;
-    return take_apart(one, &a) && take_apart(other, &b) && a.https == b.https && a.nhost == b.nhost && strncasecmp(a.host, b.host, a.nhost) == 0;
+    if (!take_apart(one, &a) || !take_apart(other, &b)) return false;
+    return a.https == b.https && a.nhost == b.nhost && strncasecmp(a.host, b.host, a.nhost) == 0;
 }
 
 bool address_is_loopback(const char *url)

@@ -45,15 +45,18 @@ static dreamo_status check_rest(download_state *d, const http_answer *a, dreamo_
     const char *name = d->r->name;
     const part_facts *f = &d->facts;
     d->distrust = true;
-    if (a->first < 0) return TRY_AGAIN(d, err, "%s: the server sends a part and does not say which", name);
-    if ((uint64_t)a->first != have(d))
-        return TRY_AGAIN(d, err, "%s: the server sends bytes from %lld on, asked for were those from %llu on", name, (long long)a->first, (unsigned long long)have(d));
-    if (a->length >= 0 && a->length != a->last - a->first + 1)
-        return TRY_AGAIN(d, err, "%s: the server announces %lld bytes and bytes %lld to %lld", name, (long long)a->length, (long long)a->first, (long long)a->last);
+    long long first = a->first, last = a->last, length = a->length;
+    if (first < 0) return TRY_AGAIN(d, err, "%s: the server sends a part and does not say which", name);
+    if ((uint64_t)first != have(d))
+        return TRY_AGAIN(d, err, "%s: the server sends bytes from %lld on, asked for were those from %llu on", name, first,
+                         (unsigned long long)have(d));
+    if (length >= 0 && length != last - first + 1)
+        return TRY_AGAIN(d, err, "%s: the server announces %lld bytes and bytes %lld to %lld", name, length, first, last);
     if (a->total >= 0 && f->total >= 0 && a->total != f->total)
         return TRY_AGAIN(d, err, "%s: changed at the server: %lld bytes, was %lld", name, (long long)a->total, (long long)f->total);
     if (differ(a->sha256, f->sha256)) return TRY_AGAIN(d, err, "%s: changed at the server: it has another checksum", name);
-    if (!(a->sha256[0] && f->sha256[0]) && differ(a->etag, f->etag)) return TRY_AGAIN(d, err, "%s: changed at the server: it has another ETag", name);
+    if (!(a->sha256[0] && f->sha256[0]) && differ(a->etag, f->etag))
+        return TRY_AGAIN(d, err, "%s: changed at the server: it has another ETag", name);
     d->distrust = false;
     return DREAMO_OK;
 }
@@ -66,7 +69,8 @@ static dreamo_status agree_on_total(download_state *d, const http_answer *a, int
     if (*total < 0 && a->status == 206) *total = d->facts.total;
     if (a->linked_nbytes < 0 || a->linked_nbytes == *total) return DREAMO_OK;
     d->distrust = true;
-    return TRY_AGAIN(d, err, "%s: the server announces %lld bytes and a file of %lld", d->r->name, (long long)*total, (long long)a->linked_nbytes);
+    return TRY_AGAIN(d, err, "%s: the server announces %lld bytes and a file of %lld", d->r->name, (long long)*total,
+                     (long long)a->linked_nbytes);
 }
 
 static dreamo_status check_room(const download_state *d, int64_t total, dreamo_error *err)
@@ -87,8 +91,8 @@ static dreamo_status on_head(void *user, const http_answer *a, dreamo_error *err
     if (a->status == 206) {
         s = check_rest(d, a, err);
     } else if (have(d) > 0) {
-        if (!tell_line(d->r->tell, DREAMO_EVENT_NOTE, "%s: the server sends it from the beginning again", d->r->name)) s = fail(err, DREAMO_CANCELLED, "stopped on request");
-        if (!s) s = start_over(d, err);
+        bool go_on = tell_line(d->r->tell, DREAMO_EVENT_NOTE, "%s: the server sends it from the beginning again", d->r->name);
+        s = go_on ? start_over(d, err) : fail(err, DREAMO_CANCELLED, "stopped on request");
     }
     if (!s) s = agree_on_total(d, a, &total, err);
     if (!s) s = check_room(d, total, err);
@@ -124,7 +128,8 @@ static dreamo_status refused(const download_state *d, dreamo_error *err)
 {
     const download_request *r = d->r;
     fail(err, DREAMO_AUTH, "%s: the hub refuses access (%d)", r->name, d->answer.status);
-    if (!r->token) return hint(err, "accept the licence at %s, make a read token there, and pass it by HF_TOKEN or --token-file", r->about);
+    if (!r->token)
+        return hint(err, "accept the licence at %s, make a read token there, and pass it by HF_TOKEN or --token-file", r->about);
     if (d->answer.status == 401) return hint(err, "the token is not valid there; make a new read token");
     return hint(err, "the token's owner must accept the licence at %s, and the token must be allowed to read it", r->about);
 }
@@ -165,12 +170,13 @@ static dreamo_status judge(download_state *d, dreamo_error *err)
 static dreamo_status try_once(download_state *d, dreamo_error *err)
 {
     const download_request *r = d->r;
-    bool known = d->facts.etag[0] || d->facts.sha256[0] || r->sha256;
+    bool known = d->facts.etag[0] || d->facts.sha256[0] || r->sha256, begun = have(d) > 0;
+    uint64_t total = d->facts.total >= 0 ? (uint64_t)d->facts.total : UINT64_MAX;
     dreamo_status s = DREAMO_OK;
     d->again = false;
     d->answer = (http_answer){ 0 };
-    if (d->facts.total >= 0 && have(d) > 0 && have(d) == (uint64_t)d->facts.total) return DREAMO_OK; /* stopped just before the end */
-    if (have(d) > 0 && (d->distrust || !known || (d->facts.total >= 0 && have(d) > (uint64_t)d->facts.total))) s = start_over(d, err);
+    if (begun && have(d) == total) return DREAMO_OK; /* stopped just before the end */
+    if (begun && (d->distrust || !known || have(d) > total)) s = start_over(d, err);
     if (s) return s;
     http_request get = { .url = r->url, .token = r->token, .from = (int64_t)have(d), .etag = d->facts.etag, .sha256 = d->facts.sha256,
                          .stall = r->patience->stall, .user = d, .tick = on_tick, .head = on_head, .body = on_body };
@@ -214,13 +220,16 @@ static dreamo_status try_until_whole(download_state *d, dreamo_error *err)
         if (have(d) > best) best = have(d);
         bool patient = d->again && tries < p->tries && d->answer.wait <= p->longest_wait;
         if (s && patient) {
-            if (!wait_again(d, why.message, d->answer.wait > wait ? d->answer.wait : wait)) return fail(err, DREAMO_CANCELLED, "stopped on request");
+            double longer = d->answer.wait > wait ? d->answer.wait : wait;
+            if (!wait_again(d, why.message, longer)) return fail(err, DREAMO_CANCELLED, "stopped on request");
             wait = 2 * wait < p->longest_wait ? 2 * wait : p->longest_wait;
             continue;
         }
         if (!s) return s;
         fail(err, s, "%s", why.message);
-        if (d->answer.wait > p->longest_wait) return hint(err, "it asks to be left alone for %.0f minutes; the same command goes on where this one ended", d->answer.wait / 60);
+        if (d->answer.wait > p->longest_wait)
+            return hint(err, "it asks to be left alone for %.0f minutes; the same command goes on where this one ended",
+                        d->answer.wait / 60);
         if (d->again) return hint(err, "gave up after %d tries; the same command goes on where this one ended", tries);
         return hint(err, "%s", why.hint);
     }

@@ -25,7 +25,7 @@ typedef struct download_request {
     teller *tell;
 } download_request;
 
-/* The file under `path`, complete, its checksum compared (computed, if there is none to compare with) and on the disk; or an error, PATH.part and
- * PATH.part.json kept for the next call (not when the checksum differs).  Statuses: dreamo_fetch_run. */
+/* The file under `path`, complete, its checksum compared (computed, if there is none to compare with) and on the disk; or an
+ * error, and PATH.part and PATH.part.json kept for the next call (not when the checksum differs).  Statuses: dreamo_fetch_run. */
 dreamo_status download(const download_request *r, uint64_t *nbytes, char sha256[65], dreamo_error *err);
 #endif

@@ -42,7 +42,8 @@ static dreamo_status read_token(const dreamo_fetch_options *o, char **token, dre
     else if (o->token && !(*token = mem_strdup(o->token))) s = no_memory(err);
     if (s || !*token) return s;
     for (n = strlen(*token); n > 0 && strchr(" \t\r\n", (*token)[n - 1]); n--) (*token)[n - 1] = '\0';
-    return address_token_is_plain(*token) ? s : fail(err, DREAMO_ARG, "%s: is not a token: one word of at most 512 ASCII characters", from);
+    if (address_token_is_plain(*token)) return DREAMO_OK;
+    return fail(err, DREAMO_ARG, "%s: is not a token: one word of at most 512 ASCII characters", from);
 }
 
 static void job_close(job *j)
@@ -60,7 +61,8 @@ static dreamo_status job_open(job *j, const dreamo_fetch_options *o, dreamo_erro
     j->tell = (teller){ .call = o->progress, .user = o->user };
     dreamo_status s = address_check_endpoint(j->endpoint, err);
     if (!s) s = manifest_choose(o->preset, !o->no_turbo, o->t5, &j->choice, err);
-    if (!s && o->dir && file_exists(o->dir) && !folder_exists(o->dir)) s = fail(err, DREAMO_FORMAT, "%s: is a file, not a folder", o->dir);
+    if (!s && o->dir && file_exists(o->dir) && !folder_exists(o->dir))
+        s = fail(err, DREAMO_FORMAT, "%s: is a file, not a folder", o->dir);
     return s ? s : read_token(o, &j->token, err);
 }
 
@@ -116,8 +118,8 @@ static dreamo_status examine(job *j, const manifest_file *f, const char *full, f
 
 static dreamo_status look(job *j, const manifest_file *f, finding *at, dreamo_error *err)
 {
-    *at = (finding){ .row = { .repository = f->from->name, .file = f->file, .path = manifest_path(f), .licence = f->from->licence, .gated = f->from->gated,
-                              .listed = f->listed, .sha256 = f->sha256, .state = DREAMO_FETCH_MISSING } };
+    *at = (finding){ .row = { .repository = f->from->name, .file = f->file, .path = manifest_path(f), .licence = f->from->licence,
+                              .gated = f->from->gated, .listed = f->listed, .sha256 = f->sha256, .state = DREAMO_FETCH_MISSING } };
     if (!j->o->dir) return DREAMO_OK;
     char *full = path_join(j->o->dir, manifest_path(f)), *part = full ? mem_printf("%s.part", full) : NULL;
     dreamo_status s = part ? DREAMO_OK : no_memory(err);
@@ -176,7 +178,8 @@ dreamo_status dreamo_fetch_check(const dreamo_fetch_options *o, dreamo_fetch_row
     if (!s && !o->dir) s = fail(err, DREAMO_ARG, "the folder to check is missing");
     if (!s) s = look_at_all(&j, row, user, &c, err);
     if (!s && c.missing + c.begun + c.bad)
-        s = fail(err, DREAMO_DIFFERS, "%s: of %d files %d are missing, %d begun, %d not as they should be", o->dir, c.all, c.missing, c.begun, c.bad);
+        s = fail(err, DREAMO_DIFFERS, "%s: of %d files %d are missing, %d begun, %d not as they should be", o->dir, c.all, c.missing,
+                 c.begun, c.bad);
     job_close(&j);
     return s;
 }
@@ -197,15 +200,17 @@ static dreamo_status make_folders(const char *dir, const char *path, dreamo_erro
 
 static dreamo_status get(job *j, const manifest_file *f, dreamo_error *err)
 {
-    char *full = path_join(j->o->dir, manifest_path(f)), *url = url_of(j, f, false), *about = url_of(j, f, true), *name = mem_printf("%s: %s", f->from->name, f->file);
+    char *full = path_join(j->o->dir, manifest_path(f)), *name = mem_printf("%s: %s", f->from->name, f->file);
+    char *url = url_of(j, f, false), *about = url_of(j, f, true);
     char sha256[65];
     uint64_t nbytes = 0;
     dreamo_status s = full && url && about && name ? make_folders(j->o->dir, manifest_path(f), err) : no_memory(err);
-    const download_request r = { .url = url, .path = full, .name = name, .shown = manifest_path(f), .token = j->token, .sha256 = f->sha256, .about = about,
-                                 .patience = &download_patient, .tell = &j->tell };
+    const download_request r = { .url = url, .path = full, .name = name, .shown = manifest_path(f), .token = j->token,
+                                 .sha256 = f->sha256, .about = about, .patience = &download_patient, .tell = &j->tell };
     if (!s) s = download(&r, &nbytes, sha256, err);
     if (!s) s = record_add(j->record, j->o->dir, f, nbytes, sha256, err);
-    if (!s && !tell_line(&j->tell, DREAMO_EVENT_NOTE, "%s: complete, %llu bytes, sha256 %s", manifest_path(f), (unsigned long long)nbytes, sha256))
+    if (!s && !tell_line(&j->tell, DREAMO_EVENT_NOTE, "%s: complete, %llu bytes, sha256 %s", manifest_path(f),
+                         (unsigned long long)nbytes, sha256))
         s = fail(err, DREAMO_CANCELLED, "stopped on request");
     mem_free(name);
     mem_free(about);
@@ -238,7 +243,8 @@ dreamo_status dreamo_fetch_run(const dreamo_fetch_options *o, dreamo_error *err)
     char *own = NULL, *lock_name = NULL;
     dreamo_status s = job_open(&j, o, err);
     if (!s && !o->dir) s = fail(err, DREAMO_ARG, "the folder to download to is missing");
-    if (!s && !http_available()) s = fail(err, DREAMO_NET, "this dreamo was built without libcurl: fetch lists and checks, and cannot download");
+    if (!s && !http_available())
+        s = fail(err, DREAMO_NET, "this dreamo was built without libcurl: fetch lists and checks, and cannot download");
     if (!s && (!(own = path_join(o->dir, "dreamo")) || !(lock_name = path_join(o->dir, "dreamo/fetch.lock")))) s = no_memory(err);
     if (!s) s = folder_make(o->dir, err);
     if (!s) s = folder_make(own, err);

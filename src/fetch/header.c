@@ -45,7 +45,10 @@ void header_sha256(const char *text, char out[65])
     char hex[65];
     size_t quote = *text == '"', n = strspn(text + quote, "0123456789abcdefABCDEF");
     if (n != 64 || strcmp(text + quote + n, quote ? "\"" : "") != 0) return;
-    for (size_t i = 0; i < n; i++) hex[i] = text[quote + i] >= 'A' && text[quote + i] <= 'F' ? (char)(text[quote + i] | 0x20) : text[quote + i];
+    for (size_t i = 0; i < n; i++) {
+        char c = text[quote + i];
+        hex[i] = c >= 'A' && c <= 'F' ? (char)(c | 0x20) : c;
+    }
     hex[n] = '\0';
     memcpy(out, hex, sizeof hex);
 }

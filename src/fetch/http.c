@@ -183,7 +183,8 @@ static dreamo_status get_one(transfer *t, const char *url)
     if (t->status) return t->status;
     if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && t->headed && !has_content(t->a))) return DREAMO_OK;
     t->a->again = !is_final(code);
-    return fail(t->err, code == CURLE_OUT_OF_MEMORY ? DREAMO_MEMORY : DREAMO_NET, "%s: %s", t->host, t->why[0] ? t->why : curl_easy_strerror(code));
+    dreamo_status s = code == CURLE_OUT_OF_MEMORY ? DREAMO_MEMORY : DREAMO_NET;
+    return fail(t->err, s, "%s: %s", t->host, t->why[0] ? t->why : curl_easy_strerror(code));
 }
 
 static dreamo_status follow(transfer *t)

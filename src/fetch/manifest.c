@@ -50,7 +50,8 @@ static const manifest_file files[] = {
     { &adapters, "v1.1/dreamo_sft_lora.safetensors", "dreamo/v1.1/dreamo_sft_lora.safetensors", 0, NULL, FOR_V11 },
     { &adapters, "v1.1/dreamo_dpo_lora.safetensors", "dreamo/v1.1/dreamo_dpo_lora.safetensors", 0, NULL, FOR_V11 },
 
-    { &turbo, "diffusion_pytorch_model.safetensors", "dreamo/FLUX.1-Turbo-Alpha/diffusion_pytorch_model.safetensors", 694 * MB, NULL, FOR_TURBO },
+    { &turbo, "diffusion_pytorch_model.safetensors", "dreamo/FLUX.1-Turbo-Alpha/diffusion_pytorch_model.safetensors", 694 * MB, NULL,
+      FOR_TURBO },
 };
 
 _Static_assert(sizeof files / sizeof *files <= MANIFEST_MOST, "a list of all files fits its place");

@@ -7,7 +7,10 @@
 
 #define RECORD "dreamo/fetched.json"
 
-static dreamo_status no_memory(const char *dir, dreamo_error *err) { return fail(err, DREAMO_MEMORY, "%s: no memory for its record of downloads", dir); }
+static dreamo_status no_memory(const char *dir, dreamo_error *err)
+{
+    return fail(err, DREAMO_MEMORY, "%s: no memory for its record of downloads", dir);
+}
 
 dreamo_status record_open(const char *dir, json_t **record, dreamo_error *err)
 {
@@ -44,10 +47,12 @@ dreamo_status record_find(const json_t *record, const char *dir, const char *pat
     return s;
 }
 
-dreamo_status record_add(json_t *record, const char *dir, const manifest_file *f, uint64_t nbytes, const char *sha256, dreamo_error *err)
+dreamo_status record_add(json_t *record, const char *dir, const manifest_file *f, uint64_t nbytes, const char *sha256,
+                         dreamo_error *err)
 {
     char *path = path_join(dir, RECORD), *text = NULL;
-    json_t *entry = json_pack("{s:s, s:s, s:I, s:s}", "repository", f->from->name, "file", f->file, "bytes", (json_int_t)nbytes, "sha256", sha256);
+    json_t *entry = json_pack("{s:s, s:s, s:I, s:s}", "repository", f->from->name, "file", f->file, "bytes", (json_int_t)nbytes,
+                              "sha256", sha256);
     bool entered = entry && json_object_set_new(record, manifest_path(f), entry) == 0; /* takes the entry, also when it fails */
     if (entered) text = json_text(record);
     dreamo_status s = path && text ? file_replace(path, text, strlen(text), err) : no_memory(dir, err);

@@ -11,5 +11,6 @@ dreamo_status record_open(const char *dir, json_t **record, dreamo_error *err);
 /* *found false: no such entry. */
 dreamo_status record_find(const json_t *record, const char *dir, const char *path, record_entry *out, bool *found, dreamo_error *err);
 /* Enter a file and write the record. */
-dreamo_status record_add(json_t *record, const char *dir, const manifest_file *f, uint64_t nbytes, const char *sha256, dreamo_error *err);
+dreamo_status record_add(json_t *record, const char *dir, const manifest_file *f, uint64_t nbytes, const char *sha256,
+                         dreamo_error *err);
 #endif
