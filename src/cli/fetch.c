@@ -14,7 +14,7 @@ const option fetch_options[] = {
     { "no-turbo", 0, VALUE_NONE, false, 0, 0, NULL, "without it: 25 steps" },
     { "t5", 0, VALUE_TEXT, false, 0, 0, "KIND", "copy of the T5 encoder: bf16 (default, 9.5 GB), fp16 (9.8 GB) or fp8 (4.9 GB)" },
     { "token-file", 0, VALUE_TEXT, false, 0, 0, "FILE", "access token for gated repositories; else HF_TOKEN" },
-    { "endpoint", 0, VALUE_TEXT, false, 0, 0, "URL", "another hub or mirror: https://HOST[/PATH], http:// on this machine only" },
+    { "endpoint", 0, VALUE_TEXT, false, 0, 0, "URL", "another hub or mirror: https://HOST[/PATH], http:// on this machine only; else HF_ENDPOINT" },
     { 0 }
 };
 
@@ -125,6 +125,13 @@ static bool event(void *user, const dreamo_event *e)
     return !screen_stop;
 }
 
+/* A variable that says something; NULL otherwise. */
+static const char *environment(const char *name)
+{
+    const char *text = getenv(name);
+    return text && *text ? text : NULL;
+}
+
 static dreamo_status choose(const parsed *p, dreamo_fetch_options *o, dreamo_error *err)
 {
     dreamo_fetch_options_init(o);
@@ -132,10 +139,9 @@ static dreamo_status choose(const parsed *p, dreamo_fetch_options *o, dreamo_err
     o->no_turbo = option_flag(p, "no-turbo");
     o->t5 = option_text(p, "t5", NULL);
     o->dir = option_text(p, "output", NULL);
-    o->endpoint = option_text(p, "endpoint", NULL);
+    o->endpoint = option_text(p, "endpoint", environment("HF_ENDPOINT"));
     o->token_file = option_text(p, "token-file", NULL);
-    o->token = getenv("HF_TOKEN");
-    if (o->token && !*o->token) o->token = NULL;
+    o->token = environment("HF_TOKEN");
     o->verify = option_flag(p, "verify");
     o->progress = event;
     o->user = (void *)(uintptr_t)p;
