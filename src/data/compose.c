@@ -12,8 +12,8 @@
 
 void data_params_init(data_params *p)
 {
-    *p = (data_params){ .scale_lo = 0.6, .scale_hi = 0.76, .ref_fill = 0.8, .turn = 5, .view_step = 1, .mirror = 0, .shadow = 0.4,
-                        .solid_share = 0.35, .empty = 0.06, .white = 0.12 };
+    *p = (data_params){ .scale_lo = 0.6, .scale_hi = 0.76, .ref_fill = 0.8, .same = 0.75, .grid = 0.125, .turn = 5, .view_step = 1, .mirror = 0,
+                        .shadow = 0.4, .solid_share = 0.35, .empty = 0.06, .white = 0.12 };
 }
 
 /* One generator a sample; the finaliser of splitmix64 keeps neighbouring indices apart. */
@@ -67,7 +67,27 @@ static void half_extent(const look *l, double scale, double *hx, double *hy)
 
 static double between(rng *r, double lo, double hi) { return lo < hi ? rng_range(r, lo, hi) : (lo + hi) / 2; }
 
-static placement pick_place(const scene *s, const data_params *p, const look *l, rng *r)
+/* One of the places 1/2 + k grid that lie in lo..hi; where none does, the nearest to them. */
+static double on_grid(rng *r, double grid, double lo, double hi)
+{
+    int first = (int)ceil((lo - 0.5) / grid - 1e-9), last = (int)floor((hi - 0.5) / grid + 1e-9);
+    if (first > last) return 0.5 + grid * round(((lo + hi) / 2 - 0.5) / grid);
+    return 0.5 + grid * (first + (int)rng_below(r, (uint32_t)(last - first + 1)));
+}
+
+/* In the reference's size and where whole tokens match.  A subject may touch the border, and may stand a little into the ground. */
+static placement place_like_reference(const scene *s, const data_params *p, const look *l, double fill, rng *r)
+{
+    placement at = { .scale = fill, .turn = l->turn, .mirror = l->mirror };
+    double hx, hy;
+    half_extent(l, fill, &hx, &hy);
+    at.x = on_grid(r, p->grid, hx, 1 - hx);
+    double highest = s->horizon < 1 && s->horizon + 0.10 - hy > hy ? s->horizon + 0.10 - hy : hy;
+    at.y = on_grid(r, p->grid, highest < 1 - hy ? highest : 1 - hy, 1 - hy);
+    return at;
+}
+
+static placement place_freely(const scene *s, const data_params *p, const look *l, rng *r)
 {
     placement at = { .scale = rng_range(r, p->scale_lo, p->scale_hi), .turn = l->turn, .mirror = l->mirror };
     double hx, hy;
@@ -122,8 +142,8 @@ static dreamo_status draw_on_white(const look *l, double fill, int size, bitmap 
     return status;
 }
 
-/* The subject (NULL: nobody) on a scene. */
-static dreamo_status draw_on_scene(const scene *s, const look *l, const data_params *p, rng *r, int size, bitmap *out,
+/* The subject (NULL: nobody) on a scene, in the reference's size when `fill` says that (0: in any). */
+static dreamo_status draw_on_scene(const scene *s, const look *l, double fill, const data_params *p, rng *r, int size, bitmap *out,
                                    unsigned char **mask, dreamo_error *err)
 {
     canvas c;
@@ -131,7 +151,7 @@ static dreamo_status draw_on_scene(const scene *s, const look *l, const data_par
     if (status) return status;
     scene_draw(s, &c);
     if (l) {
-        placement at = pick_place(s, p, l, r);
+        placement at = fill > 0 ? place_like_reference(s, p, l, fill, r) : place_freely(s, p, l, r);
         if (s->horizon < 1) cast_shadow(&c, l, &at, p->shadow);
         canvas_paste(&c, &l->t, &at);
     }
@@ -151,8 +171,10 @@ static dreamo_status make_subject(const data_set *d, const data_params *p, data_
     snprintf(out->subject, sizeof out->subject, "%s", s->concept);
     snprintf(out->caption, sizeof out->caption, "%s %s", s->phrase, out->scene);
     out->nrefs = 1;
-    dreamo_status status = draw_on_white(&reference, p->ref_fill, out->size, &out->ref[0], NULL, err);
-    if (!status) status = draw_on_scene(&place, &target, p, r, out->size, &out->target, &out->mask[0], err);
+    double fill = rng_double(r) < p->same ? rng_range(r, p->scale_lo, p->ref_fill) : 0;
+    if (fill > 0) target.turn = 0, target.mirror = false;
+    dreamo_status status = draw_on_white(&reference, fill > 0 ? fill : p->ref_fill, out->size, &out->ref[0], NULL, err);
+    if (!status) status = draw_on_scene(&place, &target, fill, p, r, out->size, &out->target, &out->mask[0], err);
     return status;
 }
 
@@ -167,7 +189,7 @@ static dreamo_status make_t2i(const data_set *d, const data_params *p, data_spli
     if (fate < p->empty) {
         scene_alone(&place, out->scene, sizeof out->scene);
         snprintf(out->caption, sizeof out->caption, "%s", out->scene);
-        return draw_on_scene(&place, NULL, p, r, out->size, &out->target, NULL, err);
+        return draw_on_scene(&place, NULL, 0, p, r, out->size, &out->target, NULL, err);
     }
     snprintf(out->subject, sizeof out->subject, "%s", s->concept);
     bool white = fate < p->empty + p->white;
@@ -175,7 +197,7 @@ static dreamo_status make_t2i(const data_set *d, const data_params *p, data_spli
     else scene_phrase(&place, out->scene, sizeof out->scene);
     snprintf(out->caption, sizeof out->caption, "%s %s", s->phrase, out->scene);
     if (white) return draw_on_white(&l, rng_range(r, p->scale_hi, p->ref_fill), out->size, &out->target, &out->subject_mask, err);
-    return draw_on_scene(&place, &l, p, r, out->size, &out->target, &out->subject_mask, err);
+    return draw_on_scene(&place, &l, 0, p, r, out->size, &out->target, &out->subject_mask, err);
 }
 
 static dreamo_status check_params(const data_params *p, int size, dreamo_error *err)
@@ -184,6 +206,10 @@ static dreamo_status check_params(const data_params *p, int size, dreamo_error *
     if (!(p->scale_lo > 0.05 && p->scale_lo <= p->scale_hi && p->scale_hi <= 0.94))
         return fail(err, DREAMO_ARG, "subject scale: %g..%g is not within 0.05..0.94", p->scale_lo, p->scale_hi);
     if (!(p->ref_fill > 0.05 && p->ref_fill <= 1)) return fail(err, DREAMO_ARG, "reference fill: %g is not within 0.05..1", p->ref_fill);
+    if (!(p->same >= 0 && p->same <= 1)) return fail(err, DREAMO_ARG, "same: %g is not in 0..1", p->same);
+    if (p->same > 0 && p->scale_lo > p->ref_fill)
+        return fail(err, DREAMO_ARG, "subject scale: %g is more than the reference's fill %g", p->scale_lo, p->ref_fill);
+    if (!(p->grid > 0 && p->grid <= 1)) return fail(err, DREAMO_ARG, "grid: %g is not in 0..1", p->grid);
     if (!(p->turn >= 0 && p->turn <= 180)) return fail(err, DREAMO_ARG, "turn: %g is not in 0..180 degrees", p->turn);
     if (p->view_step < 0 || p->view_step > ASSETS_MAX_VIEWS) return fail(err, DREAMO_ARG, "view step: %d is not in 0..%d", p->view_step, ASSETS_MAX_VIEWS);
     if (!(p->shadow >= 0 && p->shadow <= 1)) return fail(err, DREAMO_ARG, "shadow: %g is not in 0..1", p->shadow);

@@ -25,7 +25,11 @@ typedef enum data_split {
 /* How hard the task is.  Lengths are shares of the picture's side. */
 typedef struct data_params {
     double scale_lo, scale_hi;  /* longest side of the subject in the target, 0.6 .. 0.76 */
-    double ref_fill;            /* longest side in the reference, 0.8 */
+    double ref_fill;            /* longest side in the reference, 0.8; T2I on white: at most this */
+    double same;                /* SUBJECT: probability that the target shows the subject in the reference's size, upright, moved
+                                   by whole steps of `grid`, 0.75.  Its reference then fills scale_lo .. ref_fill. */
+    double grid;                /* 1/8: a token of the small model.  Copying by whole tokens is what a small network learns first;
+                                   the other samples, moved, scaled and turned freely, keep it from learning nothing else */
     double turn;                /* flat subjects: largest turn in the plane between reference and target, degrees, 5 */
     int view_step;              /* solid subjects: most steps of yaw between the two views, 1 */
     double mirror;              /* probability that a flat subject is mirrored in the target, 0 */

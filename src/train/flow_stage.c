@@ -28,7 +28,8 @@ dreamo_status flow_stage_open(stage *s, flow_stage *f, bool references, dreamo_e
     f->noise = mem_alloc(latent * sizeof *f->noise);
     f->latents = mem_alloc(2 * latent * sizeof *f->latents);
     f->pixels = mem_alloc(pictures * (size_t)(side * side * 3) * sizeof *f->pixels);
-    if (!f->item || !f->noise || !f->latents || !f->pixels) return fail(err, DREAMO_MEMORY, "no memory for %d samples", f->room);
+    f->cover = mem_alloc((size_t)f->tokens * sizeof *f->cover);
+    if (!f->item || !f->noise || !f->latents || !f->pixels || !f->cover) return fail(err, DREAMO_MEMORY, "no memory for %d samples", f->room);
     flow_limits most = { f->room, unigram_max_length(n->t5_words), bpe_max_length(n->clip_words),
                          f->tokens * (references ? 2 : 1), references ? 1 : 0 };
     return flow_batch_new(&f->batch, &n->dit->config, most, err);
@@ -41,6 +42,7 @@ void flow_stage_close(flow_stage *f)
     mem_free(f->noise);
     mem_free(f->latents);
     mem_free(f->pixels);
+    mem_free(f->cover);
 }
 
 /* ---- composing ---- */
@@ -122,16 +124,28 @@ static dreamo_status encode_all(stage *s, flow_stage *f, int n, dreamo_error *er
 
 /* ---- packing ---- */
 
-/* The share of each token's pixels that the reference's subject covers. */
-static void mask_of(const flow_stage *f, const data_sample *sample, float *mask)
+/* The share of each token's pixels that the subject covers. */
+static void mask_of(const flow_stage *f, const unsigned char *cover, float *mask)
 {
     int w = (int)lrint(sqrt((double)f->tokens)), cell = f->side / w;
     for (int t = 0; t < f->tokens; t++) {
         int sum = 0;
-        for (int p = 0; sample->mask[0] && p < cell * cell; p++)
-            sum += sample->mask[0][(t / w * cell + p / cell) * f->side + t % w * cell + p % cell];
+        for (int p = 0; cover && p < cell * cell; p++)
+            sum += cover[(t / w * cell + p / cell) * f->side + t % w * cell + p % cell];
         mask[t] = (float)sum / (255.0f * (float)(cell * cell));
     }
+}
+
+/* Tokens of the subject count 1 + weight times in its sample's loss; the sample's sum stays what it was. */
+static void weigh_subject(flow_stage *f, const data_sample *sample, double weight, float *row_weight)
+{
+    const unsigned char *cover = sample->mask[0] ? sample->mask[0] : sample->subject_mask;
+    if (!weight || !cover) return;
+    mask_of(f, cover, f->cover);
+    double sum = 0;
+    for (int t = 0; t < f->tokens; t++) sum += 1 + weight * (double)f->cover[t];
+    for (int t = 0; t < f->tokens; t++)
+        row_weight[t] *= (float)((1 + weight * (double)f->cover[t]) * f->tokens / sum);
 }
 
 static void shape_items(flow_stage *f, int n)
@@ -144,7 +158,7 @@ static void shape_items(flow_stage *f, int n)
     }
 }
 
-static void fill_batch(flow_stage *f, int n)
+static void fill_batch(const stage *s, flow_stage *f, int n)
 {
     flow_batch *b = &f->batch;
     size_t latent = (size_t)(f->tokens * b->channels);
@@ -157,10 +171,11 @@ static void fill_batch(flow_stage *f, int n)
         memcpy(clean, f->latents + (size_t)i * latent, latent * sizeof(float));
         memcpy(b->noise + (size_t)b->image0[i] * (size_t)b->channels, it->noise, latent * sizeof(float));
         b->sigma[i] = it->sigma;
+        weigh_subject(f, &it->sample, s->r->subject_weight, b->row_weight + b->image0[i]);
         b->guidance[i] = 1; /* distilled guidance is not trained here */
         if (!it->nrefs) continue;
         memcpy(clean + latent, f->latents + (size_t)ref++ * latent, latent * sizeof(float));
-        mask_of(f, &it->sample, b->mask + (size_t)routes++ * (size_t)f->tokens);
+        mask_of(f, it->sample.mask[0], b->mask + (size_t)routes++ * (size_t)f->tokens);
     }
     flow_batch_mix(b);
 }
@@ -174,7 +189,7 @@ dreamo_status flow_stage_compose(stage *s, flow_stage *f, int n, dreamo_error *e
         shape_items(f, n);
         status = flow_batch_shape(&f->batch, &s->n.dit->config, n, err);
     }
-    if (!status) fill_batch(f, n);
+    if (!status) fill_batch(s, f, n);
     free_items(f, n);
     return status;
 }

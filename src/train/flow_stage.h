@@ -31,6 +31,7 @@ typedef struct flow_stage {
     bool references;
     flow_item *item;               /* [room] */
     float *noise, *pixels, *latents; /* [room] each; [2 room] pictures, and their tokens */
+    float *cover;                  /* [tokens]: how much of each the subject covers */
     flow_out out;
     bool backward;
 } flow_stage;

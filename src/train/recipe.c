@@ -55,6 +55,7 @@ static const entry entries[] = {
     { "text_dropout", "data", ENTRY_NUMBER, AT(text_dropout), 0, 1, 0.1, NULL },
     { "ref_dropout", "data", ENTRY_NUMBER, AT(ref_dropout), 0, 1, 0.1, NULL },
     { "subject_share", "data", ENTRY_NUMBER, AT(subject_share), 0, 1, 0, NULL },
+    { "subject_weight", "flow", ENTRY_NUMBER, AT(subject_weight), 0, 1000, 0, NULL },
     { "density", "flow", ENTRY_CHOICE, AT(flow.density), 0, 0, FLOW_LOGIT_NORMAL, "logit-normal|uniform" },
     { "t_mean", "flow", ENTRY_NUMBER, AT(flow.mean), -10, 10, 0, NULL },
     { "t_std", "flow", ENTRY_NUMBER, AT(flow.std), 0.001, 10, 1, NULL },

@@ -31,6 +31,7 @@ typedef struct recipe {
     /* data */
     int64_t picture;                         /* side in pixels */
     double text_dropout, ref_dropout, subject_share;
+    double subject_weight;              /* how much more a token of the subject counts in the loss */
     /* flow matching */
     flow flow;
     /* autoencoder */
