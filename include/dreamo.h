@@ -165,7 +165,8 @@ typedef struct dreamo_request {
     int steps;                          /* 0 = the model's default */
     double guidance;                    /* < 0 = the model's default */
     double first_guidance;              /* <= 0 = same as guidance */
-    double true_cfg;                    /* 1 = off; 0 = the model's default, in all steps and with an empty negative prompt unless they are given */
+    double true_cfg;                    /* 1 = off; 0 = the model's default.  A model whose default is more than 1 takes all steps and an empty
+                                           negative prompt where they are not given; others need both */
     int cfg_start, cfg_end;             /* true CFG in steps start <= i < end */
     double negative_guidance;           /* < 0 = 3.5 */
     uint64_t seed;

@@ -30,8 +30,8 @@ static dreamo_status check_sampling(generation *g, dreamo_error *err)
     int steps = r->steps ? r->steps : d->steps;
     double guidance = r->guidance < 0 ? d->guidance : r->guidance, first = r->first_guidance <= 0 ? guidance : r->first_guidance;
     double negative = r->negative_guidance < 0 ? 3.5 : r->negative_guidance, cfg = r->true_cfg == 0 ? d->true_cfg : r->true_cfg;
-    bool by_default = r->true_cfg == 0 && cfg > 1; /* then in all steps, against an empty prompt, unless the request says otherwise */
-    int start = r->cfg_start, end = by_default && !r->cfg_start && !r->cfg_end ? steps : r->cfg_end;
+    bool its_own = d->true_cfg > 1 && cfg > 1; /* a model made for it: all steps, an empty prompt, unless the request says otherwise */
+    int start = r->cfg_start, end = its_own && !r->cfg_start && !r->cfg_end ? steps : r->cfg_end;
     if (steps < 1) return fail(err, DREAMO_ARG, "steps %d: allowed is 1 to %d", steps, DENOISE_STEPS_MAX);
     if (steps > DENOISE_STEPS_MAX) return fail(err, DREAMO_LIMIT, "steps %d: allowed is 1 to %d", steps, DENOISE_STEPS_MAX);
     dreamo_status s = check_number("guidance", guidance, 0, 100, err);
@@ -41,7 +41,7 @@ static dreamo_status check_sampling(generation *g, dreamo_error *err)
     if (s != DREAMO_OK) return s;
     if (start < 0 || end < start)
         return fail(err, DREAMO_ARG, "true CFG in steps %d to %d: the first must be 0 or more, the end not before it", start, end);
-    g->negative_words = r->negative || !by_default ? r->negative : "";
+    g->negative_words = r->negative || !its_own ? r->negative : "";
     if (cfg > 1 && !g->negative_words) {
         fail(err, DREAMO_ARG, "true CFG %g needs a negative prompt", cfg);
         hint(err, "an empty one counts");

@@ -62,6 +62,8 @@ static const entry entries[] = {
     { "t_shift", "flow", ENTRY_NUMBER, AT(flow.shift), 0.01, 100, 1, NULL },
     { "init", "autoencoder", ENTRY_CHOICE, AT(init), 0, 0, INIT_PCA, "plain|pca" },
     { "kl", "autoencoder", ENTRY_NUMBER, AT(kl), 0, 100, 1e-3, NULL },
+    { "even_channels", "autoencoder", ENTRY_BOOL, AT(even_channels), 0, 1, 0, NULL },
+    { "begin", "adapter", ENTRY_CHOICE, AT(begin), 0, 0, BEGIN_FRESH, "fresh|model" },
     { "rank", "adapter", ENTRY_INT, AT(rank), 1, 1024, 16, NULL },
     { "routing_loss", "adapter", ENTRY_NUMBER, AT(routing_loss), 0, 100, 0, NULL },
     { "train_t5_rows", "adapter", ENTRY_BOOL, AT(train_t5_rows), 0, 1, 0, NULL },

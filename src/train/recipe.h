@@ -12,6 +12,7 @@
 
 typedef enum train_stage { STAGE_VAE, STAGE_BASE, STAGE_ADAPTER } train_stage;
 typedef enum vae_init { INIT_PLAIN, INIT_PCA } vae_init;
+typedef enum adapter_begin { BEGIN_FRESH, BEGIN_MODEL } adapter_begin; /* MODEL: as the model folder's dreamo/dreamo.safetensors has it */
 
 typedef struct recipe {
     train_stage stage;
@@ -31,14 +32,16 @@ typedef struct recipe {
     /* data */
     int64_t picture;                         /* side in pixels */
     double text_dropout, ref_dropout, subject_share;
-    double subject_weight;              /* how much more a token of the subject counts in the loss */
+    double subject_weight;                   /* how much more a token of the subject counts in the loss */
     /* flow matching */
     flow flow;
     /* autoencoder */
     vae_init init;
     double kl;
+    bool even_channels;                      /* export: one variance for all channels of the latent (even_latent.h) */
     /* adapter */
-    int64_t rank;
+    adapter_begin begin;
+    int64_t rank;                            /* of a fresh adapter */
     double routing_loss;
     bool train_t5_rows;                      /* the rows of [ref#1] to [res] */
 } recipe;

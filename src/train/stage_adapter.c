@@ -15,6 +15,28 @@ enum { SEEDS = 4 };
 
 typedef struct adapter_stage { flow_stage flow; adapter_set set; } adapter_stage;
 
+/* Name, allocate, begin and attach what is trained; `f`: from this file, NULL: fresh. */
+static dreamo_status begin_adapter(stage *s, adapter_set *set, const lora_file *f, dreamo_error *err)
+{
+    int first = unigram_first_added(s->n.t5_words);
+    dreamo_status status = f ? adapter_set_from_file(set, &s->p, f, first, err)
+                             : adapter_set_fresh(set, &s->p, s->n.dit, (int)s->r->rank, s->n.t5, first, err);
+    if (!status) status = params_allocate(&s->p, s->r->ema > 0, err);
+    return status ? status : adapter_set_attach(set, &s->p, f, (uint64_t)s->r->seed, s->n.t5, s->r->train_t5_rows, err);
+}
+
+static dreamo_status begin_from_model(stage *s, adapter_set *set, dreamo_error *err)
+{
+    lora_file f = { 0 };
+    char *path = mem_printf("%s/dreamo/dreamo.safetensors", s->model);
+    dreamo_status status = path ? lora_open(path, 1, s->n.dit, s->n.t5->config.width, &f, err)
+                                : fail(err, DREAMO_MEMORY, "%s: no memory for a path", s->model);
+    if (!status) status = begin_adapter(s, set, &f, err);
+    lora_close(&f);
+    mem_free(path);
+    return status;
+}
+
 static dreamo_status open_adapter(stage *s, dreamo_error *err)
 {
     adapter_stage *a = s->self = mem_calloc(1, sizeof *a);
@@ -22,9 +44,7 @@ static dreamo_status open_adapter(stage *s, dreamo_error *err)
     unsigned all = (1u << PARTS) - 1;
     dreamo_status status = network_open(&s->n, s->model, all, s->data ? 0 : all, err); /* a plan needs no weights */
     if (!status)
-        status = adapter_set_fresh(&a->set, &s->p, s->n.dit, (int)s->r->rank, s->n.t5, unigram_first_added(s->n.t5_words), err);
-    if (!status) status = params_allocate(&s->p, s->r->ema > 0, err);
-    if (!status) status = adapter_set_attach(&a->set, &s->p, NULL, (uint64_t)s->r->seed, s->n.t5, s->r->train_t5_rows, err);
+        status = s->r->begin == BEGIN_MODEL ? begin_from_model(s, &a->set, err) : begin_adapter(s, &a->set, NULL, err);
     if (!status) status = flow_stage_open(s, &a->flow, true, err);
     network_hash(&s->n, s->frozen_hash);
     a->flow.model.task = &a->set.task;

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "format/json.h"
 #include "train/encode.h"
+#include "train/even_latent.h"
 #include "train/export.h"
 #include "train/flow.h"
 #include "train/init.h"
@@ -207,8 +208,8 @@ static dreamo_status validate_vae(stage *s, train_log *log, int64_t step, dreamo
 
 /* ---- export ---- */
 
-/* Mean and standard deviation of the latents of training pictures, over all channels. */
-static dreamo_status latent_statistics(stage *s, double *mean, double *std, dreamo_error *err)
+/* Mean and variance of each channel of the latents of training pictures. */
+static dreamo_status latent_statistics(stage *s, double *mean, double *variance, dreamo_error *err)
 {
     vae_stage *v = s->self;
     int channels = s->n.vae->config.latent_channels, rows = STATISTICS * v->small * v->small;
@@ -216,30 +217,36 @@ static dreamo_status latent_statistics(stage *s, double *mean, double *std, drea
     dreamo_status status = moments ? draw_some(s, DATA_TRAIN, STATISTICS, &pixels, err)
                                    : fail(err, DREAMO_MEMORY, "no memory for latents");
     if (!status) status = look(s, pixels, STATISTICS, NULL, moments, NULL, err);
-    double sum = 0, square = 0, count = (double)rows * channels;
-    for (int i = 0; !status && i < rows; i++)
-        for (int k = 0; k < channels; k++) {
+    for (int k = 0; !status && k < channels; k++) {
+        double sum = 0, square = 0;
+        for (int i = 0; i < rows; i++) {
             double x = moments[i * 2 * channels + k];
             sum += x;
             square += x * x;
         }
-    *mean = sum / count;
-    *std = sqrt(fmax(square / count - *mean * *mean, 1e-12));
+        mean[k] = sum / rows;
+        variance[k] = fmax(square / rows - mean[k] * mean[k], 0);
+    }
     mem_free(pixels);
     mem_free(moments);
     return status;
 }
 
-/* config.json with the shift and scale that make latents have mean 0 and variance 1. */
-static dreamo_status write_config(stage *s, const char *path, dreamo_error *err)
+/* config.json with the shift and scale that make latents, each channel first multiplied by its own scale, have mean 0 and variance 1
+ * over all channels. */
+static dreamo_status write_config(const char *path, const double *mean, const double *variance, const double *scale, int channels,
+                                  dreamo_error *err)
 {
     json_t *o = NULL;
-    double mean = 0, std = 1;
+    double middle = 0, square = 0;
+    for (int k = 0; k < channels; k++) {
+        middle += mean[k] * scale[k] / channels;
+        square += (variance[k] + mean[k] * mean[k]) * scale[k] * scale[k] / channels;
+    }
     dreamo_status status = json_read(path, 1 << 20, &o, err);
-    if (!status) status = latent_statistics(s, &mean, &std, err);
     if (!status) {
-        json_object_set_new(o, "shift_factor", json_real(mean));
-        json_object_set_new(o, "scaling_factor", json_real(1 / std));
+        json_object_set_new(o, "shift_factor", json_real(middle));
+        json_object_set_new(o, "scaling_factor", json_real(1 / sqrt(fmax(square - middle * middle, 1e-12))));
         char *text = json_text(o);
         status = text ? file_replace(path, text, strlen(text), err) : fail(err, DREAMO_MEMORY, "%s: no memory", path);
         mem_free(text);
@@ -250,14 +257,26 @@ static dreamo_status write_config(stage *s, const char *path, dreamo_error *err)
 
 static dreamo_status export_vae(stage *s, const char *folder, dreamo_error *err)
 {
+    int channels = s->n.vae->config.latent_channels;
+    size_t nbytes = s->p.count * sizeof(float);
     char *config = mem_printf("%s/vae/config.json", folder),
         *weights = mem_printf("%s/vae/diffusion_pytorch_model.safetensors", folder);
-    const float *used = s->p.ema ? s->p.ema : s->p.value;
-    dreamo_status status = config && weights ? export_weights(weights, &s->p, used, 0, s->p.n, "", s->r->export_bf16, err)
-                                             : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
-    if (!status) status = write_config(s, config, err);
+    double *mean = mem_calloc(3 * (size_t)channels, sizeof *mean), *variance = mean + channels, *scale = variance + channels;
+    float *out = mem_alloc(nbytes);
+    dreamo_status status = config && weights && mean && out ? latent_statistics(s, mean, variance, err)
+                                                            : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+    if (!status) {
+        memcpy(out, s->p.ema ? s->p.ema : s->p.value, nbytes);
+        for (int k = 0; k < channels; k++) scale[k] = 1;
+        if (s->r->even_channels) even_latent_scales(variance, channels, scale);
+        status = even_latent_apply(&s->p, out, channels, scale, err);
+    }
+    if (!status) status = export_weights(weights, &s->p, out, 0, s->p.n, "", s->r->export_bf16, err);
+    if (!status) status = write_config(config, mean, variance, scale, channels, err);
     mem_free(config);
     mem_free(weights);
+    mem_free(mean);
+    mem_free(out);
     return status;
 }
 

@@ -15,6 +15,7 @@
 #include "dreamo.h"
 #include "format/json.h"
 #include "format/safetensors.h"
+#include "train/even_latent.h"
 #include "train/export.h"
 #include "scratch.h"
 
@@ -373,6 +374,64 @@ static void test_from_nothing(void **state)
     assert_int_equal(file_read("fresh-adapter/log.ndjson", 1 << 20, &log, &nbytes, NULL), DREAMO_OK);
     assert_non_null(strstr(log, "\"other_minus_right\":"));
     mem_free(log);
+
+    /* Begun from that adapter, at a learning rate of zero: the same adapter. */
+    run again = { .stage = "adapter", .out = "again", .steps = 2, .model = "fresh-adapter/model", .more = { "begin=model", "lr=0", "rank=3" } };
+    must_train(&again);
+    same_file("fresh-adapter/model/dreamo", "again/model/dreamo", "dreamo.safetensors");
+    dreamo_error err = { 0 };
+    run none = { .stage = "adapter", .out = "none", .steps = 2, .model = "fresh-base/model", .more = { "begin=model" } };
+    assert_int_equal(train(&none, &err), DREAMO_NOT_FOUND);
+    assert_non_null(strstr(err.message, "dreamo.safetensors"));
+}
+
+/* The value of a tensor that must be there. */
+static const float *numbers(const st_file *f, const char *name)
+{
+    st_tensor *t = st_find((st_file *)(uintptr_t)f, name);
+    assert_non_null(t);
+    assert_int_equal(t->type, DT_F32);
+    return t->data;
+}
+
+/* Even channels: what the encoder's last rows gain, the decoder's first columns lose, so that pictures stay. */
+static void test_even_channels(void **state)
+{
+    (void)state;
+    double scale[3];
+    even_latent_scales((const double[]){ 1, 4, 0 }, 3, scale);
+    assert_true(fabs(scale[0] - 2 * scale[1]) < 1e-12 && scale[2] == 1);
+    static const char *const outs[2] = { "uneven", "even" };
+    st_file f[2];
+    for (int i = 0; i < 2; i++) {
+        char path[64];
+        run r = { .stage = "vae", .out = outs[i], .steps = 2, .more = { i ? "even_channels=yes" : "even_channels=no" } };
+        must_train(&r);
+        snprintf(path, sizeof path, "%s/model/vae/diffusion_pytorch_model.safetensors", outs[i]);
+        assert_int_equal(st_open(path, &f[i], NULL), DREAMO_OK);
+    }
+    st_tensor *last = st_find(&f[0], "encoder.conv_out.weight"), *first = st_find(&f[0], "decoder.conv_in.weight");
+    int n = (int)first->shape[1], moved = 0;
+    size_t row = last->count / (size_t)(2 * n), taps = 9;
+    const float *w[2], *b[2], *d[2];
+    for (int i = 0; i < 2; i++) {
+        w[i] = numbers(&f[i], "encoder.conv_out.weight");
+        b[i] = numbers(&f[i], "encoder.conv_out.bias");
+        d[i] = numbers(&f[i], "decoder.conv_in.weight");
+    }
+    for (int k = 0; k < n; k++) {
+        double s = (double)w[1][(size_t)k * row] / w[0][(size_t)k * row];
+        moved += fabs(s - 1) > 0.01;
+        for (size_t i = 0; i < row; i++) {
+            assert_true(fabs(w[1][(size_t)k * row + i] - s * w[0][(size_t)k * row + i]) < 1e-6);
+            assert_true(w[1][(size_t)(n + k) * row + i] == w[0][(size_t)(n + k) * row + i]);
+        }
+        assert_true(fabs(b[1][k] - s * b[0][k]) < 1e-6);
+        assert_true(fabs(b[1][n + k] - b[0][n + k] - 2 * log(s)) < 1e-5);
+        for (size_t t = 0; t < taps; t++) assert_true(fabs(d[1][(size_t)k * taps + t] * s - d[0][(size_t)k * taps + t]) < 1e-6);
+    }
+    assert_true(moved > 0);
+    for (int i = 0; i < 2; i++) st_close(&f[i]);
 }
 
 static void test_plan(void **state)
@@ -412,7 +471,7 @@ int main(void)
         cmocka_unit_test(test_plan), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_resume_is_exact),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_falls_back), cmocka_unit_test(test_nan), cmocka_unit_test(test_backends_agree),
-        cmocka_unit_test(test_from_nothing),
+        cmocka_unit_test(test_from_nothing), cmocka_unit_test(test_even_channels),
     };
     return cmocka_run_group_tests(tests, enter, scratch_leave);
 }
