@@ -2,13 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "cli/screen.h"
 
 const option generate_options[] = {
+    { "prompt-file", 0, VALUE_TEXT, false, 0, 0, "FILE", "the prompt from a file, - for standard input" },
     { "ref", 'r', VALUE_TEXT, true, 0, 0, "TASK=FILE", "a reference: ip (thing), id (face) or style; then ,slot=K ,res=N|keep ,cut=off" },
     { "negative", 0, VALUE_TEXT, false, 0, 0, "TEXT", "what not to show (with --true-cfg)" },
     { "size", 's', VALUE_TEXT, false, 0, 0, "WxH", "picture size; the model's own by default" },
@@ -41,6 +40,7 @@ const option generate_options[] = {
     { "plan", 0, VALUE_NONE, false, 0, 0, NULL, "print what it would cost and stop" },
     { "output", 'o', VALUE_TEXT, false, 0, 0, "PATTERN", "file name with {seed} {n} {date} {prompt}; dreamo-{seed}.png by default" },
     { "format", 0, VALUE_TEXT, false, 0, 0, "png|jpeg", "by the output's name by default" },
+    { "grid", 0, VALUE_NONE, false, 0, 0, NULL, "all pictures in one, too: {seed} and {n} of its name are \"grid\"" },
     { "no-clobber", 0, VALUE_NONE, false, 0, 0, NULL, "refuse to replace a file" },
     { "no-metadata", 0, VALUE_NONE, false, 0, 0, NULL, "write no prompt, seed and hashes into the picture" },
     { 0 }
@@ -59,7 +59,8 @@ typedef struct job {
     size_t used;
     uint64_t seeds[MAX_SEEDS];
     int nseeds;
-    const char *pattern, *format;
+    char prompt[1 << 16];     /* of --prompt-file */
+    output out;
 } job;
 
 /* A copy of s[0..n) in the job's own memory. */
@@ -226,8 +227,12 @@ static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
     const char *text;
     dreamo_model_options_init(m);
     dreamo_request_init(r);
-    r->prompt = p->nargs ? p->args[0] : "";
-    if (!p->nargs) return complain(err, DREAMO_ARG, "dreamo generate \"a red toy on a beach\" -r ip=toy.png", "generate: the prompt is missing");
+    text = option_text(p, "prompt-file", NULL);
+    if (text && p->nargs) return complain(err, DREAMO_ARG, NULL, "generate: a prompt and --prompt-file exclude each other");
+    if (!text && !p->nargs) return complain(err, DREAMO_ARG, "dreamo generate \"a red toy on a beach\" -r ip=toy.png", "generate: the prompt is missing");
+    if (text) s = text_file("prompt-file", text, j->prompt, sizeof j->prompt, err);
+    if (s) return s;
+    r->prompt = text ? j->prompt : p->args[0];
     m->dir = option_text(p, "model", NULL);
     m->dit = option_text(p, "dit", NULL);
     m->t5 = option_text(p, "t5", NULL);
@@ -272,85 +277,6 @@ static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
     return s;
 }
 
-/* ---- the output's name ---- */
-
-typedef struct name { char text[1024]; size_t used; } name;
-
-static void put(name *out, const char *s, size_t n)
-{
-    if (n > sizeof out->text - 1 - out->used) n = sizeof out->text - 1 - out->used;
-    memcpy(out->text + out->used, s, n);
-    out->text[out->used += n] = '\0';
-}
-
-/* The prompt as part of a file name: letters, digits and dashes, at most 48 bytes. */
-static void put_prompt(name *out, const char *prompt)
-{
-    char words[49];
-    size_t n = 0;
-    for (; *prompt && n < 48; prompt++) {
-        bool plain = (*prompt >= 'a' && *prompt <= 'z') || (*prompt >= 'A' && *prompt <= 'Z') || (*prompt >= '0' && *prompt <= '9');
-        if (plain) words[n++] = *prompt;
-        else if (n && words[n - 1] != '-') words[n++] = '-';
-    }
-    put(out, words, n);
-}
-
-static dreamo_status output_name(const job *j, int i, name *out, dreamo_error *err)
-{
-    char number[32];
-    time_t now = time(NULL);
-    out->used = 0;
-    for (const char *s = j->pattern; *s;) {
-        size_t plain = strcspn(s, "{"), brace = strcspn(s + plain, "}");
-        put(out, s, plain);
-        s += plain;
-        if (!*s) break;
-        if (strncmp(s, "{seed}", 6) == 0) put(out, number, (size_t)snprintf(number, sizeof number, "%llu", (unsigned long long)j->seeds[i]));
-        else if (strncmp(s, "{n}", 3) == 0) put(out, number, (size_t)snprintf(number, sizeof number, "%d", i + 1));
-        else if (strncmp(s, "{date}", 6) == 0) put(out, number, strftime(number, sizeof number, "%Y-%m-%d", localtime(&now)));
-        else if (strncmp(s, "{prompt}", 8) == 0) put_prompt(out, j->request.prompt);
-        else return complain(err, DREAMO_ARG, "{seed} {n} {date} {prompt} are known", "--output %s: %.*s: no such field", j->pattern, (int)brace + 1, s);
-        s += brace + 1;
-    }
-    if (out->used >= sizeof out->text - 1) return complain(err, DREAMO_ARG, NULL, "--output: the name is longer than %zu bytes", sizeof out->text - 2);
-    return DREAMO_OK;
-}
-
-/* Before any work: the folder is there and can be written, the names differ, the format is known. */
-static dreamo_status check_output(const parsed *p, job *j, dreamo_error *err)
-{
-    static char numbered[1024];
-    struct stat st;
-    name out;
-    char folder[1024];
-    j->pattern = option_text(p, "output", "dreamo-{seed}.png");
-    const char *dot = strrchr(j->pattern, '.');
-    if (dot && strchr(dot, '/')) dot = NULL;
-    j->format = option_text(p, "format", NULL);
-    if (!j->format) j->format = dot && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0) ? "jpeg" : "png";
-    if (strcmp(j->format, "png") && strcmp(j->format, "jpeg")) return complain(err, DREAMO_ARG, NULL, "--format: \"%s\" is neither png nor jpeg", j->format);
-    if (j->nseeds > 1 && !strstr(j->pattern, "{seed}") && !strstr(j->pattern, "{n}")) {
-        size_t stem = dot ? (size_t)(dot - j->pattern) : strlen(j->pattern);
-        snprintf(numbered, sizeof numbered, "%.*s-{n}%s", (int)stem, j->pattern, dot ? dot : "");
-        j->pattern = numbered;
-    }
-    for (int i = 0; i < j->nseeds; i++) {
-        dreamo_status s = output_name(j, i, &out, err);
-        if (s) return s;
-        if (stat(out.text, &st) == 0) {
-            if (S_ISDIR(st.st_mode)) return complain(err, DREAMO_ARG, "add a file name", "--output %s: is a folder", out.text);
-            if (option_flag(p, "no-clobber")) return complain(err, DREAMO_IO, "leave out --no-clobber to replace it", "%s: exists already", out.text);
-        }
-    }
-    const char *slash = strrchr(out.text, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash == out.text ? 1 : slash ? (int)(slash - out.text) : 1, slash ? out.text : ".");
-    if (stat(folder, &st) != 0) return complain(err, DREAMO_NOT_FOUND, "create it first", "--output %s: the folder %s does not exist", out.text, folder);
-    if (!S_ISDIR(st.st_mode)) return complain(err, DREAMO_NOT_FOUND, NULL, "--output %s: %s is not a folder", out.text, folder);
-    if (access(folder, W_OK) != 0) return complain(err, DREAMO_IO, NULL, "--output %s: the folder %s cannot be written", out.text, folder);
-    return DREAMO_OK;
-}
-
 /* ---- run ---- */
 
 static void print_plan(const dreamo_plan *plan)
@@ -369,24 +295,25 @@ static void print_plan(const dreamo_plan *plan)
                 (double)plan->peak_bytes * mb);
 }
 
-static dreamo_status make_one(const parsed *p, job *j, dreamo_model *model, int i, dreamo_error *err)
+static dreamo_status make_one(job *j, dreamo_model *model, int i, dreamo_error *err)
 {
     dreamo_image image = { 0 };
-    name out;
     j->request.seed = j->seeds[i];
     dreamo_status s = dreamo_generate(model, &j->request, &image, err);
-    if (!s) s = output_name(j, i, &out, err);
-    if (!s) {
-        char *metadata = image.metadata;
-        if (option_flag(p, "no-metadata")) image.metadata = NULL;
-        s = dreamo_image_write(&image, out.text, j->format, !option_flag(p, "no-clobber"), err);
-        image.metadata = metadata;
-    }
+    if (!s) s = output_put(&j->out, i, &image, err);
     dreamo_image_free(&image);
-    if (s) return s;
-    screen_line("seed", "%llu", (unsigned long long)j->seeds[i]);
-    screen_result(out.text);
-    return DREAMO_OK;
+    return s;
+}
+
+static dreamo_status make_all(job *j, dreamo_model *model, dreamo_error *err)
+{
+    dreamo_plan plan;
+    dreamo_status s = DREAMO_OK;
+    if (j->out.grid && (s = dreamo_plan_request(model, &j->request, &plan, err)) == DREAMO_OK)
+        s = output_grid(&j->out, plan.width, plan.height, err);
+    for (int i = 0; !s && i < j->nseeds; i++) s = make_one(j, model, i, err);
+    if (!s && j->out.grid) s = output_put_grid(&j->out, err);
+    return s;
 }
 
 int run_generate(const parsed *p)
@@ -397,11 +324,12 @@ int run_generate(const parsed *p)
     dreamo_plan plan;
     bool only_plan = option_flag(p, "plan");
     dreamo_status s = parse_job(p, &j, &err);
-    if (!s && !only_plan) s = check_output(p, &j, &err);
+    if (!s && !only_plan) s = output_open(&j.out, p, j.request.prompt, j.seeds, j.nseeds, &err);
     screen_catch_signals();
     if (!s) s = dreamo_open(&j.model, &model, &err);
     if (!s && only_plan && (s = dreamo_plan_request(model, &j.request, &plan, &err)) == DREAMO_OK) print_plan(&plan); /* else generate tells it */
-    for (int i = 0; !s && !only_plan && i < j.nseeds; i++) s = make_one(p, &j, model, i, &err);
+    if (!s && !only_plan) s = make_all(&j, model, &err);
     dreamo_close(model);
+    output_close(&j.out);
     return s ? report(p, &err) : 0;
 }

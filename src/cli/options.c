@@ -57,6 +57,23 @@ bool text_number(const char *s, double *out)
     return true;
 }
 
+dreamo_status text_file(const char *option, const char *path, char *room, size_t nbytes, dreamo_error *err)
+{
+    bool given = strcmp(path, "-") == 0;
+    FILE *f = given ? stdin : fopen(path, "re");
+    if (!f) return complain(err, errno == ENOENT ? DREAMO_NOT_FOUND : DREAMO_IO, NULL, "--%s %s: %s", option, path, strerror(errno));
+    size_t n = fread(room, 1, nbytes, f);
+    bool broken = ferror(f);
+    int why = errno;
+    if (!given) fclose(f);
+    if (broken) return complain(err, DREAMO_IO, NULL, "--%s %s: %s", option, path, strerror(why));
+    if (n == nbytes) return complain(err, DREAMO_LIMIT, NULL, "--%s %s: is longer than %zu bytes", option, path, nbytes - 1);
+    if (memchr(room, '\0', n)) return complain(err, DREAMO_FORMAT, NULL, "--%s %s: is not text: there is a zero byte in it", option, path);
+    while (n > 0 && (room[n - 1] == '\n' || room[n - 1] == '\r')) n--;
+    room[n] = '\0';
+    return DREAMO_OK;
+}
+
 dreamo_status text_lora(const char *option, const char *whole, char *room, size_t nbytes, dreamo_lora *out, dreamo_error *err)
 {
     const char *at = strrchr(whole, '@');

@@ -157,6 +157,18 @@ check 1 "of 28 files 26 are missing, 1 begun, 0 not as they should be" fetch --c
 "$dreamo" fetch --list --json | grep -q '"path":"tokenizer_2/spiece.model".*"gated":true,"listed_bytes":791656,"sha256":"d60acb128cf7b7f2' || { echo "not ok: fetch --list --json"; failed=$((failed + 1)); }
 rm -r flux token.txt
 
+# prompts in files, grids
+printf 'a\0b' >zero.txt
+head -c 65536 /dev/zero | tr '\0' a >long.txt
+check 2 "exclude each other" generate -m model x --prompt-file zero.txt
+check 4 "nosuch.txt: No such file" generate -m model --prompt-file nosuch.txt
+check 3 "zero byte" generate -m model --prompt-file zero.txt
+check 6 "longer than 65535 bytes" generate -m model --prompt-file long.txt
+check 7 "Is a directory" generate -m model --prompt-file model
+small "one picture makes no grid" 2 x --grid -o o.png
+check 6 "wider or higher than 16384" generate -q -m model x --grid -n 1000 -s 1024x1024 -o o.png
+rm zero.txt long.txt
+
 # what works
 small - 0 x --seed 5 -o o.png
 [ -s o.png ] || { echo "not ok: no o.png"; failed=$((failed + 1)); }
@@ -167,6 +179,12 @@ small - 0 x --seed 1,2 -o "two-{seed}.png"
 cp o.png first.png
 small - 0 x --seed 5 -o o.png
 cmp -s o.png first.png || { echo "not ok: the same seed gave other bytes"; failed=$((failed + 1)); }
+printf 'x\n\n' >prompt.txt
+from_file() { "$dreamo" generate -q -m model --lora lora.safetensors -s 32x32 --steps 1 --seed 5 -o file.png --prompt-file "$1" >/dev/null && cmp -s file.png first.png; }
+from_file prompt.txt && from_file - <prompt.txt || { echo "not ok: a prompt from a file gave other bytes"; failed=$((failed + 1)); }
+small - 0 x --seed 1..3 -o "side-{seed}.png" --grid
+"$dreamo" info side-grid.png | grep -q '^width: 64' || { echo "not ok: a grid of 2 x 2 pictures of 32x32"; failed=$((failed + 1)); }
+small "exists already" 7 x --seed 4..6 -o "side-{seed}.png" --grid --no-clobber
 small "does not see" 0 "$(printf 'word %.0s' $(seq 600))" -o o.png
 check 0 - generate -m model x -s 32x32 --plan
 check 2 "TEXT is missing" tokenize -m model
