@@ -115,6 +115,9 @@ typedef struct dreamo_model_options {
     const dreamo_lora *loras;  /* applied in order, after the variant's */
     int nloras;
     bool no_default_lora;      /* do not load the folder's own dreamo/ adapter */
+    bool fast;                 /* multiply in 8-bit integers where weights are in ggml's blocks (Q8_0 ... Q3_K; other types: no difference):
+                                  activations are rounded to 8 bits in blocks of 32.  An error of about 1 % in each product; needs AVX-512
+                                  with VNNI to be faster.  Backend "ref" rounds the same way */
     dreamo_numerics numerics;
     int threads;               /* 0 = one for each core */
     const char *backend;       /* "cpu" (default), "ref" */
@@ -315,9 +318,9 @@ DREAMO_API dreamo_status dreamo_train_probe(const char *probe, const dreamo_mode
 typedef struct dreamo_kernel_rate {
     const char *kernel;      /* "linear", "attention", "conv", each also with ".backward"; "step": a training step */
     const char *shape;       /* "1024x3072->9216"; valid during the call */
-    const char *weights;     /* how they are stored: "F32", "BF16", "F16", "F8_E4M3", "Q8_0", "Q4_0" */
+    const char *weights;     /* how they are stored: "F32", "BF16", "F16", "F8_E4M3", "Q8_0", "Q4_0"; "Q4_0 int8": multiplied in integers */
     double gflops;           /* median, 10^9 floating-point operations a second */
-    double peak_share;       /* median of rate / peak, 0..1 */
+    double peak_share;       /* median of rate / peak, 0..1; in integers it may pass 1 */
     double best_share;       /* of the best run */
     double cpu_share;        /* peak_share reckoned with processor time instead of elapsed time: other programs do not count */
     int runs;

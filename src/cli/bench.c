@@ -16,7 +16,7 @@ static bool row(void *user, const dreamo_kernel_rate *r)
         printf("{\"kernel\":\"%s\",\"shape\":\"%s\",\"weights\":\"%s\",\"gflops\":%.2f,\"peak_share\":%.4f,\"best_share\":%.4f,\"cpu_share\":%.4f,\"runs\":%d}\n",
                r->kernel, r->shape, r->weights, r->gflops, r->peak_share, r->best_share, r->cpu_share, r->runs);
     else
-        printf("%-20s %-28s %-7s %8.1f GFLOP/s   %5.1f %% of peak   best %5.1f %%\n", r->kernel, r->shape, r->weights, r->gflops, 100 * r->peak_share, 100 * r->best_share);
+        printf("%-20s %-28s %-9s %8.1f GFLOP/s   %5.1f %% of peak   best %5.1f %%\n", r->kernel, r->shape, r->weights, r->gflops, 100 * r->peak_share, 100 * r->best_share);
     fflush(stdout);
     return !screen_stop;
 }

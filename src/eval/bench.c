@@ -25,7 +25,7 @@ typedef struct bench {
     bool stopped;
 } bench;
 
-typedef enum direction { FORWARD, BACKWARD } direction;
+typedef enum direction { FORWARD, BACKWARD, FORWARD_FAST /* activations in 8 bits */ } direction;
 
 /* What a run needs; which of them are set depends on the kernel. */
 typedef struct operands {
@@ -36,6 +36,7 @@ typedef struct operands {
     layout l;
     attention_opts o;
     bench_step *step;
+    bool fast;
 } operands;
 
 static tensor bench_tensor(bench *b, int rows, int cols)
@@ -91,6 +92,7 @@ static double cpu_seconds(void) /* used by all threads of this process */
 static void measure(bench *b, const char *kernel, const char *shape, dtype type, double flops, void (*run)(device *, operands *), operands *o)
 {
     double rate[RUNS_MAX], share[RUNS_MAX], own[RUNS_MAX], spent = 0;
+    char weights[24];
     int n = 0;
     if (b->memory.full) return;
     run(b->dev, o); /* pages, caches, scratch */
@@ -110,7 +112,8 @@ static void measure(bench *b, const char *kernel, const char *shape, dtype type,
         before = after;
         spent += took;
     }
-    dreamo_kernel_rate r = {.kernel = kernel, .shape = shape, .weights = dtype_name(type), .gflops = bench_median(rate, n) * 1e-9,
+    snprintf(weights, sizeof weights, "%s%s", dtype_name(type), o->fast ? " int8" : "");
+    dreamo_kernel_rate r = {.kernel = kernel, .shape = shape, .weights = weights, .gflops = bench_median(rate, n) * 1e-9,
                             .peak_share = bench_median(share, n), .cpu_share = bench_median(own, n), .runs = n};
     r.best_share = share[n - 1];
     if (!b->row(b->user, &r)) b->stopped = true;
@@ -120,20 +123,26 @@ static bool wanted(const bench *b, const char *kernel) { return !b->stopped && (
 
 /* ---- linear ---- */
 
-static void run_linear(device *dev, operands *o) { dev->be->linear(dev, o->y, o->x, &o->w, o->low); }
+static void run_linear(device *dev, operands *o)
+{
+    dev->fast = o->fast;
+    dev->be->linear(dev, o->y, o->x, &o->w, o->low);
+    dev->fast = false;
+}
+
 static void run_linear_backward(device *dev, operands *o) { dev->be->linear_backward(dev, o->dx, o->dy, o->x, &o->w, o->low); }
 
 static void bench_linear(bench *b, direction d, int rows, int in, int out, dtype type, bool trains)
 {
-    const char *kernel = d == FORWARD ? "linear" : "linear.backward";
+    const char *kernel = d == BACKWARD ? "linear.backward" : "linear";
     char shape[64];
     if (!wanted(b, kernel)) return;
     snprintf(shape, sizeof shape, "%dx%d->%d%s", rows, in, out, d == BACKWARD && !trains ? " frozen" : "");
-    operands o = {.x = bench_tensor(b, rows, in), .w = bench_weight(b, in, out, 1, type, d == BACKWARD && trains)};
-    if (d == FORWARD) o.y = bench_tensor(b, rows, out);
+    operands o = {.x = bench_tensor(b, rows, in), .w = bench_weight(b, in, out, 1, type, d == BACKWARD && trains), .fast = d == FORWARD_FAST};
+    if (d != BACKWARD) o.y = bench_tensor(b, rows, out);
     else o.dx = bench_tensor(b, rows, in), o.dy = bench_tensor(b, rows, out);
     double flops = 2.0 * rows * in * out * (d == BACKWARD && trains ? 2 : 1);
-    measure(b, kernel, shape, type, flops, d == FORWARD ? run_linear : run_linear_backward, &o);
+    measure(b, kernel, shape, type, flops, d == BACKWARD ? run_linear_backward : run_linear, &o);
     arena_release(&b->memory, 0);
 }
 
@@ -214,6 +223,7 @@ static void bench_all_linear(bench *b)
 {
     static const int rows[] = {256, 1024, 1536}, flux[][2] = {{3072, 9216}, {3072, 3072}, {3072, 12288}, {12288, 3072}};
     static const dtype quantised[] = {DT_Q8_0, DT_Q4_0, DT_F8_E4M3};
+    static const dtype integers[] = {DT_Q8_0, DT_Q6_K, DT_Q5_K, DT_Q4_K, DT_Q4_0};
     static const int small[][3] = {{512, 192, 576}, {512, 192, 768}, {2048, 192, 192}, {2048, 192, 576}, {2048, 768, 192}, {2048, 256, 1024}, {2048, 1024, 256}};
     for (dtype t = DT_F32; t <= DT_F16; t++)
         for (int i = 0; i < 3; i++) bench_linear(b, FORWARD, rows[i], flux[0][0], flux[0][1], t, false);
@@ -221,6 +231,8 @@ static void bench_all_linear(bench *b)
     for (size_t s = 0; s < sizeof small / sizeof *small; s++) bench_linear(b, FORWARD, small[s][0], small[s][1], small[s][2], DT_F32, false);
     for (int t = 0; t < 3; t++) /* these are judged beside fp32 at the same shape, not by the median of the others */
         for (int s = 0; s < 4; s++) bench_linear(b, FORWARD, 1024, flux[s][0], flux[s][1], quantised[t], false);
+    for (size_t t = 0; t < sizeof integers / sizeof *integers; t++) bench_linear(b, FORWARD_FAST, 1024, flux[0][0], flux[0][1], integers[t], false);
+    for (int s = 1; s < 4; s++) bench_linear(b, FORWARD_FAST, 1024, flux[s][0], flux[s][1], DT_Q4_0, false);
     for (int s = 0; s < 4; s++) bench_linear(b, BACKWARD, 1024, flux[s][0], flux[s][1], DT_BF16, false);
     for (int t = 0; t < 3; t++) bench_linear(b, BACKWARD, 1024, flux[0][0], flux[0][1], quantised[t], false);
     for (size_t s = 0; s < sizeof small / sizeof *small; s++) bench_linear(b, BACKWARD, small[s][0], small[s][1], small[s][2], DT_F32, true);

@@ -19,6 +19,9 @@
 
 typedef struct device device;
 
+enum { FAST_ROWS = 8 };
+#define FAST_LEAST 0x1p-100f
+
 typedef struct backend {
     const char *name;   /* "ref", "cpu", "dry" */
     bool dry;           /* computes nothing: tensors have no memory behind them */
@@ -33,7 +36,10 @@ typedef struct backend {
     void (*add_to)(device *, tensor y, tensor x);          /* y += x */
 
     /* y [T,out] = x [T,in] W^T + bias (+ adapters).  low [T, sum of ranks] receives x A^T of each adapter,
-     * side by side, for the way back (p NULL: no adapters). */
+     * side by side, for the way back (p NULL: no adapters).
+     * With dev->fast and T >= FAST_ROWS, parts in ggml's blocks (not Q2_K, without row_scale) see x rounded as ggml rounds it: each 32
+     * numbers of a row become d times whole numbers of -127..127, d = max|x| / 127, to nearest (ties to even).  Numbers all below
+     * FAST_LEAST count as 0; 32 numbers with a NaN or infinity among them make the row of y NaN.  Adapters see x as it is. */
     void (*linear)(device *, tensor y, tensor x, const weight *w, tensor low);
     void (*linear_backward)(device *, tensor dx, tensor dy, tensor x, const weight *w, tensor low);
 
@@ -119,6 +125,7 @@ struct device {
     const backend *be;
     pool *threads;      /* NULL for one thread */
     bool failed;        /* a kernel could not get memory */
+    bool fast;          /* asked for: `linear` may round activations to 8 bits before weights in ggml's blocks (below) */
     void *state;        /* the backend's own */
 };
 

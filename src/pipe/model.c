@@ -244,7 +244,9 @@ static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o,
     m->backend = backend_find(name);
     if (!m->backend || m->backend->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
     m->dev = m->backend->open(o->threads);
-    return m->dev ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
+    if (!m->dev) return fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
+    m->dev->fast = o->fast;
+    return DREAMO_OK;
 }
 
 /* A folder without model_index.json may hold FLUX's weights as single files: then configurations and vocabularies are the shipped ones. */
@@ -284,9 +286,9 @@ static dreamo_status find_folder(dreamo_model *m, const dreamo_model_options *o,
     return hint(err, "a transformer alone: -m flux-dev --dit %s", m->dir);
 }
 
-/* Of most weights. */
-static dtype weights_type(const dit *d)
+dtype model_weights_type(const dreamo_model *m)
 {
+    const dit *d = m->dit;
     return d->config.single_layers ? d->singles[0].out.part[0].type : d->config.layers ? d->doubles[0].img.proj.part[0].type : d->x_in.part[0].type;
 }
 
@@ -295,10 +297,10 @@ static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo
     const dit_config *d = &m->dit->config;
     const char *slash = strrchr(m->home, '/');
     int threads = pool_threads(m->dev->threads);
-    return report_line(to, DREAMO_EVENT_OPEN, err, "%s, %d + %d blocks of %d, %s, %d LoRA%s, %s on %d thread%s, %s numerics",
+    return report_line(to, DREAMO_EVENT_OPEN, err, "%s, %d + %d blocks of %d, %s, %d LoRA%s, %s on %d thread%s, %s numerics%s",
                        slash && slash[1] ? slash + 1 : m->home, d->layers, d->single_layers, d->heads * d->head_dim,
-                       dtype_name(weights_type(m->dit)), m->nloras, m->nloras == 1 ? "" : "s", m->backend->name, threads,
-                       threads == 1 ? "" : "s", m->official ? "official" : "exact");
+                       dtype_name(model_weights_type(m)), m->nloras, m->nloras == 1 ? "" : "s", m->backend->name, threads,
+                       threads == 1 ? "" : "s", m->official ? "official" : "exact", m->dev->fast ? ", fast" : "");
 }
 
 static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)

@@ -25,12 +25,12 @@ static double repeat(device *dev, weight *w)
     return n * c.flops / spent;
 }
 
-double rate_measure(device *dev)
+double rate_measure(device *dev, dtype stored)
 {
     float *data = mem_calloc(WIDTH * WIDTH, sizeof *data);
     if (!data) return -1;
     weight w = { .name = "rate", .in = WIDTH, .out = WIDTH, .kh = 1, .kw = 1, .nparts = 1 };
-    w.part[0] = (weight_part){ .rows = WIDTH, .type = DT_F32, .data = data };
+    w.part[0] = (weight_part){ .rows = WIDTH, .type = dev->fast ? stored : DT_F32, .data = data };
     double rate = repeat(dev, &w);
     mem_free(data);
     return rate;

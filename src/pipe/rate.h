@@ -3,6 +3,7 @@
 #define PIPE_RATE_H
 #include "nn/nn.h"
 
-/* Flops a second of a matrix product of a few hundred rows, measured for about 10 ms; < 0: no memory. */
-double rate_measure(device *dev);
+/* Flops a second of a matrix product of a few hundred rows, measured for about 10 ms; < 0: no memory.  A device that may round to 8 bits
+ * is measured with weights of type `stored`, others with fp32. */
+double rate_measure(device *dev, dtype stored);
 #endif

@@ -5,73 +5,12 @@
  *  - cpu, for each instruction set of this machine and one or two threads, agrees with ref: one to four parts of different types, with
  *    and without scales, odd numbers of rows, widths whose slabs of K begin inside a block; the same bytes again. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/blocks_decode.h"
 #include "base/mem.h"
-#include "base/rng.h"
-#include "format/safetensors.h"
-#include "nn/backend.h"
-#include <cmocka.h> /* last: its macro fail() would hide base/error.h */
-
-#define WEIGHTS DT_F64 /* the types before it are a weight's */
-
-/* ---- what others wrote ---- */
-
-/* Bytes and values of a type: a named pair in gguf-blocks, or all 256 bytes of fp8. */
-typedef struct golden {
-    dtype type;
-    int rows, in;
-    uint8_t *bytes; /* at an odd address */
-    float *values;
-    uint8_t *room;
-} golden;
-
-static const st_tensor *need(const st_file *f, const char *name, const char *what)
-{
-    char full[32];
-    snprintf(full, sizeof full, "%s.%s", name, what);
-    const st_tensor *t = st_find(f, full);
-    if (!t) fail_msg("%s is not there", full);
-    return t;
-}
-
-static golden golden_read(dtype type)
-{
-    bool fp8 = type == DT_F8_E4M3 || type == DT_F8_E5M2;
-    golden g = { .type = type, .rows = 1, .in = 256 };
-    st_file f;
-    assert_int_equal(st_open(fp8 ? TEST_DATA "/fp8.safetensors" : TEST_DATA "/gguf-blocks.safetensors", &f, NULL), DREAMO_OK);
-    const st_tensor *values = need(&f, type == DT_F8_E4M3 ? "e4m3fn" : fp8 ? "e5m2" : dtype_name(type), "values");
-    if (!fp8) g.rows = (int)values->shape[0], g.in = (int)values->shape[1];
-    size_t n = (size_t)g.rows * (size_t)g.in, nbytes = dtype_nbytes_of(type, n);
-    g.values = malloc(n * sizeof *g.values);
-    g.room = malloc(nbytes + 4);
-    bool wide = type == DT_BF16 || type == DT_F16; /* a kernel may want these aligned */
-    g.bytes = g.room + (wide ? 0 : 1);
-    memcpy(g.values, values->data, n * sizeof *g.values);
-    if (fp8) {
-        for (int i = 0; i < 256; i++) g.bytes[i] = (uint8_t)i;
-        for (int i = 0; i < 256; i++) /* without NaN and infinity, which would drown the sums */
-            if (!isfinite(g.values[i])) g.bytes[i] = 0, g.values[i] = 0;
-    } else {
-        const st_tensor *bytes = need(&f, dtype_name(type), "bytes");
-        assert_int_equal(bytes->nbytes, nbytes);
-        memcpy(g.bytes, bytes->data, nbytes);
-    }
-    st_close(&f);
-    return g;
-}
-
-static void golden_free(golden *g)
-{
-    free(g->room);
-    free(g->values);
-}
+#include "stored_weights.h" /* and cmocka.h */
 
 static void decoding_gives_ggmls_values(void **state)
 {
@@ -90,13 +29,6 @@ static void decoding_gives_ggmls_values(void **state)
         free(got);
         golden_free(&g);
     }
-}
-
-static tensor matrix(int rows, int cols)
-{
-    tensor t = { .rows = rows, .cols = cols, .ld = cols };
-    t.p = calloc((size_t)rows * (size_t)cols + 1, sizeof(float));
-    return t;
 }
 
 /* One number of x is 1, so a product is a weight; one of dy, so the gradient is a row. */
@@ -133,45 +65,6 @@ static void ref_shows_the_stored_values(void **state)
 }
 
 /* ---- weights of any bit pattern ---- */
-
-static rng chance;
-
-static float *normals(int n, double size)
-{
-    float *p = malloc((size_t)n * sizeof *p);
-    for (int i = 0; i < n; i++) p[i] = (float)(size * rng_normal(&chance));
-    return p;
-}
-
-/* Where the fp16 scales lie in a block; all other bytes may be anything. */
-static void set_scales(dtype t, uint8_t *block)
-{
-    static const int at[WEIGHTS][2] = {
-        [DT_Q4_1] = { 0, 2 }, [DT_Q5_1] = { 0, 2 }, [DT_Q2_K] = { 80, 82 }, [DT_Q3_K] = { 108, 108 },
-        [DT_Q4_K] = { 0, 2 }, [DT_Q5_K] = { 0, 2 }, [DT_Q6_K] = { 208, 208 },
-    };
-    for (int i = 0; i < 2; i++) {
-        uint16_t h = f32_to_f16((float)rng_range(&chance, -1, 1));
-        memcpy(block + at[t][i], &h, sizeof h);
-    }
-}
-
-/* n stored numbers; `room` is what to free.  Blocks and fp8 begin at an odd address. */
-static const void *stored(dtype t, int n, void **room)
-{
-    size_t nbytes = dtype_nbytes_of(t, (size_t)n), block = dtype_block(t), each = dtype_nbytes_of(t, block);
-    uint8_t *p = *room = malloc(nbytes + 8);
-    if (t > DT_F16) p++;
-    if (block == 1) {
-        float *values = normals(n, 1);
-        dtype_from_f32(t, values, (size_t)n, p);
-        free(values);
-        return p;
-    }
-    for (size_t i = 0; i < nbytes; i++) p[i] = (uint8_t)rng_range(&chance, 0, 256);
-    for (size_t i = 0; i < nbytes; i += each) set_scales(t, p + i);
-    return p;
-}
 
 typedef struct operands {
     tensor x, y, dx, dy, looked;
@@ -218,33 +111,6 @@ static void perform(device *dev, const operands *o)
 }
 
 /* ---- cpu beside ref ---- */
-
-enum { DEVICES = 6 };
-static struct { device *dev; char name[24]; } cpus[DEVICES];
-static int ncpus;
-
-static int open_devices(void **state)
-{
-    static const char *const sets[] = { "generic", "avx2", "avx512" };
-    (void)state;
-    for (int s = 0; s < 3; s++)
-        for (int threads = 1; threads <= 2; threads++) {
-            setenv("DREAMO_CPU", sets[s], 1);
-            device *dev = backend_cpu.open(threads);
-            unsetenv("DREAMO_CPU");
-            if (!dev) continue; /* the machine lacks it */
-            cpus[ncpus].dev = dev;
-            snprintf(cpus[ncpus++].name, sizeof cpus->name, "%s, %d threads", sets[s], threads);
-        }
-    return ncpus < 2;
-}
-
-static int close_devices(void **state)
-{
-    (void)state;
-    for (int i = 0; i < ncpus; i++) backend_cpu.close(cpus[i].dev);
-    return 0;
-}
 
 /* The longest of n rows: what a product of one with normally distributed x is like, where a sum may cancel by chance. */
 static double longest(device *ref, const weight *w, int row0, int n)

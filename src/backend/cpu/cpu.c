@@ -1,6 +1,6 @@
 /* cpu.c - opening the fast CPU backend: which instruction set, how many threads, scratch memory.
  *
- * DREAMO_CPU=generic|avx2|avx512 overrides the choice (tests); a name that is unknown or that this machine cannot run
+ * DREAMO_CPU=generic|avx2|avx512|avx512vnni overrides the choice (tests); a name that is unknown or that this machine cannot run
  * makes open fail. */
 #include "backend/cpu/cpu.h"
 #include <stdlib.h>
@@ -20,6 +20,8 @@ static bool has_avx512(void)
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+static bool has_vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 #endif
 
 /* The best instruction set this machine runs, or the one asked for; NULL: asked for something it lacks. */
@@ -28,6 +30,7 @@ static const cpu_isa *pick(const char *wanted)
     if (wanted && strcmp(wanted, "generic") == 0) return &cpu_isa_generic;
 #if defined(__x86_64__)
     bool any = !wanted || !*wanted;
+    if (!any && strcmp(wanted, "avx512vnni") == 0) return has_vnni() ? &cpu_isa_avx512 : NULL;
     if ((any || strcmp(wanted, "avx512") == 0) && has_avx512()) return &cpu_isa_avx512;
     if ((any || strcmp(wanted, "avx2") == 0) && has_avx2()) return &cpu_isa_avx2;
     return any ? &cpu_isa_generic : NULL;
@@ -36,9 +39,20 @@ static const cpu_isa *pick(const char *wanted)
 #endif
 }
 
+/* Its tiles of products in integers: VNNI wherever it is, unless exactly "avx512" was asked for. */
+static const int8_micro *pick_int8(const cpu_isa *isa, const char *wanted)
+{
+#if defined(__x86_64__)
+    if (isa == &cpu_isa_avx512 && has_vnni() && !(wanted && strcmp(wanted, "avx512") == 0)) return &cpu_int8_avx512vnni;
+#endif
+    (void)wanted;
+    return isa->int8;
+}
+
 device *cpu_open(int threads)
 {
-    const cpu_isa *isa = pick(getenv("DREAMO_CPU"));
+    const char *wanted = getenv("DREAMO_CPU");
+    const cpu_isa *isa = pick(wanted);
     if (!isa) return NULL;
     device *dev = mem_calloc(1, sizeof *dev);
     cpu_state *st = mem_calloc(1, sizeof *st);
@@ -49,6 +63,7 @@ device *cpu_open(int threads)
         return NULL;
     }
     st->isa = isa;
+    st->int8 = pick_int8(isa, wanted);
     st->threads = pool_threads(p);
     *dev = (device){.be = isa->table, .threads = p, .state = st};
     return dev;

@@ -2,15 +2,35 @@
  *
  * The kernels are written once, over vectors of VL floats (kernels/simd.h), and compiled three times with different
  * flags (isa_*.c): plain C, AVX2+FMA+F16C, AVX-512.  Each compilation yields a whole table of kernels; cpu_open picks
- * the table and the device carries it (dev->be). */
+ * the table and the device carries it (dev->be).  The innermost part of products in integers has a fourth compilation, for
+ * AVX-512 with VNNI. */
 #ifndef BACKEND_CPU_CPU_H
 #define BACKEND_CPU_CPU_H
 #include "nn/backend.h"
+
+/* A tile of a product in integers (kernels/tile_int8.h): at most INT8_ROWS rows of activations in 8 bits times a panel of weights. */
+enum { INT8_ROWS = 6 };
+typedef struct int8_tile {
+    const uint8_t *a;         /* [m][lda] */
+    const float *scale, *sum; /* [m][lds], one number a run: A's scale, and the sum of the run's rounded numbers */
+    const char *panel;        /* weights, [runs] */
+    const float *bias;        /* [NR], where C begins */
+    float *c;                 /* [m][ldc], NR columns */
+    size_t lda, lds, ldc;
+    int runs;
+} int8_tile;
+
+typedef struct int8_micro {
+    int shift;                                    /* what was added to A's numbers */
+    void (*tile[INT8_ROWS][4])(const int8_tile *); /* [m - 1][blocks_kind]; NULL: more rows than this instruction set takes at a time */
+} int8_micro;
+extern const int8_micro cpu_int8_avx512vnni;
 
 /* One compilation of the kernels. */
 typedef struct cpu_isa {
     const char *name;             /* "generic", "avx2", "avx512" */
     const backend *table;
+    const int8_micro *int8;
     double (*burn)(long rounds);  /* multiply-adds in registers, nothing else; returns the number of floating-point operations */
 } cpu_isa;
 extern const cpu_isa cpu_isa_generic, cpu_isa_avx2, cpu_isa_avx512;
@@ -22,6 +42,7 @@ typedef struct scratch { float *p; size_t nfloats; } scratch;
 
 typedef struct cpu_state {
     const cpu_isa *isa;
+    const int8_micro *int8; /* isa's, or the one with VNNI */
     int threads;
     scratch s[CPU_SCRATCHES];
 } cpu_state;

@@ -1,5 +1,6 @@
 /* linear.c - y = x W^T + b with stored types, fused parts and adapters; and rows of a table. */
 #include "backend/ref/ref.h"
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 #include "base/mem.h"
@@ -56,16 +57,43 @@ float *ref_bias_grad(const weight *w, int row)
     return p->grad_bias ? p->grad_bias + row : NULL;
 }
 
+static bool rounds(const device *dev, tensor x, const weight *w, int row)
+{
+    const weight_part *p = part_of(w, &row);
+    return dev->fast && x.rows >= FAST_ROWS && dtype_block(p->type) > 1 && p->type != DT_Q2_K && !p->row_scale;
+}
+
+/* A row of x as it is and as dev->fast rounds it, [in] each. */
+static void both_rows(tensor x, int t, double *plain, double *rounded)
+{
+    for (int k = 0; k < x.cols; k++) plain[k] = rounded[k] = *at(x, t, k);
+    for (int k = 0; k + 32 <= x.cols; k += 32) {
+        bool finite = true;
+        float most = 0;
+        for (int i = k; i < k + 32; i++) finite = finite && isfinite(plain[i]), most = fmaxf(most, fabsf(*at(x, t, i)));
+        float inverse = 127 / most, unit = most / 127;
+        for (int i = k; i < k + 32; i++)
+            rounded[i] = !finite ? NAN : most < FAST_LEAST ? 0 : (double)unit * nearbyintf(*at(x, t, i) * inverse);
+    }
+}
+
 void ref_linear(device *dev, tensor y, tensor x, const weight *w, tensor low)
 {
     int column = 0;
     float *W = weight_rows(dev, w);
-    for (int t = 0; W && t < y.rows; t++)
+    double *plain = mem_alloc(sizeof *plain * (size_t)w->in * 2);
+    if (!plain) dev->failed = true;
+    for (int t = 0; W && plain && t < y.rows; t++) {
+        double *rounded = plain + w->in;
+        both_rows(x, t, plain, rounded);
         for (int o = 0; o < w->out; o++) {
+            const double *a = rounds(dev, x, w, o) ? rounded : plain;
             double s = ref_bias(w, o);
-            for (int k = 0; k < w->in; k++) s += (double)*at(x, t, k) * W[(size_t)o * (size_t)w->in + (size_t)k];
+            for (int k = 0; k < w->in; k++) s += a[k] * W[(size_t)o * (size_t)w->in + (size_t)k];
             *at(y, t, o) = (float)s;
         }
+    }
+    mem_free(plain);
     mem_free(W);
     for (const adapter *a = w->adapters; a; column += a->rank, a = a->next)
         for (int t = 0; t < y.rows; t++) {

@@ -2,6 +2,7 @@
 #ifndef CPU_KERNELS_LINEAR_H
 #define CPU_KERNELS_LINEAR_H
 #include "backend/cpu/kernels/gemm.h"
+#include "backend/cpu/kernels/gemm_int8.h"
 
 static tensor cols_of(tensor x, int col0, int cols)
 {
@@ -10,12 +11,22 @@ static tensor cols_of(tensor x, int col0, int cols)
     return x;
 }
 
+/* x in 8 bits when the device may and a part is multiplied in integers; else q is NULL. */
+static quantised linear_quantise(device *dev, tensor x, const weight *w)
+{
+    for (int i = 0; dev->fast && x.rows >= FAST_ROWS && i < w->nparts; i++)
+        if (int8_takes(&w->part[i])) return quantise(dev, x);
+    return (quantised){0};
+}
+
 /* y[:, part] = x W_part^T + bias;  y[:, adapter] += scale (x A^T) B^T, x A^T being kept in `low`. */
 static void k_linear(device *dev, tensor y, tensor x, const weight *w, tensor low)
 {
+    const quantised in_ints = linear_quantise(dev, x, w);
     for (int i = 0, at = 0; i < w->nparts; at += w->part[i++].rows) {
         const weight_part *p = &w->part[i];
-        gemm_run(dev, (gemm){.M = x.rows, .N = p->rows, .K = w->in, .a = x.p, .lda = (size_t)x.ld, .b = p->data, .ldb = (size_t)w->in,
+        if (in_ints.q && int8_takes(p)) gemm_int8(dev, &in_ints, p, y.p + at, y.ld);
+        else gemm_run(dev, (gemm){.M = x.rows, .N = p->rows, .K = w->in, .a = x.p, .lda = (size_t)x.ld, .b = p->data, .ldb = (size_t)w->in,
                              .b_type = p->type, .b_rows = true, .b_scale = p->row_scale, .c = y.p + at, .ldc = (size_t)y.ld, .bias = p->bias});
     }
     int at = 0;

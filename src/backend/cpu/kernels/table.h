@@ -42,4 +42,4 @@ static double burn(long rounds)
 #define NAME(name) NAME_(name)
 #define TEXT_(name) #name
 #define TEXT(name) TEXT_(name)
-const cpu_isa NAME(CPU_NAME) = {.name = TEXT(CPU_NAME), .table = &CPU_TABLE, .burn = burn};
+const cpu_isa NAME(CPU_NAME) = {.name = TEXT(CPU_NAME), .table = &CPU_TABLE, .int8 = &int8_tiles, .burn = burn};
