@@ -33,12 +33,16 @@ static const struct limit { const char *prefix, *suffix; double fp32, bf16; } li
     { "tokens", "", 5e-5, 4e-2 }, { "step.", "", 5e-5, 5e-2 }, { "latent", "", 5e-5, 3e-2 }, { "image", "", 1e-4, 5e-2 },
 };
 
-static double limit_of(const char *name, bool official)
+/* Against what a case is held: fp32, the official bf16, or fp32 by a model that rounds activations to 8 bits (measured: 1.3 % at most). */
+typedef enum numerics { EXACT, OFFICIAL, FAST } numerics;
+
+static double limit_of(const char *name, numerics how)
 {
     size_t n = strlen(name);
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         size_t p = strlen(limits[i].prefix), s = strlen(limits[i].suffix);
-        if (strncmp(name, limits[i].prefix, p) == 0 && n >= s && strcmp(name + n - s, limits[i].suffix) == 0) return official ? limits[i].bf16 : limits[i].fp32;
+        if (strncmp(name, limits[i].prefix, p) == 0 && n >= s && strcmp(name + n - s, limits[i].suffix) == 0)
+            return how == OFFICIAL ? limits[i].bf16 : how == FAST && limits[i].fp32 > 0 ? 0.02 : limits[i].fp32;
     }
     fail_msg("no limit for %s", name);
     return 0;
@@ -54,7 +58,7 @@ static double value(const st_tensor *t, size_t i)
 }
 
 /* The finished picture: a level here and there in fp32; a level on average in bf16. */
-static void compare_picture(const st_tensor *want, const st_tensor *got, bool official)
+static void compare_picture(const st_tensor *want, const st_tensor *got, numerics how)
 {
     double most = 0, sum = 0, different = 0;
     for (size_t i = 0; i < want->count; i++) {
@@ -63,11 +67,11 @@ static void compare_picture(const st_tensor *want, const st_tensor *got, bool of
         sum += d;
         different += d > 0;
     }
-    if (most > (official ? 16 : 1) || sum / (double)want->count > 2 || (!official && different / (double)want->count > 0.01))
+    if (most > (how ? 16 : 1) || sum / (double)want->count > 2 || (how == EXACT && different / (double)want->count > 0.01))
         fail_msg("rgb: largest difference %g, mean %g", most, sum / (double)want->count);
 }
 
-static void compare_tensor(const st_tensor *want, const st_file *stages, bool official)
+static void compare_tensor(const st_tensor *want, const st_file *stages, numerics how)
 {
     const st_tensor *got = st_find(stages, want->name);
     double error = 0, size = 0;
@@ -75,7 +79,7 @@ static void compare_tensor(const st_tensor *want, const st_file *stages, bool of
     assert_int_equal(got->rank, want->rank);
     for (int i = 0; i < want->rank; i++) assert_int_equal(got->shape[i], want->shape[i]);
     if (strcmp(want->name, "rgb") == 0) {
-        compare_picture(want, got, official);
+        compare_picture(want, got, how);
         return;
     }
     for (size_t i = 0; i < want->count; i++) {
@@ -84,7 +88,8 @@ static void compare_tensor(const st_tensor *want, const st_file *stages, bool of
         size += w * w;
     }
     double relative = sqrt(error / fmax(size, 1e-60));
-    if (!(relative <= limit_of(want->name, official))) fail_msg("%s: error %.2g, limit %g", want->name, relative, limit_of(want->name, official));
+    if (!(relative <= limit_of(want->name, how))) fail_msg("%s: error %.2g, limit %g", want->name, relative, limit_of(want->name, how));
+    if (how == FAST && strcmp(want->name, "step.0.v") == 0 && relative < 1e-3) fail_msg("%s: error %.2g: was anything rounded?", want->name, relative);
 }
 
 /* ---- a case's arguments ---- */
@@ -179,15 +184,17 @@ static void read_case(golden *c, const char *folder)
 
 static void run_case(void **state)
 {
-    const char *name = *state;
+    const char *name = *state, *fast = strstr(name, " fast");
     char folder[256], stages[320];
     golden c = { 0 };
     dreamo_error err = { 0 };
     dreamo_model *model = NULL;
     dreamo_image out = { 0 };
     st_file want, got;
-    snprintf(folder, sizeof folder, "%s/cases/%s", TEST_DATA, name);
+    snprintf(folder, sizeof folder, "%s/cases/%.*s", TEST_DATA, (int)strcspn(name, " "), name);
     read_case(&c, folder);
+    c.model.fast = fast;
+    numerics how = fast ? FAST : c.model.numerics == DREAMO_NUMERICS_OFFICIAL ? OFFICIAL : EXACT;
     char *dump = mem_printf("golden_%s", name);
     assert_non_null(dump);
     c.request.dump = dump;
@@ -196,11 +203,12 @@ static void run_case(void **state)
     if (dreamo_generate(model, &c.request, &out, &err) != DREAMO_OK) fail_msg("%s", err.message);
     assert_int_equal(out.width, c.request.width);
     assert_non_null(strstr(out.metadata, "\"seed\":"));
+    assert_int_equal(strstr(out.metadata, "\"fast\":true") != NULL, c.model.fast);
     snprintf(stages, sizeof stages, "%s/stages.safetensors", folder);
     assert_int_equal(st_open(stages, &want, &err), DREAMO_OK);
     snprintf(stages, sizeof stages, "%s/stages.safetensors", dump);
     assert_int_equal(st_open(stages, &got, &err), DREAMO_OK);
-    for (int i = 0; i < want.ntensors; i++) compare_tensor(&want.tensors[i], &got, c.model.numerics == DREAMO_NUMERICS_OFFICIAL);
+    for (int i = 0; i < want.ntensors; i++) compare_tensor(&want.tensors[i], &got, how);
 
     st_close(&want);
     st_close(&got);
@@ -240,7 +248,7 @@ static void a_variant_is_its_stack(void **state)
 int main(void)
 {
 #define CASE(name) { name, run_case, NULL, NULL, name }
-    const struct CMUnitTest tests[] = { CASE("plain"), CASE("v1_two"), CASE("cfg"), CASE("v11_noturbo_bf16"), CASE("files_q4"), CASE("files_fp8"),
+    const struct CMUnitTest tests[] = { CASE("plain"), CASE("v1_two"), CASE("cfg"), CASE("v11_noturbo_bf16"), CASE("files_q4"), CASE("files_q4 fast"), CASE("files_fp8"),
                                         cmocka_unit_test(a_variant_is_its_stack) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
