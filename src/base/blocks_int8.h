@@ -31,10 +31,18 @@ typedef struct blocks_ints {
     float offset;   /* 0 but for BLOCKS_OFFSET */
 } blocks_ints;
 
+/* 16 bytes of two numbers each, less `least` (at most 128 - 16); eight bytes at a time. */
 static inline void blocks_int8_q4(const uint8_t *restrict nibbles, int least, int8_t *restrict q)
 {
-    for (int j = 0; j < 16; j++) q[j] = (int8_t)((nibbles[j] & 15) - least);
-    for (int j = 0; j < 16; j++) q[j + 16] = (int8_t)((nibbles[j] >> 4) - least);
+    const uint64_t each = 0x0101010101010101, low = 15 * each, sign = 128 * each, less = (uint64_t)least * each;
+    for (int j = 0; j < 16; j += 8) {
+        uint64_t eight, a, b;
+        memcpy(&eight, nibbles + j, sizeof eight);
+        a = (((eight & low) | sign) - less) ^ sign; /* the sign bit, set before and flipped after, keeps a borrow inside its byte */
+        b = (((eight >> 4 & low) | sign) - less) ^ sign;
+        memcpy(q + j, &a, sizeof a);
+        memcpy(q + j + 16, &b, sizeof b);
+    }
 }
 
 static inline void blocks_int8_q5(const uint8_t *restrict nibbles, uint32_t high, int least, int8_t *restrict q)

@@ -19,7 +19,7 @@
 
 typedef struct device device;
 
-enum { FAST_ROWS = 8 };
+enum { FAST_ROWS = 8, FAST_LENGTH = 1024 };
 #define FAST_LEAST 0x1p-100f
 
 typedef struct backend {
@@ -60,7 +60,9 @@ typedef struct backend {
     void (*qknorm_backward)(device *, tensor dx, tensor dy, tensor x, vec gain, rope pe, float eps);
 
     /* Softmax attention within each sample of the layout, all heads, no L x L matrix in memory.  lse [rows, heads] receives
-     * log-sum-exp of the scaled (and biased) scores, p NULL when no gradient is wanted. */
+     * log-sum-exp of the scaled (and biased) scores, p NULL when no gradient is wanted.
+     * With dev->fast q, k, v and the probabilities may be rounded to bf16 when the longest sample has FAST_LENGTH rows or more and no
+     * lse is asked for: "cpu" does it on machines with AVX-512 BF16, without bias or causal; "ref" never. */
     void (*attention)(device *, tensor y, tensor q, tensor k, tensor v, layout l, attention_opts o, tensor lse);
     void (*attention_backward)(device *, tensor dq, tensor dk, tensor dv, tensor dy, tensor y, tensor q, tensor k, tensor v,
                                layout l, attention_opts o, tensor lse);
@@ -125,7 +127,7 @@ struct device {
     const backend *be;
     pool *threads;      /* NULL for one thread */
     bool failed;        /* a kernel could not get memory */
-    bool fast;          /* asked for: `linear` may round activations to 8 bits before weights in ggml's blocks (below) */
+    bool fast;          /* asked for: `linear` and `attention` may round what they multiply (there) */
     void *state;        /* the backend's own */
 };
 

@@ -1,17 +1,9 @@
-/* stored_weights.h - weights of every stored type for tests: values that others wrote, any bit pattern, and the devices to try them on. */
+/* stored_weights.h - weights of every stored type for tests: values that others wrote, and any bit pattern. */
 #ifndef TESTS_STORED_WEIGHTS_H
 #define TESTS_STORED_WEIGHTS_H
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "base/rng.h"
+#include "base/half.h"
 #include "format/safetensors.h"
-#include "nn/backend.h"
-#include <cmocka.h> /* last: its macro fail() would hide base/error.h */
+#include "devices.h" /* and cmocka.h */
 
 #define WEIGHTS DT_F64 /* the types before it are a weight's */
 
@@ -68,23 +60,7 @@ static void golden_free(golden *g)
     free(g->values);
 }
 
-/* ---- matrices, and weights of any bit pattern ---- */
-
-static tensor matrix(int rows, int cols)
-{
-    tensor t = { .rows = rows, .cols = cols, .ld = cols };
-    t.p = calloc((size_t)rows * (size_t)cols + 1, sizeof(float));
-    return t;
-}
-
-static rng chance;
-
-static float *normals(int n, double size)
-{
-    float *p = malloc((size_t)n * sizeof *p);
-    for (int i = 0; i < n; i++) p[i] = (float)(size * rng_normal(&chance));
-    return p;
-}
+/* ---- weights of any bit pattern ---- */
 
 /* Where the fp16 scales lie in a block; all other bytes may be anything. */
 static void set_scales(dtype t, uint8_t *block)
@@ -116,32 +92,4 @@ static const void *stored(dtype t, int n, void **room)
     return p;
 }
 
-/* ---- one device for each instruction set of this machine and one or two threads ---- */
-
-enum { DEVICES = 8 };
-static struct { device *dev; char name[24]; } cpus[DEVICES];
-static int ncpus;
-
-static int open_devices(void **state)
-{
-    static const char *const sets[] = { "generic", "avx2", "avx512", "avx512vnni" };
-    (void)state;
-    for (int s = 0; s < 4; s++)
-        for (int threads = 1; threads <= 2; threads++) {
-            setenv("DREAMO_CPU", sets[s], 1);
-            device *dev = backend_cpu.open(threads);
-            unsetenv("DREAMO_CPU");
-            if (!dev) continue; /* the machine lacks it */
-            cpus[ncpus].dev = dev;
-            snprintf(cpus[ncpus++].name, sizeof cpus->name, "%s, %d threads", sets[s], threads);
-        }
-    return ncpus < 2;
-}
-
-static int close_devices(void **state)
-{
-    (void)state;
-    for (int i = 0; i < ncpus; i++) backend_cpu.close(cpus[i].dev);
-    return 0;
-}
 #endif

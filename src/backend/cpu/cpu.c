@@ -1,7 +1,7 @@
 /* cpu.c - opening the fast CPU backend: which instruction set, how many threads, scratch memory.
  *
- * DREAMO_CPU=generic|avx2|avx512|avx512vnni overrides the choice (tests); a name that is unknown or that this machine cannot run
- * makes open fail. */
+ * DREAMO_CPU=generic|avx2|avx512|avx512vnni|avx512bf16 overrides the choice (tests); a name that is unknown or that this machine cannot
+ * run makes open fail. */
 #include "backend/cpu/cpu.h"
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include <time.h>
 #include "base/mem.h"
 
+static bool always(void) { return true; }
 #if defined(__x86_64__)
 static bool has_avx2(void)
 {
@@ -22,38 +23,38 @@ static bool has_avx512(void)
 }
 
 static bool has_vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+static bool has_bf16(void) { return has_vnni() && __builtin_cpu_supports("avx512bf16"); }
 #endif
 
-/* The best instruction set this machine runs, or the one asked for; NULL: asked for something it lacks. */
-static const cpu_isa *pick(const char *wanted)
-{
-    if (wanted && strcmp(wanted, "generic") == 0) return &cpu_isa_generic;
+/* Best first.  VNNI and BF16 matter to devices that may round only. */
+static const struct choice {
+    const char *name;
+    bool (*runs)(void);
+    const cpu_isa *isa;
+    const int8_micro *int8; /* NULL: isa's */
+    cpu_pairs *pairs;
+} choices[] = {
 #if defined(__x86_64__)
-    bool any = !wanted || !*wanted;
-    if (!any && strcmp(wanted, "avx512vnni") == 0) return has_vnni() ? &cpu_isa_avx512 : NULL;
-    if ((any || strcmp(wanted, "avx512") == 0) && has_avx512()) return &cpu_isa_avx512;
-    if ((any || strcmp(wanted, "avx2") == 0) && has_avx2()) return &cpu_isa_avx2;
-    return any ? &cpu_isa_generic : NULL;
-#else
-    return !wanted || !*wanted ? &cpu_isa_generic : NULL;
+    {"avx512bf16", has_bf16, &cpu_isa_avx512, &cpu_int8_avx512vnni, &cpu_pairs_avx512bf16},
+    {"avx512vnni", has_vnni, &cpu_isa_avx512, &cpu_int8_avx512vnni, NULL},
+    {"avx512", has_avx512, &cpu_isa_avx512, NULL, NULL},
+    {"avx2", has_avx2, &cpu_isa_avx2, NULL, NULL},
 #endif
-}
+    {"generic", always, &cpu_isa_generic, NULL, NULL},
+};
 
-/* Its tiles of products in integers: VNNI wherever it is, unless exactly "avx512" was asked for. */
-static const int8_micro *pick_int8(const cpu_isa *isa, const char *wanted)
+/* The best that this machine runs, or the one asked for; NULL: asked for something it lacks. */
+static const struct choice *pick(const char *wanted)
 {
-#if defined(__x86_64__)
-    if (isa == &cpu_isa_avx512 && has_vnni() && !(wanted && strcmp(wanted, "avx512") == 0)) return &cpu_int8_avx512vnni;
-#endif
-    (void)wanted;
-    return isa->int8;
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
+        if ((!wanted || !*wanted || strcmp(wanted, choices[i].name) == 0) && choices[i].runs()) return &choices[i];
+    return NULL;
 }
 
 device *cpu_open(int threads)
 {
-    const char *wanted = getenv("DREAMO_CPU");
-    const cpu_isa *isa = pick(wanted);
-    if (!isa) return NULL;
+    const struct choice *best = pick(getenv("DREAMO_CPU"));
+    if (!best) return NULL;
     device *dev = mem_calloc(1, sizeof *dev);
     cpu_state *st = mem_calloc(1, sizeof *st);
     pool *p = dev && st && threads != 1 ? pool_new(threads) : NULL;
@@ -62,10 +63,11 @@ device *cpu_open(int threads)
         mem_free(st);
         return NULL;
     }
-    st->isa = isa;
-    st->int8 = pick_int8(isa, wanted);
+    st->isa = best->isa;
+    st->int8 = best->int8 ? best->int8 : best->isa->int8;
+    st->pairs = best->pairs;
     st->threads = pool_threads(p);
-    *dev = (device){.be = isa->table, .threads = p, .state = st};
+    *dev = (device){.be = best->isa->table, .threads = p, .state = st};
     return dev;
 }
 

@@ -2,8 +2,8 @@
  *
  * The kernels are written once, over vectors of VL floats (kernels/simd.h), and compiled three times with different
  * flags (isa_*.c): plain C, AVX2+FMA+F16C, AVX-512.  Each compilation yields a whole table of kernels; cpu_open picks
- * the table and the device carries it (dev->be).  The innermost part of products in integers has a fourth compilation, for
- * AVX-512 with VNNI. */
+ * the table and the device carries it (dev->be).  The innermost parts of products in integers and in bf16 have
+ * compilations of their own, for AVX-512 with VNNI and with BF16. */
 #ifndef BACKEND_CPU_CPU_H
 #define BACKEND_CPU_CPU_H
 #include "nn/backend.h"
@@ -26,6 +26,11 @@ typedef struct int8_micro {
 } int8_micro;
 extern const int8_micro cpu_int8_avx512vnni;
 
+/* A tile of a product in bf16 (kernels/micro.h over pairs of bf16 in place of floats), [m - 1][columns of A][vectors - 1]. */
+struct tile;
+typedef void (*const cpu_pairs[12][2][2])(const struct tile *);
+extern cpu_pairs cpu_pairs_avx512bf16;
+
 /* One compilation of the kernels. */
 typedef struct cpu_isa {
     const char *name;             /* "generic", "avx2", "avx512" */
@@ -43,6 +48,7 @@ typedef struct scratch { float *p; size_t nfloats; } scratch;
 typedef struct cpu_state {
     const cpu_isa *isa;
     const int8_micro *int8; /* isa's, or the one with VNNI */
+    cpu_pairs *pairs;       /* NULL: no products in bf16 */
     int threads;
     scratch s[CPU_SCRATCHES];
 } cpu_state;

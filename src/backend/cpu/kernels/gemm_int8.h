@@ -43,11 +43,15 @@ INLINE void pack_ints(char *at, int column, const int8_t *q, int quads, int shif
 static void pack_int8_column(const int8_job *j, char *panel, int column, int n)
 {
     const weight_part *p = j->p;
-    int in = j->a->runs * BLOCKS_RUN, shift = j->micro->shift;
-    const uint8_t *row = (const uint8_t *)p->data + (size_t)n * dtype_nbytes_of(p->type, (size_t)in);
+    int shift = j->micro->shift;
+    size_t row_nbytes = dtype_nbytes_of(p->type, (size_t)j->a->runs * BLOCKS_RUN), run_nbytes = row_nbytes / (size_t)j->a->runs;
+    const uint8_t *row = (const uint8_t *)p->data + (size_t)n * row_nbytes;
     blocks_ints b = {0};
     for (int r = 0; r < j->a->runs; r++, panel += j->run_nbytes) {
-        if (n < p->rows) blocks_int8(p->type, row, (size_t)r, &b);
+        if (n < p->rows) {
+            blocks_int8(p->type, row, (size_t)r, &b);
+            __builtin_prefetch(row + row_nbytes + (size_t)r * run_nbytes); /* the next column's, perhaps on another page */
+        }
         if (j->kind == BLOCKS_HALVES) {
             pack_ints(panel, column, b.q, 4, shift, b.scale[0], NULL);
             pack_ints(panel + j->run_nbytes / 2, column, b.q + 16, 4, shift, b.scale[1], NULL);

@@ -4,7 +4,10 @@
  * B is [k][ldb], its columns contiguous.  A comes in two forms: ROWS, each row contiguous in k (activations, attention
  * probabilities, the pixels under a filter tap), or COLS, contiguous in m (packed panels, transposed operands).  The
  * k axis may consist of several segments (filter taps, picture rows), each `k` long, at any distance in A and at a
- * fixed distance in B. */
+ * fixed distance in B.
+ *
+ * With MICRO_PAIRS every number of A and B is a pair of bf16 that follow each other in k (the lower half first): a product is the sum of
+ * two, added in fp32, and k counts pairs. */
 #ifndef CPU_KERNELS_MICRO_H
 #define CPU_KERNELS_MICRO_H
 #include <stdbool.h>
@@ -15,6 +18,12 @@
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 12")
+#endif
+
+#ifdef MICRO_PAIRS
+INLINE vf micro_fma(vf a, vf b, vf c) { return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b); }
+#else
+INLINE vf micro_fma(vf a, vf b, vf c) { return v_fma(a, b, c); }
 #endif
 
 typedef struct tile {
@@ -54,7 +63,7 @@ INLINE void micro_body(const tile *t, const int m, const int nv, const bool cols
                 const float *r = i < 3 ? a : i < 6 ? a3 : i < 9 ? a6 : a9;
                 vf x = v_set(cols ? a[i] : r[(i % 3) * lda]);
                 UNROLL
-                for (int j = 0; j < nv; j++) acc[i][j] = v_fma(x, bv[j], acc[i][j]);
+                for (int j = 0; j < nv; j++) acc[i][j] = micro_fma(x, bv[j], acc[i][j]);
             }
             b += ldb;
             a += cols ? lda : 1;
@@ -85,7 +94,11 @@ MICRO(5) MICRO(6)
 MICRO(7) MICRO(8) MICRO(9) MICRO(10) MICRO(11) MICRO(12)
 #endif
 
-static void (*const micro_kernel[MR][2][2])(const tile *) = { /* [m - 1][cols][vectors - 1] */
+#ifndef MICRO_TABLE
+#define MICRO_TABLE micro_kernel
+static
+#endif
+void (*const MICRO_TABLE[MR][2][2])(const tile *) = { /* [m - 1][cols][vectors - 1] */
     MICRO_ROW(1), MICRO_ROW(2), MICRO_ROW(3), MICRO_ROW(4),
 #if MR > 4
     MICRO_ROW(5), MICRO_ROW(6),
@@ -99,7 +112,7 @@ static void (*const micro_kernel[MR][2][2])(const tile *) = { /* [m - 1][cols][v
 INLINE void micro(tile t, int m, int n, bool cols)
 {
     if (n == NR || n == VL) {
-        micro_kernel[m - 1][cols][n / VL - 1](&t);
+        MICRO_TABLE[m - 1][cols][n / VL - 1](&t);
         return;
     }
     float edge[MR * NR]; /* too narrow for whole vectors: multiply beside, then move the part that counts */
@@ -111,7 +124,7 @@ INLINE void micro(tile t, int m, int n, bool cols)
     t.ldc = NR;
     t.bias = NULL;
     t.add = false;
-    micro_kernel[m - 1][cols][n > VL](&t);
+    MICRO_TABLE[m - 1][cols][n > VL](&t);
     for (int i = 0; i < m; i++)
         for (int j = 0; j < n; j += VL) {
             vf v = v_load(edge + i * NR + j);
