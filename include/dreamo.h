@@ -115,7 +115,7 @@ typedef struct dreamo_model_options {
     const dreamo_lora *loras;  /* applied in order, after the variant's */
     int nloras;
     bool no_default_lora;      /* do not load the folder's own dreamo/ adapter */
-    bool fast;                 /* multiply in 8-bit integers where weights are in ggml's blocks (Q8_0 ... Q3_K; not Q2_K, whose products stay):
+    bool fast;                 /* in the denoising steps multiply in 8-bit integers where weights are in ggml's blocks (Q8_0 ... Q3_K; not Q2_K, whose products stay):
                                   activations are rounded to 8 bits in blocks of 32, an error of about 0.5 % in each product.  Faster with
                                   AVX-512 VNNI only; the same numbers everywhere, in backend "ref", too.  With AVX-512 BF16, attention over
                                   1,024 rows or more multiplies in bf16 */

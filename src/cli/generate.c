@@ -31,7 +31,7 @@ const option generate_options[] = {
     { "lora", 0, VALUE_TEXT, true, 0, 0, "FILE[@SCALE]", "apply a LoRA; repeat for a stack" },
     { "no-adapter", 0, VALUE_NONE, false, 0, 0, NULL, "without the model folder's own DreamO adapter" },
     { "numerics", 0, VALUE_TEXT, false, 0, 0, "KIND", "official (the reference's bf16 roundings) or exact (fp32)" },
-    { "fast", 0, VALUE_NONE, false, 0, 0, NULL, "8-bit products with quantised weights (Q8_0 ... Q3_K): faster, 0.5 % off in each" },
+    { "fast", 0, VALUE_NONE, false, 0, 0, NULL, "steps with 8-bit products of quantised weights (Q8_0 ... Q3_K): 0.5 % off in each" },
     { "ref-noise", 0, VALUE_TEXT, false, 0, 0, "SEED|mean", "sample the references' latents, or take their mean (default)" },
     { "noise", 0, VALUE_TEXT, false, 0, 0, "KERNEL", "bf16, fp32 or fp32-rounded" },
     { "dump", 0, VALUE_TEXT, false, 0, 0, "DIR", "write every stage as safetensors" },

@@ -245,6 +245,8 @@ static dreamo_status run_loop(loop *l, const reporter *to, dreamo_error *err)
     if (s != DREAMO_OK) return s;
     l->cx = phase_open(l->in->m->dev, &need, err);
     if (!l->cx) return DREAMO_MEMORY;
+    device *dev = l->in->m->dev;
+    dev->fast = l->in->m->fast; /* the steps only: text and modulations are made once and decide all of them */
     progress p;
     progress_start(&p, steps);
     for (int i = 0; s == DREAMO_OK && i < steps; i++) {
@@ -252,6 +254,7 @@ static dreamo_status run_loop(loop *l, const reporter *to, dreamo_error *err)
         progress_step(&p, i + 1);
         if (s == DREAMO_OK) s = report_step(to, &p, err);
     }
+    dev->fast = false;
     nn_free(l->cx);
     return s;
 }

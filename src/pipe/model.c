@@ -245,7 +245,7 @@ static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o,
     if (!m->backend || m->backend->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
     m->dev = m->backend->open(o->threads);
     if (!m->dev) return fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
-    m->dev->fast = o->fast;
+    m->fast = o->fast;
     return DREAMO_OK;
 }
 
@@ -300,7 +300,7 @@ static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo
     return report_line(to, DREAMO_EVENT_OPEN, err, "%s, %d + %d blocks of %d, %s, %d LoRA%s, %s on %d thread%s, %s numerics%s",
                        slash && slash[1] ? slash + 1 : m->home, d->layers, d->single_layers, d->heads * d->head_dim,
                        dtype_name(model_weights_type(m)), m->nloras, m->nloras == 1 ? "" : "s", m->backend->name, threads,
-                       threads == 1 ? "" : "s", m->official ? "official" : "exact", m->dev->fast ? ", fast" : "");
+                       threads == 1 ? "" : "s", m->official ? "official" : "exact", m->fast ? ", fast" : "");
 }
 
 static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)

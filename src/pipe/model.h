@@ -37,6 +37,7 @@ struct dreamo_model {
     dreamo_tables own;          /* of a transformer that was fused with DreamO's LoRA */
     dreamo_tables tables;       /* borrowed from the last LoRA file that has them, else `own` */
     bool official;              /* numerics */
+    bool fast;                  /* the denoising steps may round what they multiply (nn/backend.h) */
     const backend *backend;
     device *dev;
     double rate;                /* flops a second, from the last request; 0: none yet */

@@ -95,7 +95,7 @@ dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *er
     phases p = { 0 };
     dreamo_status s = measure_all(g, &p, err);
     if (s != DREAMO_OK) return s;
-    if (g->m->rate <= 0) g->m->rate = rate_measure(g->m->dev, model_weights_type(g->m));
+    if (g->m->rate <= 0) g->m->rate = rate_measure(g->m->dev, g->m->fast ? model_weights_type(g->m) : DT_F32);
     *plan = (dreamo_plan){ .width = g->width, .height = g->height, .steps = g->how.steps, .ops = p.all.ops, .flops = p.all.flops,
                            .tokens = g->positive.nt5 + condition_image_rows(&g->sample), .weight_bytes = model_weight_bytes(g->m),
                            .work_bytes = p.all.work_peak + p.all.keep_peak, .peak_bytes = held + p.peak,

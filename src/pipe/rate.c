@@ -30,8 +30,10 @@ double rate_measure(device *dev, dtype stored)
     float *data = mem_calloc(WIDTH * WIDTH, sizeof *data);
     if (!data) return -1;
     weight w = { .name = "rate", .in = WIDTH, .out = WIDTH, .kh = 1, .kw = 1, .nparts = 1 };
-    w.part[0] = (weight_part){ .rows = WIDTH, .type = dev->fast ? stored : DT_F32, .data = data };
+    w.part[0] = (weight_part){ .rows = WIDTH, .type = stored, .data = data };
+    dev->fast = stored != DT_F32;
     double rate = repeat(dev, &w);
+    dev->fast = false;
     mem_free(data);
     return rate;
 }
