@@ -65,6 +65,9 @@ DREAMO_API int         dreamo_exit_code(dreamo_status status);   /* process exit
 DREAMO_API const char *dreamo_status_code(dreamo_status status); /* "bad_argument"; static storage */
 DREAMO_API int         dreamo_http_status(dreamo_status status); /* 400, 422, ... */
 DREAMO_API const char *dreamo_version(void);                     /* "0.1.0"; static storage */
+/* The file that the library has mapped at this address; NULL: none.  Async-signal-safe, for a program's handler of SIGBUS: weights that are
+ * cut short or rewritten in place during a call cannot be read any more.  (Replacing a file by renaming another over it is harmless.) */
+DREAMO_API const char *dreamo_mapped_file(const void *address);
 
 /* ---- progress -------------------------------------------------------------------------------- */
 

@@ -13,6 +13,7 @@
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/mapped.h"
 #include "base/mem.h"
 
 double seconds_now(void)
@@ -75,6 +76,7 @@ dreamo_status file_map(const char *path, filemap *out, dreamo_error *err)
         return s;
     }
     *out = (filemap){ .data = p, .nbytes = nbytes, .fd = fd };
+    mapped_add(p, nbytes, path);
     return DREAMO_OK;
 }
 
@@ -85,6 +87,7 @@ void file_map_forget(const filemap *m)
 
 void file_unmap(filemap *m)
 {
+    mapped_remove(m->data);
     if (m->data) munmap((void *)(uintptr_t)m->data, m->nbytes);
     if (m->fd > 0) close(m->fd); /* 0: the map was zeroed, never opened */
     *m = (filemap){ .fd = -1 };

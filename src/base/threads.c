@@ -129,6 +129,7 @@ static void start_workers(pool *p, int threads)
 {
     sigset_t all, before;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* its handler can run only in the thread that read what is not there */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (; p->threads < threads; p->threads++) {
         worker *w = &p->workers[p->threads - 1];

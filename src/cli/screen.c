@@ -2,6 +2,7 @@
 #include "cli/screen.h"
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -190,10 +191,31 @@ static void on_signal(int number)
     screen_stop = true;
 }
 
+/* A model file was cut while we read it: say which, and end; nothing can be read that is not there.  Only write and _exit are safe here,
+ * and the first of several threads speaks for all. */
+static void on_bus(int number, siginfo_t *info, void *context)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    const char *file = dreamo_mapped_file(info->si_addr);
+    (void)context;
+    if (!file) { /* ours has nothing to say: as if there were no handler */
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
+    while (atomic_flag_test_and_set(&told)) pause();
+    const char *line[] = { "dreamo: ", file, ": changed while in use; run again once it is whole\n" };
+    for (int i = 0; i < 3; i++)
+        if (write(STDERR_FILENO, line[i], strlen(line[i])) < 0) break;
+    _exit(dreamo_exit_code(DREAMO_IO));
+}
+
 void screen_catch_signals(void)
 {
-    struct sigaction act = { .sa_handler = on_signal };
+    struct sigaction act = { .sa_handler = on_signal }, bus = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO };
     sigemptyset(&act.sa_mask);
+    sigemptyset(&bus.sa_mask);
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGBUS, &bus, NULL);
 }
