@@ -385,6 +385,28 @@ static void test_from_nothing(void **state)
     assert_non_null(strstr(err.message, "dreamo.safetensors"));
 }
 
+/* The loss of one sample whose subject's tokens weigh 1 + w: (a + w e) / (1 + w c), where a is the plain loss, e the subject's part of it
+ * and c the share of the picture that the subject covers.  Two weights tell e and c, a third one must agree. */
+static void test_subject_weight(void **state)
+{
+    (void)state;
+    static const char *const weights[4] = { "subject_weight=0", "subject_weight=1", "subject_weight=3", "subject_weight=7" };
+    double l[4];
+    for (int i = 0; i < 4; i++) {
+        char out[32];
+        snprintf(out, sizeof out, "weight-%d", i);
+        run r = { .stage = "adapter", .out = out, .steps = 2, .more = { "batch=1", "micro=1", weights[i] } };
+        double both[2];
+        must_train(&r);
+        assert_int_equal(losses(out, both, 2), 2);
+        l[i] = both[0]; /* nothing has been learnt yet */
+    }
+    double c = (3 * l[1] - 2 * l[0] - l[2]) / (3 * (l[2] - l[1])), e = l[1] * (1 + c) - l[0];
+    assert_true(fabs(l[1] / l[0] - 1) > 1e-3);
+    assert_true(c > 0.1 && c < 0.6);
+    assert_true(fabs((l[0] + 7 * e) / (1 + 7 * c) / l[3] - 1) < 1e-6);
+}
+
 /* The value of a tensor that must be there. */
 static const float *numbers(const st_file *f, const char *name)
 {
@@ -472,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_falls_back), cmocka_unit_test(test_nan), cmocka_unit_test(test_backends_agree),
         cmocka_unit_test(test_from_nothing), cmocka_unit_test(test_even_channels),
+        cmocka_unit_test(test_subject_weight),
     };
     return cmocka_run_group_tests(tests, enter, scratch_leave);
 }
