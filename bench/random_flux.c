@@ -17,8 +17,8 @@
 #include "model/dit.h"
 #include "model/t5.h"
 #include "model/vae.h"
-#include "pipe/config.h"
-#include "pipe/layout.h"
+#include "weights/config.h"
+#include "weights/layout.h"
 
 enum { MOST = 2000, SMALL = 1 << 20, PIECE = 1 << 20 };
 

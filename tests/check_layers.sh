@@ -1,5 +1,5 @@
 #!/bin/sh
-# Who may include whom: base <- format <- fetch; base <- nn <- model <- pipe <- train, data, eval; backends see nn; cli sees dreamo.h only.
+# Who may include whom: base <- format <- fetch; base <- nn <- model <- weights <- pipe <- train, data, eval; backends see nn; cli sees dreamo.h only.
 # Prints every include that breaks the rule; exit 1 if there is one.
 cd "$(dirname "$0")/.." || exit 2
 may() { # layer: the folders whose headers it may include, beside its own
@@ -12,10 +12,11 @@ may() { # layer: the folders whose headers it may include, beside its own
         nn) echo "base" ;;
         backend) echo "base nn" ;;
         model) echo "base nn" ;;
-        pipe) echo "base format image text nn model backend" ;;
-        data) echo "base format image text nn model pipe" ;;
-        eval) echo "base format image nn model pipe data backend" ;;
-        train) echo "base format image text nn model pipe data eval backend" ;;
+        weights) echo "base format nn model backend" ;;
+        pipe) echo "base format image text nn model backend weights" ;;
+        data) echo "base format image text nn model weights pipe" ;;
+        eval) echo "base format image nn model weights pipe data backend" ;;
+        train) echo "base format image text nn model weights pipe data eval backend" ;;
         cli) echo "" ;;
         *) echo "unknown" ;;
     esac

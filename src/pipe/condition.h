@@ -5,17 +5,9 @@
 #ifndef PIPE_CONDITION_H
 #define PIPE_CONDITION_H
 #include "model/dit.h"
-
-#define CONDITION_REFS 9                     /* slots 1..9 have an index embedding */
+#include "weights/tables.h"
 
 typedef struct token_grid { int h, w; } token_grid;
-
-/* The three tables of dreamo.safetensors, fp32 (spec 2.1). */
-typedef struct dreamo_tables {
-    int width, text_width, nslots;           /* nslots counts row 0, which is never used */
-    float *task, *idx, *t5;                  /* [2, width], [nslots, width], [10, text_width]; NULL: not loaded */
-} dreamo_tables;
-#define DREAMO_T5_ROWS 10
 
 /* One picture to be made: its own token grid, and its references with their slots. */
 typedef struct condition_sample {

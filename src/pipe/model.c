@@ -9,12 +9,12 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "format/json.h"
-#include "pipe/config.h"
-#include "pipe/default_model.h"
-#include "pipe/kind.h"
-#include "pipe/report.h"
-#include "pipe/tables.h"
-#include "pipe/variant.h"
+#include "weights/config.h"
+#include "weights/default_model.h"
+#include "weights/kind.h"
+#include "base/report.h"
+#include "weights/tables.h"
+#include "weights/variant.h"
 
 int model_cell(const dreamo_model *m) { return 2 * vae_factor(&m->vae->config); }
 

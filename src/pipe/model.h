@@ -7,10 +7,10 @@
 #include "model/dit.h"
 #include "model/t5.h"
 #include "model/vae.h"
-#include "pipe/bind.h"
+#include "weights/bind.h"
 #include "pipe/condition.h"
-#include "pipe/lora.h"
-#include "pipe/parts.h"
+#include "weights/lora.h"
+#include "weights/parts.h"
 #include "pipe/schedule.h"
 #include "text/tokenizer.h"
 

@@ -3,7 +3,7 @@
 #define PIPE_PROMPT_H
 #include "pipe/dump.h"
 #include "pipe/model.h"
-#include "pipe/report.h"
+#include "base/report.h"
 
 typedef struct prompt {
     int nt5, nclip;             /* padded lengths */

@@ -9,7 +9,7 @@
 #include "pipe/condition.h"
 #include "pipe/dump.h"
 #include "pipe/noise.h"
-#include "pipe/report.h"
+#include "base/report.h"
 
 typedef struct reference {
     dreamo_task task;

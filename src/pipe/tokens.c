@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
-#include "pipe/default_model.h"
+#include "weights/default_model.h"
 #include "text/tokenizer.h"
 
 struct dreamo_tokenizer {

@@ -7,8 +7,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sha256.h"
-#include "pipe/bind.h"
-#include "pipe/config.h"
+#include "weights/bind.h"
+#include "weights/config.h"
 
 /* ---- what the four parts have in common ---- */
 

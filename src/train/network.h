@@ -5,7 +5,7 @@
 #include "model/dit.h"
 #include "model/t5.h"
 #include "model/vae.h"
-#include "pipe/bind.h"
+#include "weights/bind.h"
 #include "text/tokenizer.h"
 #include "train/params.h"
 

@@ -6,7 +6,7 @@
 #define TRAIN_RECIPE_H
 #include <stdbool.h>
 #include "base/error.h"
-#include "train/flow.h"
+#include "train/stages/flow.h"
 #include "train/lr.h"
 #include "train/optimizer.h"
 

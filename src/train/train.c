@@ -1,6 +1,6 @@
 /* train.c - the public interface of training. */
 #include "dreamo.h"
-#include "train/probe.h"
+#include "train/report/probe.h"
 #include "train/trainer.h"
 
 void dreamo_train_options_init(dreamo_train_options *o) { *o = (dreamo_train_options){ .size = sizeof *o }; }

@@ -15,7 +15,7 @@
 #include "train/ema.h"
 #include "train/export.h"
 #include "train/optimizer.h"
-#include "train/stage.h"
+#include "train/stages/stage.h"
 
 typedef struct trainer {
     const dreamo_train_options *o;

@@ -9,8 +9,8 @@
 #include "model/dit.h"
 #include "model/t5.h"
 #include "model/vae.h"
-#include "pipe/bind.h"
-#include "pipe/config.h"
+#include "weights/bind.h"
+#include "weights/config.h"
 
 /* cmocka comes last: it has a macro called fail. */
 #include <setjmp.h>

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "format/json.h"
-#include "pipe/config.h"
+#include "weights/config.h"
 
 /* cmocka comes last: it has a macro called fail. */
 #include <setjmp.h>

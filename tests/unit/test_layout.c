@@ -9,11 +9,11 @@
 #include "model/dit.h"
 #include "model/t5.h"
 #include "model/vae.h"
-#include "pipe/bind.h"
-#include "pipe/config.h"
-#include "pipe/kind.h"
-#include "pipe/parts.h"
-#include "pipe/variant.h"
+#include "weights/bind.h"
+#include "weights/config.h"
+#include "weights/kind.h"
+#include "weights/parts.h"
+#include "weights/variant.h"
 
 /* cmocka comes last: it has a macro called fail. */
 #include <setjmp.h>

@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "format/safetensors.h"
-#include "pipe/lora.h"
+#include "weights/lora.h"
 
 /* cmocka comes last: it has a macro called fail. */
 #include <setjmp.h>

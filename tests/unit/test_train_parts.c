@@ -7,14 +7,14 @@
 #include "base/mem.h"
 #include "format/safetensors.h"
 #include "train/ema.h"
-#include "train/encode.h"
-#include "train/flow.h"
+#include "train/stages/encode.h"
+#include "train/stages/flow.h"
 #include "train/init.h"
 #include "train/lr.h"
 #include "train/optimizer.h"
-#include "train/pca.h"
+#include "train/stages/pca.h"
 #include "train/recipe.h"
-#include "train/sized.h"
+#include "train/stages/sized.h"
 #include "scratch.h"
 
 /* cmocka comes last: it has a macro called fail. */

@@ -15,7 +15,7 @@
 #include "dreamo.h"
 #include "format/json.h"
 #include "format/safetensors.h"
-#include "train/even_latent.h"
+#include "train/stages/even_latent.h"
 #include "train/export.h"
 #include "scratch.h"
 

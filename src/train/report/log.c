@@ -1,0 +1,177 @@
+/* log.c - table lines and log.ndjson. */
+#include "train/report/log.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+enum { LOG_MAX = 1 << 28, LINE_MAX_BYTES = 1024 };
+
+/* ---- log.ndjson ---- */
+
+/* Keep the lines of steps up to `done`; every line begins with {"step":N. */
+static dreamo_status cut_after(const char *path, int64_t done, dreamo_error *err)
+{
+    char *text = NULL;
+    size_t nbytes = 0, kept = 0;
+    if (!file_exists(path)) return DREAMO_OK;
+    dreamo_status s = file_read(path, LOG_MAX, &text, &nbytes, err);
+    if (s) return s;
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        int64_t step = -1;
+        size_t n = (size_t)(end - line) + 1;
+        if (sscanf(line, "{\"step\":%" SCNd64, &step) != 1 || step > done) continue;
+        memmove(text + kept, line, n);
+        kept += n;
+    }
+    if (kept != nbytes) s = file_replace(path, text, kept, err);
+    mem_free(text);
+    return s;
+}
+
+typedef struct line { char text[LINE_MAX_BYTES]; size_t used; } line;
+
+static void put(line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put(line *l, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(l->text + l->used, sizeof l->text - l->used, format, ap);
+    va_end(ap);
+    if (n > 0) l->used += (size_t)n < sizeof l->text - l->used ? (size_t)n : sizeof l->text - l->used - 1;
+}
+
+/* JSON has no NaN and no infinity. */
+static void put_number(line *l, const char *before, const char *name, double value)
+{
+    if (isfinite(value)) put(l, "%s\"%s\":%.9g", before, name, value);
+    else put(l, "%s\"%s\":null", before, name);
+}
+
+static dreamo_status append(train_log *l, line *text, dreamo_error *err)
+{
+    put(text, "\n");
+    return file_append(l->path, text->text, text->used, err);
+}
+
+dreamo_status log_open(train_log *l, const char *out, int64_t done, int64_t total, int64_t every, dreamo_progress call,
+                       void *user, dreamo_error *err)
+{
+    *l = (train_log){ .path = path_join(out, "log.ndjson"), .every = every, .smoothed = -1, .call = call, .user = user };
+    if (!l->path) return fail(err, DREAMO_MEMORY, "%s: no memory", out);
+    progress_start(&l->clock, total);
+    l->clock.done = done;
+    return cut_after(l->path, done, err);
+}
+
+void log_close(train_log *l)
+{
+    mem_free(l->path);
+    l->path = NULL;
+}
+
+/* ---- the callback ---- */
+
+static void tell(train_log *l, const dreamo_event *e)
+{
+    if (l->call && !l->call(l->user, e)) l->stop = true;
+}
+
+static void tell_line(train_log *l, dreamo_event_kind kind, const char *format, va_list ap)
+{
+    char text[LINE_MAX_BYTES];
+    vsnprintf(text, sizeof text, format, ap);
+    tell(l, &(dreamo_event){ .kind = kind, .done = l->clock.done, .total = l->clock.total, .seconds_left = -1,
+                             .seconds_a_step = -1, .text = text });
+}
+
+void log_note(train_log *l, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    tell_line(l, DREAMO_EVENT_NOTE, format, ap);
+    va_end(ap);
+}
+
+void log_warn(train_log *l, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    tell_line(l, DREAMO_EVENT_WARNING, format, ap);
+    va_end(ap);
+}
+
+/* ---- steps ---- */
+
+static void table_heading(train_log *l, const log_step *s)
+{
+    line t = { .used = 0 };
+    put(&t, "%8s %9s %9s", "step", "loss", "smoothed");
+    for (int i = 0; i < s->nparts; i++) put(&t, " %9s", s->part[i].name);
+    put(&t, " %9s %9s %7s %9s  %s", "lr", "grad", "s/step", "samples/s", "left");
+    log_note(l, "%s", t.text);
+    l->headed = true;
+}
+
+static void table_line(train_log *l, const log_step *s, double rate, line *t)
+{
+    char left[32];
+    progress_words(progress_seconds_left(&l->clock), left, sizeof left);
+    put(t, "%8" PRId64 " %9.5f %9.5f", s->step, s->loss, l->smoothed);
+    for (int i = 0; i < s->nparts; i++) put(t, " %9.5f", s->part[i].value);
+    put(t, " %9.3g %9.4f %7.3f %9.1f  %s%s", s->lr, s->norm, progress_seconds_a_step(&l->clock), rate, left,
+        s->skipped ? "  skipped" : "");
+}
+
+static dreamo_status json_step(train_log *l, const log_step *s, double rate, dreamo_error *err)
+{
+    line t = { .used = 0 };
+    put(&t, "{\"step\":%" PRId64, s->step);
+    put_number(&t, ",", "loss", s->loss);
+    put_number(&t, ",", "smoothed", l->smoothed);
+    for (int i = 0; i < s->nparts; i++) put_number(&t, ",", s->part[i].name, s->part[i].value);
+    put_number(&t, ",", "lr", s->lr);
+    put_number(&t, ",", "grad_norm", s->norm);
+    put_number(&t, ",", "s_per_step", progress_seconds_a_step(&l->clock));
+    put_number(&t, ",", "samples_per_s", rate);
+    put_number(&t, ",", "left_s", progress_seconds_left(&l->clock));
+    put(&t, ",\"skipped\":%s}", s->skipped ? "true" : "false");
+    return append(l, &t, err);
+}
+
+dreamo_status log_add_step(train_log *l, const log_step *s, dreamo_error *err)
+{
+    if (isfinite(s->loss)) l->smoothed = l->smoothed < 0 ? s->loss : 0.98 * l->smoothed + 0.02 * s->loss;
+    progress_step(&l->clock, s->step);
+    l->samples += s->samples;
+    line t = { .used = 0 };
+    bool due = s->step % l->every == 0 || s->step == l->clock.total || s->skipped;
+    dreamo_status status = DREAMO_OK;
+    if (due) {
+        double now = seconds_now(), rate = now > l->since && l->since > 0 ? l->samples / (now - l->since)
+                                                                          : s->samples / progress_seconds_a_step(&l->clock);
+        if (!l->headed) table_heading(l, s);
+        table_line(l, s, rate, &t);
+        status = json_step(l, s, rate, err);
+        l->since = now;
+        l->samples = 0;
+    }
+    tell(l, &(dreamo_event){ .kind = DREAMO_EVENT_STEP, .done = s->step, .total = l->clock.total,
+                             .seconds_left = progress_seconds_left(&l->clock),
+                             .seconds_a_step = progress_seconds_a_step(&l->clock), .text = due ? t.text : NULL });
+    return status;
+}
+
+dreamo_status log_numbers(train_log *l, int64_t step, const char *what, const log_part *part, int n, dreamo_error *err)
+{
+    line t = { .used = 0 };
+    put(&t, "{\"step\":%" PRId64 ",\"%s\":{", step, what);
+    for (int i = 0; i < n; i++) put_number(&t, i ? "," : "", part[i].name, part[i].value);
+    put(&t, "}}");
+    return append(l, &t, err);
+}

@@ -1,0 +1,198 @@
+/* flow_batch.c - layouts, positions and mixing of a packed batch. */
+#include "train/stages/flow_batch.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "pipe/schedule.h"
+#include "train/stages/flow.h"
+
+/* Rotary tables of the shapes met so far: sines and cosines cost more than the rest of composing. */
+enum { MEMO = 32 };
+typedef struct memo_entry { condition_sample shape; int text_rows, rows; float *cos, *sin; } memo_entry;
+struct rope_memo { int n; memo_entry entry[MEMO]; };
+
+static void memo_clear(struct rope_memo *m)
+{
+    for (int i = 0; i < m->n; i++) {
+        mem_free(m->entry[i].cos);
+        mem_free(m->entry[i].sin);
+    }
+    m->n = 0;
+}
+
+static bool same_grids(const condition_sample *a, const condition_sample *b)
+{
+    bool same = a->out.h == b->out.h && a->out.w == b->out.w && a->nrefs == b->nrefs;
+    for (int i = 0; same && i < a->nrefs; i++) same = a->ref[i].h == b->ref[i].h && a->ref[i].w == b->ref[i].w;
+    return same;
+}
+
+/* ---- memory ---- */
+
+dreamo_status flow_batch_new(flow_batch *b, const dit_config *c, flow_limits most, dreamo_error *err)
+{
+    size_t n = (size_t)most.samples, image = n * (size_t)most.image_rows, text = n * (size_t)most.text_rows,
+        clip = n * (size_t)most.clip_rows;
+    size_t channels = (size_t)c->in_channels, half = (size_t)c->head_dim / 2, routes = n * (size_t)most.refs;
+    *b = (flow_batch){ .room = most.samples, .channels = c->in_channels, .rows_room = image };
+    struct { void *place; size_t count, each; } wanted[] = {
+        { &b->sample, n, sizeof *b->sample }, { &b->text, n, sizeof *b->text },
+        { &b->text0, n, sizeof(int) }, { &b->clip0, n, sizeof(int) }, { &b->image0, n, sizeof(int) },
+        { &b->text_spans, n, sizeof(span) }, { &b->clip_spans, n, sizeof(span) }, { &b->image_spans, n, sizeof(span) },
+        { &b->joint_spans, 2 * n, sizeof(span) },
+        { &b->task, image, sizeof(int32_t) }, { &b->slot, image, sizeof(int32_t) }, { &b->row_weight, image, sizeof(float) },
+        { &b->cos, (text + image) * half, sizeof(float) }, { &b->sin, (text + image) * half, sizeof(float) },
+        { &b->routes, routes, sizeof(route) }, { &b->route_weight, routes, sizeof(float) },
+        { &b->t5_ids, text, sizeof(int32_t) }, { &b->clip_ids, clip, sizeof(int32_t) }, { &b->clip_end, n, sizeof(int) },
+        { &b->sigma, n, sizeof(float) }, { &b->guidance, n, sizeof(float) },
+        { &b->clean, image * channels, sizeof(float) }, { &b->noise, image * channels, sizeof(float) },
+        { &b->mask, routes * (size_t)most.image_rows, sizeof(float) },
+        { &b->shown, image * channels, sizeof(float) }, { &b->target, image * channels, sizeof(float) },
+        { &b->time_table, n * 256, sizeof(float) }, { &b->guidance_table, n * 256, sizeof(float) },
+        { &b->memo, 1, sizeof *b->memo },
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        void *p = mem_calloc(wanted[i].count + 1, wanted[i].each);
+        memcpy(wanted[i].place, &p, sizeof p);
+        if (!p) {
+            flow_batch_free(b);
+            return fail(err, DREAMO_MEMORY, "no memory for a batch of %d samples", most.samples);
+        }
+    }
+    return DREAMO_OK;
+}
+
+void flow_batch_free(flow_batch *b)
+{
+    if (b->memo) memo_clear(b->memo);
+    void *all[] = {
+        b->sample, b->text, b->text0, b->clip0, b->image0, b->text_spans, b->clip_spans, b->image_spans,
+        b->joint_spans, b->task, b->slot, b->row_weight, b->cos, b->sin, b->routes, b->route_weight, b->t5_ids,
+        b->clip_ids, b->clip_end, b->sigma, b->guidance, b->clean, b->noise, b->mask, b->shown, b->target,
+        b->time_table, b->guidance_table, b->memo,
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) mem_free(all[i]);
+    *b = (flow_batch){ 0 };
+}
+
+/* ---- shape ---- */
+
+static void lay_spans(flow_batch *b)
+{
+    b->text_rows = b->clip_rows = b->image_rows = b->noise_total = 0;
+    for (int i = 0; i < b->samples; i++) {
+        int image = condition_image_rows(&b->sample[i]);
+        b->text0[i] = b->text_rows;
+        b->clip0[i] = b->clip_rows;
+        b->image0[i] = b->image_rows;
+        b->text_spans[i] = (span){ b->text_rows, b->text[i].nt5, i };
+        b->clip_spans[i] = (span){ b->clip_rows, b->text[i].nclip, i };
+        b->image_spans[i] = (span){ b->image_rows, image, i };
+        b->clip_end[i] = b->clip_rows + b->text[i].nclip - 1;
+        b->text_rows += b->text[i].nt5;
+        b->clip_rows += b->text[i].nclip;
+        b->image_rows += image;
+        b->noise_total += condition_noise_rows(&b->sample[i]);
+    }
+    for (int i = 0; i < b->samples; i++) {
+        b->joint_spans[2 * i] = b->text_spans[i];
+        b->joint_spans[2 * i + 1] = (span){ b->text_rows + b->image0[i], b->image_spans[i].rows, i };
+    }
+    b->text_layout = (layout){ b->samples, b->samples, b->text_spans };
+    b->clip_layout = (layout){ b->samples, b->samples, b->clip_spans };
+    b->image_layout = (layout){ b->samples, b->samples, b->image_spans };
+    b->joint_layout = (layout){ b->samples, 2 * b->samples, b->joint_spans };
+}
+
+static void lay_rows(flow_batch *b)
+{
+    b->nroutes = b->widest = 0;
+    for (int i = 0; i < b->samples; i++) {
+        const condition_sample *s = &b->sample[i];
+        int noise = condition_noise_rows(s), row = b->image0[i];
+        float weight = (float)b->image_rows / (float)(b->samples * noise);
+        for (int k = 0; k < noise; k++, row++) {
+            b->task[row] = 1;
+            b->slot[row] = -1;
+            b->row_weight[row] = weight;
+        }
+        for (int r = 0; r < s->nrefs; r++) {
+            int rows = s->ref[r].h * s->ref[r].w;
+            b->routes[b->nroutes++] = (route){ .ref0 = b->text_rows + row, .nref = rows, .img0 = b->text_rows + b->image0[i],
+                                               .nimg = noise };
+            if (noise > b->widest) b->widest = noise;
+            for (int k = 0; k < rows; k++, row++) {
+                b->task[row] = 0;
+                b->slot[row] = s->slot[r];
+                b->row_weight[row] = 0;
+            }
+        }
+    }
+    for (int r = 0; r < b->nroutes; r++) b->route_weight[r] = (float)b->widest / (float)b->routes[r].nimg;
+}
+
+static const memo_entry *rope_of(flow_batch *b, const dit_config *c, const condition_sample *s, int text_rows)
+{
+    struct rope_memo *m = b->memo;
+    for (int i = 0; i < m->n; i++)
+        if (m->entry[i].text_rows == text_rows && same_grids(&m->entry[i].shape, s)) return &m->entry[i];
+    if (m->n == MEMO) memo_clear(m);
+    memo_entry e = { .shape = *s, .text_rows = text_rows, .rows = text_rows + condition_image_rows(s) };
+    size_t values = (size_t)e.rows * (size_t)c->head_dim / 2;
+    int32_t(*pos)[3] = mem_calloc((size_t)e.rows + 1, sizeof *pos);
+    e.cos = mem_alloc(values * sizeof(float));
+    e.sin = mem_alloc(values * sizeof(float));
+    if (!pos || !e.cos || !e.sin) {
+        mem_free(pos);
+        mem_free(e.cos);
+        mem_free(e.sin);
+        return NULL;
+    }
+    condition_positions(s, pos + text_rows); /* text stays at 0, 0, 0 */
+    dit_rope(c, (const int32_t(*)[3])pos, e.rows, e.cos, e.sin);
+    mem_free(pos);
+    m->entry[m->n] = e;
+    return &m->entry[m->n++];
+}
+
+static dreamo_status lay_rope(flow_batch *b, const dit_config *c, dreamo_error *err)
+{
+    size_t half = (size_t)c->head_dim / 2;
+    for (int i = 0; i < b->samples; i++) {
+        int text_rows = b->text[i].nt5;
+        const memo_entry *e = rope_of(b, c, &b->sample[i], text_rows);
+        if (!e) return fail(err, DREAMO_MEMORY, "no memory for rotary tables");
+        size_t text = (size_t)text_rows * half, image = (size_t)(e->rows - text_rows) * half;
+        size_t to_text = (size_t)b->text0[i] * half, to_image = (size_t)(b->text_rows + b->image0[i]) * half;
+        memcpy(b->cos + to_text, e->cos, text * sizeof(float));
+        memcpy(b->sin + to_text, e->sin, text * sizeof(float));
+        memcpy(b->cos + to_image, e->cos + text, image * sizeof(float));
+        memcpy(b->sin + to_image, e->sin + text, image * sizeof(float));
+    }
+    return DREAMO_OK;
+}
+
+dreamo_status flow_batch_shape(flow_batch *b, const dit_config *c, int samples, dreamo_error *err)
+{
+    if (samples < 1 || samples > b->room) return fail(err, DREAMO_BUG, "a batch of %d samples, at most %d", samples, b->room);
+    b->samples = samples;
+    lay_spans(b);
+    if ((size_t)b->image_rows > b->rows_room)
+        return fail(err, DREAMO_BUG, "a batch of %d image rows, at most %zu", b->image_rows, b->rows_room);
+    lay_rows(b);
+    return lay_rope(b, c, err);
+}
+
+void flow_batch_mix(flow_batch *b)
+{
+    size_t channels = (size_t)b->channels;
+    memcpy(b->shown, b->clean, (size_t)b->image_rows * channels * sizeof(float));
+    memset(b->target, 0, (size_t)b->image_rows * channels * sizeof(float));
+    for (int i = 0; i < b->samples; i++) {
+        size_t at = (size_t)b->image0[i] * channels, n = (size_t)condition_noise_rows(&b->sample[i]) * channels;
+        flow_mix(b->clean + at, b->noise + at, b->sigma[i], n, b->shown + at, b->target + at);
+        dit_sinusoid(schedule_embedded_time(b->sigma[i] * 1000.0f, false), b->time_table + 256 * i);
+        dit_sinusoid(schedule_embedded_guidance(b->guidance[i], false), b->guidance_table + 256 * i);
+    }
+}

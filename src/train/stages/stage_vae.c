@@ -1,0 +1,311 @@
+/* stage_vae.c - the autoencoder, on single pictures.
+ *
+ * Validation is the reconstruction of held-out pictures from the posterior's mean, against principal components with as many
+ * numbers a patch, fitted to training pictures. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "format/json.h"
+#include "train/stages/encode.h"
+#include "train/stages/even_latent.h"
+#include "train/export.h"
+#include "train/stages/flow.h"
+#include "train/init.h"
+#include "train/stages/stage.h"
+#include "train/stages/vae_loss.h"
+
+enum { PCA_PICTURES = 512, STATISTICS = 256, SHEET_ROWS = 8, SHEET_ZOOM = 3, VALIDATION_MICRO = 8 };
+
+typedef struct vae_stage {
+    int n, side, small;       /* pictures in a micro-batch; their side, in pixels and in latents */
+    float *pixels, *eps;      /* of a micro-batch */
+    float *held;              /* validation pictures */
+    double pca_error;         /* of held pictures; < 0: not known yet */
+    vae_out out;
+    bool backward;
+} vae_stage;
+
+static size_t picture_size(const vae_stage *v) { return (size_t)(v->side * v->side) * 3; }
+
+/* ---- pictures ---- */
+
+typedef struct draw_job { const stage *s; data_kind kind; data_split split; int64_t first; float *pixels; float *eps; } draw_job;
+
+static dreamo_status draw(void *arg, int i, dreamo_error *err)
+{
+    const draw_job *j = arg;
+    const vae_stage *v = j->s->self;
+    data_sample sample = { 0 };
+    uint64_t index = (uint64_t)(j->first + i);
+    dreamo_status s = data_sample_make(j->s->data, NULL, j->kind, j->split, (uint64_t)j->s->r->seed, index, v->side, &sample,
+                                       err);
+    if (!s) pixels_from_rgb(sample.target.data, picture_size(v), j->pixels + (size_t)i * picture_size(v));
+    data_sample_free(&sample);
+    if (!s && j->eps) {
+        size_t n = (size_t)(v->small * v->small * j->s->n.vae->config.latent_channels);
+        rng r = rng_new((uint64_t)j->s->r->seed, index);
+        flow_noise(&r, j->eps + (size_t)i * n, n);
+    }
+    return s;
+}
+
+/* n training pictures that no step uses, in new memory. */
+static dreamo_status draw_some(stage *s, data_split split, int n, float **pixels, dreamo_error *err)
+{
+    const vae_stage *v = s->self;
+    *pixels = mem_alloc((size_t)n * picture_size(v) * sizeof **pixels + 1);
+    if (!*pixels) return fail(err, DREAMO_MEMORY, "no memory for %d pictures", n);
+    bool held = split == DATA_VAL;
+    draw_job job = { s, held ? DATA_SUBJECT : DATA_T2I, split, held ? 0 : INT64_MAX / 2, *pixels, NULL };
+    return stage_each(s, n, draw, &job, err);
+}
+
+/* ---- opening ---- */
+
+/* Fit principal components to training pictures; start from them when the recipe says so. */
+static dreamo_status meet_pca(stage *s, bool fresh, dreamo_error *err)
+{
+    vae_stage *v = s->self;
+    const vae_config *c = &s->n.vae->config;
+    float *pixels = NULL;
+    pca fitted = { 0 };
+    dreamo_status status = draw_some(s, DATA_TRAIN, PCA_PICTURES, &pixels, err);
+    if (!status) status = pca_fit(&fitted, pixels, PCA_PICTURES, v->side, vae_factor(c), c->latent_channels, err);
+    if (!status && s->r->validation) status = draw_some(s, DATA_VAL, (int)s->r->validation, &v->held, err);
+    if (!status && s->r->validation) v->pca_error = pca_error(&fitted, v->held, (int)s->r->validation, v->side);
+    if (!status && fresh && s->r->init == INIT_PCA && !init_vae_pca(&s->p, 0, c, &fitted))
+        status = fail(err, DREAMO_ARG, "init = pca: %s/vae/config.json has too few channels for it; init = plain always fits",
+                      s->model);
+    mem_free(pixels);
+    pca_free(&fitted);
+    return status;
+}
+
+static dreamo_status open_vae(stage *s, dreamo_error *err)
+{
+    vae_stage *v = s->self = mem_calloc(1, sizeof *v);
+    if (!v) return fail(err, DREAMO_MEMORY, "no memory for a stage");
+    dreamo_status status = network_open(&s->n, s->model, 1u << PART_VAE, 1u << PART_VAE, err);
+    if (status) return status;
+    network_hash(&s->n, s->frozen_hash);
+    int f = vae_factor(&s->n.vae->config), latent = s->n.vae->config.latent_channels;
+    *v = (vae_stage){ .n = (int)s->r->micro, .side = (int)s->r->picture, .small = (int)s->r->picture / f, .pca_error = -1 };
+    if (s->r->picture % (2 * f)) return fail(err, DREAMO_ARG, "picture = %d must be a multiple of %d", v->side, 2 * f);
+    if (v->n > 64) return fail(err, DREAMO_ARG, "micro = %d: the autoencoder takes at most 64", v->n);
+    v->pixels = mem_alloc((size_t)v->n * picture_size(v) * sizeof *v->pixels);
+    v->eps = mem_alloc((size_t)(v->n * v->small * v->small * latent) * sizeof *v->eps);
+    if (!v->pixels || !v->eps) return fail(err, DREAMO_MEMORY, "no memory for %d pictures", v->n);
+    status = params_add_network(&s->p, "", s->n.vae, network_walker(PART_VAE), err);
+    if (!status) status = params_allocate(&s->p, s->r->ema > 0, err);
+    if (status) return status;
+    s->in_networks = params_total(&s->p);
+    params_attach(&s->p, 0, s->n.vae, network_walker(PART_VAE));
+    if (s->n.fresh[PART_VAE]) init_network(&s->p, 0, &s->n, PART_VAE, (uint64_t)s->r->seed);
+    return s->data ? meet_pca(s, s->n.fresh[PART_VAE], err) : DREAMO_OK;
+}
+
+static void close_vae(stage *s)
+{
+    vae_stage *v = s->self;
+    if (!v) return;
+    mem_free(v->pixels);
+    mem_free(v->eps);
+    mem_free(v->held);
+    mem_free(v);
+}
+
+static void use_vae(stage *s, const float *vector) { params_use(&s->p, vector, 0, s->n.vae, network_walker(PART_VAE)); }
+
+/* ---- steps ---- */
+
+static void pass(nn *cx, void *job)
+{
+    stage *s = job;
+    vae_stage *v = s->self;
+    vae_forward(cx, s->n.vae, v->pixels, v->backward ? v->eps : NULL, (grid){ v->n, v->side, v->side }, s->r->kl, &v->out);
+    if (v->backward && nn_ok(cx)) nn_backward(cx, v->out.loss);
+}
+
+static void add_part(log_step *out, int i, const char *name, double value)
+{
+    out->part[i].name = name;
+    out->part[i].value += value;
+    if (out->nparts <= i) out->nparts = i + 1;
+}
+
+static dreamo_status micro_vae(stage *s, int64_t first, int of, log_step *out, dreamo_error *err)
+{
+    vae_stage *v = s->self;
+    v->n = (int)s->r->micro;
+    v->backward = true;
+    draw_job job = { s, DATA_T2I, DATA_TRAIN, first, v->pixels, v->eps };
+    dreamo_status status = stage_each(s, v->n, draw, &job, err);
+    if (!status) status = sized_step(&s->tape, false, pass, s, err);
+    if (status) return status;
+    float mse, kl, loss;
+    tensor_read(s->tape.cx, v->out.mse, &mse);
+    tensor_read(s->tape.cx, v->out.kl, &kl);
+    tensor_read(s->tape.cx, v->out.loss, &loss);
+    out->loss += (double)loss / of;
+    add_part(out, 0, "mse", (double)mse / of);
+    add_part(out, 1, "kl", (double)kl / of);
+    return DREAMO_OK;
+}
+
+static dreamo_status plan_vae(stage *s, nn_counts *counts, int64_t *tokens, dreamo_error *err)
+{
+    vae_stage *v = s->self;
+    v->backward = true;
+    dreamo_status status = sized_measure(&s->tape, pass, s, err);
+    *counts = s->tape.last;
+    *tokens = (int64_t)v->n * v->side * v->side;
+    return status;
+}
+
+/* ---- looking at held-out pictures ---- */
+
+/* `n` pictures from `pixels` through the network, without a tape; what is wanted may be NULL. */
+static dreamo_status look(stage *s, const float *pixels, int n, float *picture, float *moments, double *error, dreamo_error *err)
+{
+    vae_stage *v = s->self;
+    size_t one = picture_size(v), latent = (size_t)(v->small * v->small * 2 * s->n.vae->config.latent_channels);
+    float *steps_pixels = v->pixels;
+    dreamo_status status = DREAMO_OK;
+    v->backward = false;
+    if (error) *error = 0;
+    for (int i = 0; i < n && !status; i += v->n) {
+        float mse = 0;
+        v->n = n - i < VALIDATION_MICRO ? n - i : VALIDATION_MICRO;
+        v->pixels = (float *)(uintptr_t)(pixels + (size_t)i * one);
+        status = sized_step(&s->plain, true, pass, s, err);
+        if (status) break;
+        tensor_read(s->plain.cx, v->out.mse, &mse);
+        if (error) *error += (double)mse * v->n / n;
+        if (picture) tensor_read(s->plain.cx, v->out.picture, picture + (size_t)i * one);
+        if (moments) tensor_read(s->plain.cx, v->out.moments, moments + (size_t)i * latent);
+    }
+    v->pixels = steps_pixels;
+    v->n = (int)s->r->micro;
+    return status;
+}
+
+static dreamo_status validate_vae(stage *s, train_log *log, int64_t step, dreamo_error *err)
+{
+    vae_stage *v = s->self;
+    double error = 0;
+    if (!v->held) return DREAMO_OK;
+    dreamo_status status = look(s, v->held, (int)s->r->validation, NULL, NULL, &error, err);
+    if (status) return status;
+    double mine = psnr(error), theirs = psnr(v->pca_error);
+    log_note(log, "step %lld: %d held-out pictures: %.2f dB, principal components %.2f dB, %+.2f dB", (long long)step,
+             (int)s->r->validation, mine, theirs, mine - theirs);
+    log_part parts[] = { { "psnr", mine }, { "pca_psnr", theirs }, { "gain", mine - theirs } };
+    return log_numbers(log, step, "validation", parts, 3, err);
+}
+
+/* ---- export ---- */
+
+/* Mean and variance of each channel of the latents of training pictures. */
+static dreamo_status latent_statistics(stage *s, double *mean, double *variance, dreamo_error *err)
+{
+    vae_stage *v = s->self;
+    int channels = s->n.vae->config.latent_channels, rows = STATISTICS * v->small * v->small;
+    float *pixels = NULL, *moments = mem_alloc((size_t)(rows * 2 * channels) * sizeof *moments);
+    dreamo_status status = moments ? draw_some(s, DATA_TRAIN, STATISTICS, &pixels, err)
+                                   : fail(err, DREAMO_MEMORY, "no memory for latents");
+    if (!status) status = look(s, pixels, STATISTICS, NULL, moments, NULL, err);
+    for (int k = 0; !status && k < channels; k++) {
+        double sum = 0, square = 0;
+        for (int i = 0; i < rows; i++) {
+            double x = moments[i * 2 * channels + k];
+            sum += x;
+            square += x * x;
+        }
+        mean[k] = sum / rows;
+        variance[k] = fmax(square / rows - mean[k] * mean[k], 0);
+    }
+    mem_free(pixels);
+    mem_free(moments);
+    return status;
+}
+
+/* config.json with the shift and scale that make latents, each channel first multiplied by its own scale, have mean 0 and variance 1
+ * over all channels. */
+static dreamo_status write_config(const char *path, const double *mean, const double *variance, const double *scale, int channels,
+                                  dreamo_error *err)
+{
+    json_t *o = NULL;
+    double middle = 0, square = 0;
+    for (int k = 0; k < channels; k++) {
+        middle += mean[k] * scale[k] / channels;
+        square += (variance[k] + mean[k] * mean[k]) * scale[k] * scale[k] / channels;
+    }
+    dreamo_status status = json_read(path, 1 << 20, &o, err);
+    if (!status) {
+        json_object_set_new(o, "shift_factor", json_real(middle));
+        json_object_set_new(o, "scaling_factor", json_real(1 / sqrt(fmax(square - middle * middle, 1e-12))));
+        char *text = json_text(o);
+        status = text ? file_replace(path, text, strlen(text), err) : fail(err, DREAMO_MEMORY, "%s: no memory", path);
+        mem_free(text);
+    }
+    json_decref(o);
+    return status;
+}
+
+static dreamo_status export_vae(stage *s, const char *folder, dreamo_error *err)
+{
+    int channels = s->n.vae->config.latent_channels;
+    size_t nbytes = s->p.count * sizeof(float);
+    char *config = mem_printf("%s/vae/config.json", folder),
+        *weights = mem_printf("%s/vae/diffusion_pytorch_model.safetensors", folder);
+    double *mean = mem_calloc(3 * (size_t)channels, sizeof *mean), *variance = mean + channels, *scale = variance + channels;
+    float *out = mem_alloc(nbytes);
+    dreamo_status status = config && weights && mean && out ? latent_statistics(s, mean, variance, err)
+                                                            : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+    if (!status) {
+        memcpy(out, s->p.ema ? s->p.ema : s->p.value, nbytes);
+        for (int k = 0; k < channels; k++) scale[k] = 1;
+        if (s->r->even_channels) even_latent_scales(variance, channels, scale);
+        status = even_latent_apply(&s->p, out, channels, scale, err);
+    }
+    if (!status) status = export_weights(weights, &s->p, out, 0, s->p.n, "", s->r->export_bf16, err);
+    if (!status) status = write_config(config, mean, variance, scale, channels, err);
+    mem_free(config);
+    mem_free(weights);
+    mem_free(mean);
+    mem_free(out);
+    return status;
+}
+
+/* Rows of original and reconstruction. */
+static dreamo_status sheet_vae(stage *s, const char *model, const char *path, dreamo_error *err)
+{
+    vae_stage *v = s->self;
+    int n = SHEET_ROWS * 2;
+    float *pixels = NULL, *picture = mem_alloc((size_t)n * picture_size(v) * sizeof *picture);
+    bitmap sheet = { 0 };
+    (void)model;
+    use_vae(s, s->p.ema ? s->p.ema : s->p.value);
+    dreamo_status status = picture ? draw_some(s, DATA_VAL, n, &pixels, err) : fail(err, DREAMO_MEMORY, "no memory for a sheet");
+    if (!status) status = look(s, pixels, n, picture, NULL, NULL, err);
+    if (!status) status = bitmap_new(&sheet, 4 * v->side * SHEET_ZOOM, SHEET_ROWS * v->side * SHEET_ZOOM, 3, err);
+    for (int y = 0; !status && y < sheet.height; y++)
+        for (int x = 0; x < sheet.width; x++) {
+            int py = y / SHEET_ZOOM, px = x / SHEET_ZOOM, column = px / v->side, i = py / v->side * 2 + column / 2;
+            size_t at = (size_t)i * picture_size(v) + (size_t)(py % v->side * v->side + px % v->side) * 3;
+            const float *from = (column % 2 ? picture : pixels) + at;
+            unsigned char *to = sheet.data + ((size_t)y * (size_t)sheet.width + (size_t)x) * 3;
+            for (int k = 0; k < 3; k++) to[k] = (unsigned char)lrintf(fminf(fmaxf((from[k] + 1) * 127.5f, 0), 255));
+        }
+    if (!status) status = image_write_png(path, &sheet, NULL, 0, true, err);
+    use_vae(s, s->p.value);
+    bitmap_free(&sheet);
+    mem_free(pixels);
+    mem_free(picture);
+    return status;
+}
+
+const stage_kind stage_vae = { "vae", open_vae, close_vae, micro_vae, plan_vae, use_vae, validate_vae, export_vae, sheet_vae };

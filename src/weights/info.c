@@ -1,0 +1,145 @@
+/* info.c - what a file or folder is, by its content: dreamo_info. */
+#include <jansson.h>
+#include <string.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "format/gguf.h"
+#include "format/image_file.h"
+#include "format/json.h"
+#include "format/safetensors.h"
+#include "weights/kind.h"
+
+#define MAX_JSON ((size_t)16 << 20)
+
+/* ---- weight files ---- */
+
+static json_t *tensor_rows(const st_file *f)
+{
+    json_t *rows = json_array();
+    for (int i = 0; i < f->ntensors; i++) {
+        const st_tensor *t = &f->tensors[i];
+        json_t *shape = json_array();
+        for (int d = 0; d < t->rank; d++) json_array_append_new(shape, json_integer(t->shape[d]));
+        json_array_append_new(rows, json_pack("{s:s, s:s, s:o}", "name", t->name, "dtype", dtype_name(t->type), "shape", shape));
+    }
+    return rows;
+}
+
+static dreamo_status weights_info(const char *path, bool tensors, json_t *o, dreamo_error *err)
+{
+    st_file f;
+    size_t numbers = 0, by_type[DT_COUNT] = { 0 };
+    dreamo_status s = st_open_any(path, &f, err);
+    if (s) return s;
+    for (int i = 0; i < f.ntensors; i++) {
+        numbers += f.tensors[i].count;
+        by_type[f.tensors[i].type] += f.tensors[i].count;
+    }
+    json_object_set_new(o, "kind", json_string(kind_of_weights(&f).words));
+    json_object_set_new(o, "format", json_string(gguf_is(f.map.data, f.map.nbytes) ? "GGUF" : "safetensors"));
+    json_object_set_new(o, "tensors", json_integer(f.ntensors));
+    json_object_set_new(o, "numbers", json_integer((json_int_t)numbers));
+    json_t *types = json_object(), *meta = json_object();
+    for (int t = 0; t < DT_COUNT; t++)
+        if (by_type[t]) json_object_set_new(types, dtype_name((dtype)t), json_integer((json_int_t)by_type[t]));
+    for (int i = 0; i < f.nmeta; i++) json_object_set_new(meta, f.meta_key[i], json_string(f.meta_value[i]));
+    json_object_set_new(o, "numbers_by_type", types);
+    json_object_set_new(o, "metadata", meta);
+    if (tensors) json_object_set_new(o, "list", tensor_rows(&f));
+    st_close(&f);
+    return DREAMO_OK;
+}
+
+/* ---- pictures ---- */
+
+static dreamo_status picture_info(const char *path, json_t *o, dreamo_error *err)
+{
+    bitmap b;
+    char note[120], *text = NULL;
+    dreamo_error ignored = { 0 };
+    json_t *settings = NULL;
+    dreamo_status s = image_read(path, &b, note, sizeof note, err);
+    if (s) return s;
+    json_object_set_new(o, "kind", json_string("picture"));
+    json_object_set_new(o, "width", json_integer(b.width));
+    json_object_set_new(o, "height", json_integer(b.height));
+    json_object_set_new(o, "alpha", json_boolean(b.channels == 4));
+    if (*note) json_object_set_new(o, "note", json_string(note));
+    bitmap_free(&b);
+    if (image_read_text(path, "dreamo", &text, &ignored) == DREAMO_OK && text &&
+        json_parse(text, strlen(text), path, &settings, &ignored) == DREAMO_OK)
+        json_object_set_new(o, "made_with", settings);
+    mem_free(text);
+    return DREAMO_OK;
+}
+
+/* ---- folders ---- */
+
+static dreamo_status copy_json(const char *folder, const char *name, json_t *o, dreamo_error *err)
+{
+    json_t *v = NULL;
+    char *path = path_join(folder, name);
+    dreamo_status s = path ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+    if (!s && file_exists(path)) {
+        s = json_read(path, MAX_JSON, &v, err);
+        if (!s) json_object_set_new(o, name, v);
+    }
+    mem_free(path);
+    return s;
+}
+
+static bool has(const char *folder, const char *name)
+{
+    char *path = path_join(folder, name);
+    bool yes = path && file_exists(path);
+    mem_free(path);
+    return yes;
+}
+
+static dreamo_status folder_info(const char *path, json_t *o, dreamo_error *err)
+{
+    static const char *const parts[] = { "transformer/config.json", "vae/config.json", "text_encoder/config.json", "text_encoder_2/config.json",
+                                         "scheduler/scheduler_config.json", "dreamo/defaults.json" };
+    dreamo_status s = DREAMO_OK;
+    if (has(path, "model_index.json")) {
+        json_object_set_new(o, "kind", json_string(has(path, "dreamo/dreamo.safetensors") ? "model folder with a DreamO adapter" : "model folder"));
+        for (size_t i = 0; !s && i < sizeof parts / sizeof *parts; i++) s = copy_json(path, parts[i], o, err);
+    } else if (has(path, "state.json") && has(path, "MANIFEST")) {
+        json_object_set_new(o, "kind", json_string("training checkpoint"));
+        s = copy_json(path, "state.json", o, err);
+    } else if (has(path, "assets.json")) {
+        json_object_set_new(o, "kind", json_string("dataset"));
+    } else {
+        s = fail(err, DREAMO_FORMAT, "%s: a folder that is neither a model, a checkpoint nor a dataset", path);
+    }
+    return s;
+}
+
+/* ---- all of them ---- */
+
+dreamo_status dreamo_info(const char *path, bool tensors, char **json, dreamo_error *err)
+{
+    filemap map;
+    if (!path || !json) return fail(err, DREAMO_ARG, "dreamo_info: path or json is NULL");
+    *json = NULL;
+    json_t *o = json_pack("{s:s}", "path", path);
+    if (!o) return fail(err, DREAMO_MEMORY, "%s: no memory, or its name is not UTF-8", path);
+    dreamo_status s;
+    if (folder_exists(path)) {
+        s = folder_info(path, o, err);
+    } else if ((s = file_map(path, &map, err)) == DREAMO_OK) {
+        bool weights = gguf_is(map.data, map.nbytes) ||
+                       (map.nbytes >= 9 && map.data[7] == 0 && map.data[6] == 0 && map.data[8] == '{'); /* a length, then JSON */
+        json_object_set_new(o, "bytes", json_integer((json_int_t)map.nbytes));
+        file_unmap(&map);
+        s = weights ? weights_info(path, tensors, o, err) : picture_info(path, o, err);
+    }
+    char *text = s ? NULL : json_text(o);
+    json_decref(o);
+    if (s) return s;
+    if (!text) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
+    *json = text;
+    return DREAMO_OK;
+}
+
+void dreamo_text_free(char *text) { mem_free(text); }
