@@ -363,15 +363,17 @@ DREAMO_API dreamo_status dreamo_dataset_check(const char *folder, dreamo_progres
 /* Every caption the set can say, one a line, for the makers of vocabularies. */
 DREAMO_API dreamo_status dreamo_dataset_captions(const char *folder, const char *path, dreamo_error *err);
 
-/* A contact sheet of what the trainer sees, as PNG; the captions go to PATH.txt. */
+/* A contact sheet of what the trainer sees, as PNG: references, target, and the masks over
+ * the target; the captions go to PATH.txt. */
 typedef struct dreamo_sheet_options {
     size_t size;
     const char *folder, *path;
-    bool text_only;         /* samples without reference (text to picture) */
+    const char *kind;       /* "t2i", "subject" (the default), "subjects", "id", "ids", "style", "id-style", "tryon", and the combinations
+                               "id-tryon", "id-subject", "subject-style" */
     bool held_out;          /* the validation split */
     uint64_t seed;
     int count, columns;     /* 24 samples in 4 columns */
-    int side, zoom;         /* 64 pixels, magnified 2 times */
+    int side, zoom;         /* 128 pixels, magnified once */
     bool clobber;
 } dreamo_sheet_options;
 DREAMO_API void          dreamo_sheet_options_init(dreamo_sheet_options *o);

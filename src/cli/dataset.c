@@ -9,7 +9,7 @@ const option dataset_options[] = {
     { "furniture", 0, VALUE_TEXT, false, 0, 0, "DIR", "build: folder with Sweet Home 3D's .sh3f files" },
     { "threads", 0, VALUE_INTEGER, false, 1, 1024, "N", "build: one a core by default" },
     { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "show: the contact sheet; captions: the text file" },
-    { "text-only", 0, VALUE_NONE, false, 0, 0, NULL, "show: samples without reference" },
+    { "kind", 0, VALUE_TEXT, false, 0, 0, "KIND", "show: t2i, subject (default), subjects, id, ids, style, id-style, tryon, id-tryon, ..." },
     { "held-out", 0, VALUE_NONE, false, 0, 0, NULL, "show: subjects that are never trained on" },
     { "seed", 0, VALUE_INTEGER, false, 0, 9e15, "N", "show: another choice" },
     { "count", 'n', VALUE_INTEGER, false, 1, 10000, "N", "show: samples (24)" },
@@ -53,7 +53,7 @@ static dreamo_status show(const parsed *p, const char *data, dreamo_error *err)
     dreamo_sheet_options_init(&o);
     o.folder = data;
     o.path = option_text(p, "output", "dataset.png");
-    o.text_only = option_flag(p, "text-only");
+    o.kind = option_text(p, "kind", o.kind);
     o.held_out = option_flag(p, "held-out");
     o.seed = (uint64_t)option_integer(p, "seed", (int64_t)o.seed);
     o.count = (int)option_integer(p, "count", o.count);

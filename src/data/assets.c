@@ -4,32 +4,6 @@
 #include <string.h>
 #include "base/mem.h"
 
-static bool clear_row(const tile *t, int y)
-{
-    for (int x = 0; x < t->width; x++)
-        if (t->rgba[4 * ((size_t)y * (size_t)t->row + (size_t)x) + 3] > 12) return false;
-    return true;
-}
-
-static bool clear_column(const tile *t, int x)
-{
-    for (int y = 0; y < t->height; y++)
-        if (t->rgba[4 * ((size_t)y * (size_t)t->row + (size_t)x) + 3] > 12) return false;
-    return true;
-}
-
-tile subject_tile(const subject *s, int yaw, int pitch)
-{
-    size_t nbytes = (size_t)s->width * (size_t)s->height * 4;
-    tile t = { s->width, s->height, s->width, s->rgba + nbytes * (size_t)(pitch * s->yaws + yaw) };
-    if (s->yaws * s->pitches == 1) return t; /* cropped when it was made */
-    while (t.height > 1 && clear_row(&t, t.height - 1)) t.height--;
-    while (t.height > 1 && clear_row(&t, 0)) t.height--, t.rgba += 4 * (size_t)t.row;
-    while (t.width > 1 && clear_column(&t, t.width - 1)) t.width--;
-    while (t.width > 1 && clear_column(&t, 0)) t.width--, t.rgba += 4;
-    return t;
-}
-
 static dreamo_status read_mean(const json_t *item, const char *what, float mean[3], dreamo_error *err)
 {
     const json_t *list = json_object_get(item, "mean");
@@ -89,6 +63,7 @@ static dreamo_status index_subjects(data_set *d, const char *path, dreamo_error 
         d->solid[split] = mem_calloc(n, sizeof(int));
         if (!d->concepts[split] || !d->flat[split] || !d->solid[split]) return fail(err, DREAMO_MEMORY, "%s: no memory for %zu subjects", path, n);
     }
+    if (!(d->odd = mem_calloc(n, sizeof(int)))) return fail(err, DREAMO_MEMORY, "%s: no memory for %zu subjects", path, n);
     for (int i = 0; i < d->nsubjects; i++) {
         const subject *s = &d->subjects[i];
         int split = s->held_out ? DATA_VAL : DATA_TRAIN;
@@ -98,7 +73,8 @@ static dreamo_status index_subjects(data_set *d, const char *path, dreamo_error 
             d->concepts[split][d->nconcepts[split] - 1].count++;
         } else
             d->concepts[split][d->nconcepts[split]++] = (concept){ s->concept, i, 1 };
-        if (s->yaws * s->pitches > 1) d->solid[split][d->nsolid[split]++] = i;
+        if (s->odd_style) d->odd[d->nodd++] = i;
+        else if (s->yaws * s->pitches > 1) d->solid[split][d->nsolid[split]++] = i;
         else d->flat[split][d->nflat[split]++] = i;
     }
     return DREAMO_OK;
@@ -153,6 +129,7 @@ void data_close(data_set *d)
         mem_free(d->flat[split]);
         mem_free(d->solid[split]);
     }
+    mem_free(d->odd);
     mem_free(d->subjects);
     json_decref(d->manifest);
     st_close(&d->file);

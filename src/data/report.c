@@ -7,6 +7,8 @@
 #include "data/assets.h"
 #include "data/scene.h"
 
+enum { DRAWN = 20000 }; /* captions of a kind */
+
 static size_t subject_nbytes(const subject *s) { return (size_t)(s->yaws * s->pitches) * (size_t)s->width * (size_t)s->height * 4; }
 
 dreamo_status dreamo_dataset_count(const char *folder, dreamo_dataset_stats *out, dreamo_error *err)
@@ -46,11 +48,24 @@ dreamo_status dreamo_dataset_check(const char *folder, dreamo_progress progress,
 /* "PHRASE SCENE" for every scene, or "SCENE" alone for phrase NULL. */
 static dreamo_status write_with_scenes(filewriter *w, const char *phrase, dreamo_error *err)
 {
-    char scene[96], line[256];
+    char scene[128], line[256];
     dreamo_status status = DREAMO_OK;
     for (int i = 0; !status && (phrase ? scene_phrase_at : scene_alone_at)(i, scene, sizeof scene); i++) {
         int n = phrase ? snprintf(line, sizeof line, "%s %s\n", phrase, scene) : snprintf(line, sizeof line, "%s\n", scene);
         status = file_write(w, line, (size_t)n, err);
+    }
+    return status;
+}
+
+/* Captions of samples: words and relations that no list of phrases has. */
+static dreamo_status write_drawn(filewriter *w, const data_set *d, data_kind kind, dreamo_error *err)
+{
+    char text[512], line[600];
+    dreamo_status status = DREAMO_OK;
+    for (int i = 0; i < DRAWN && !status; i++) {
+        data_request q = { .kind = kind, .split = DATA_TRAIN, .seed = 1, .index = (uint64_t)i, .width = 64, .height = 64 };
+        status = data_sample_words(d, &q, text, sizeof text, err);
+        if (!status) status = file_write(w, line, (size_t)snprintf(line, sizeof line, "%s\n", text), err);
     }
     return status;
 }
@@ -73,6 +88,8 @@ dreamo_status dreamo_dataset_captions(const char *folder, const char *path, drea
         if (!status) status = write_with_scenes(&w, d->subjects[i].phrase, err);
     }
     if (!status) status = write_with_scenes(&w, NULL, err);
+    for (int k = 0; k < DATA_KINDS && !status; k++)
+        if (data_can(d, (data_kind)k, DATA_TRAIN)) status = write_drawn(&w, d, (data_kind)k, err);
     if (!status) status = file_commit(&w, err);
     else file_abort(&w);
     data_close(d);

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "data/names.h"
-#include "data/pack.h"
+#include "data/source/pack.h"
 #include "dreamo.h"
 #include "format/json.h"
 #include "format/safetensors.h"

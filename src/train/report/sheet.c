@@ -22,9 +22,9 @@ static dreamo_status make_row(sheet_job *j, int row, dreamo_error *err)
 {
     data_sample sample = { 0 };
     int column = 0;
-    dreamo_status s = data_sample_make(j->s->data, NULL, j->kind, DATA_VAL, (uint64_t)j->s->r->seed, (uint64_t)row, j->side,
-                                       &sample, err);
-    dreamo_image picture = { .width = j->side, .height = j->side, .rgb = sample.ref[0].data };
+    data_request wanted = { j->kind, DATA_VAL, (uint64_t)j->s->r->seed, (uint64_t)row, j->side, j->side, 0 };
+    dreamo_status s = data_sample_make(j->s->data, NULL, &wanted, &sample, err);
+    dreamo_image picture = { .width = j->side, .height = j->side, .rgb = sample.ref[0].picture.data };
     dreamo_reference ref = { .task = DREAMO_IP, .image = &picture, .slot = 1, .res = -1, .no_cut = true };
     dreamo_request q;
     dreamo_request_init(&q);
@@ -33,7 +33,7 @@ static dreamo_status make_row(sheet_job *j, int row, dreamo_error *err)
     if (j->references && sample.nrefs) {
         q.refs = &ref;
         q.nrefs = 1;
-        paste(&j->out, sample.ref[0].data, j->side, row, column);
+        paste(&j->out, sample.ref[0].picture.data, j->side, row, column);
     }
     column += j->references;
     if (!s) paste(&j->out, sample.target.data, j->side, row, column++);

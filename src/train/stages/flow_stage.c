@@ -51,8 +51,8 @@ void flow_stage_close(flow_stage *f)
 static dreamo_status find_other(const stage *s, flow_item *it, int side, dreamo_error *err)
 {
     for (uint64_t k = 1; k < 100; k++) {
-        dreamo_status status = data_sample_make(s->data, NULL, it->kind, it->split, (uint64_t)s->r->seed, it->index + k, side,
-                                                &it->other, err);
+        data_request q = { it->kind, it->split, (uint64_t)s->r->seed, it->index + k, side, side, 0 };
+        dreamo_status status = data_sample_make(s->data, NULL, &q, &it->other, err);
         if (status || strcmp(it->other.subject, it->sample.subject) != 0) return status;
         data_sample_free(&it->other);
     }
@@ -70,8 +70,8 @@ static dreamo_status compose_one(void *arg, int i, dreamo_error *err)
     bool training = it->sigma < 0;
     size_t noise = (size_t)(f->tokens * f->batch.channels);
     rng r = rng_new((uint64_t)s->r->seed + (training ? 0 : VALIDATION_STREAM), it->index);
-    dreamo_status status = data_sample_make(s->data, NULL, it->kind, it->split, (uint64_t)s->r->seed, it->index, f->side,
-                                            &it->sample, err);
+    data_request q = { it->kind, it->split, (uint64_t)s->r->seed, it->index, f->side, f->side, 0 };
+    dreamo_status status = data_sample_make(s->data, NULL, &q, &it->sample, err);
     if (!status && it->reference == REF_OTHER) status = find_other(s, it, f->side, err);
     if (status) return status;
     bool no_text = training && rng_double(&r) < s->r->text_dropout, no_ref = training && rng_double(&r) < s->r->ref_dropout;
@@ -109,7 +109,7 @@ static dreamo_status encode_all(stage *s, flow_stage *f, int n, dreamo_error *er
     for (int i = 0; i < n; i++) pixels_from_rgb(f->item[i].sample.target.data, picture, f->pixels + (size_t)count++ * picture);
     for (int i = 0; i < n; i++) {
         const flow_item *it = &f->item[i];
-        const bitmap *ref = it->reference == REF_OTHER ? &it->other.ref[0] : &it->sample.ref[0];
+        const bitmap *ref = it->reference == REF_OTHER ? &it->other.ref[0].picture : &it->sample.ref[0].picture;
         if (it->nrefs) pixels_from_rgb(ref->data, picture, f->pixels + (size_t)count++ * picture);
     }
     dreamo_status status = DREAMO_OK;
@@ -139,7 +139,7 @@ static void mask_of(const flow_stage *f, const unsigned char *cover, float *mask
 /* Tokens of the subject count 1 + weight times in its sample's loss; the sample's sum stays what it was. */
 static void weigh_subject(flow_stage *f, const data_sample *sample, double weight, float *row_weight)
 {
-    const unsigned char *cover = sample->mask[0] ? sample->mask[0] : sample->subject_mask;
+    const unsigned char *cover = sample->ref[0].mask ? sample->ref[0].mask : sample->subject_mask;
     if (!weight || !cover) return;
     mask_of(f, cover, f->cover);
     double sum = 0;
@@ -175,7 +175,7 @@ static void fill_batch(const stage *s, flow_stage *f, int n)
         b->guidance[i] = 1; /* distilled guidance is not trained here */
         if (!it->nrefs) continue;
         memcpy(clean + latent, f->latents + (size_t)ref++ * latent, latent * sizeof(float));
-        mask_of(f, it->sample.mask[0], b->mask + (size_t)routes++ * (size_t)f->tokens);
+        mask_of(f, it->sample.ref[0].mask, b->mask + (size_t)routes++ * (size_t)f->tokens);
     }
     flow_batch_mix(b);
 }

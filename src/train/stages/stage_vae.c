@@ -40,8 +40,8 @@ static dreamo_status draw(void *arg, int i, dreamo_error *err)
     const vae_stage *v = j->s->self;
     data_sample sample = { 0 };
     uint64_t index = (uint64_t)(j->first + i);
-    dreamo_status s = data_sample_make(j->s->data, NULL, j->kind, j->split, (uint64_t)j->s->r->seed, index, v->side, &sample,
-                                       err);
+    data_request q = { j->kind, j->split, (uint64_t)j->s->r->seed, index, v->side, v->side, 0 };
+    dreamo_status s = data_sample_make(j->s->data, NULL, &q, &sample, err);
     if (!s) pixels_from_rgb(sample.target.data, picture_size(v), j->pixels + (size_t)i * picture_size(v));
     data_sample_free(&sample);
     if (!s && j->eps) {

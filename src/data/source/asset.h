@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include "base/error.h"
 
-#define ASSET_SIDE 96     /* longest side of the largest view */
-#define ASSET_RENDER 288  /* what is drawn before it is shrunk: three times finer */
+#define ASSET_SIDE 128    /* longest side of the largest view */
+#define ASSET_RENDER 384 /* what is drawn before it is shrunk: three times finer */
 
 typedef struct asset {
     char concept[64], phrase[96];

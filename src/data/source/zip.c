@@ -1,5 +1,5 @@
 /* zip.c - central directory, local headers, inflate. */
-#include "data/zip.h"
+#include "data/source/zip.h"
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>

@@ -1,7 +1,7 @@
 /* pack.h - assets and where they came from, written as an asset folder (assets.h). */
 #ifndef DATA_PACK_H
 #define DATA_PACK_H
-#include "data/asset.h"
+#include "data/source/asset.h"
 
 typedef struct asset_source { const char *set, *package, *version, *licence, *author; } asset_source;
 

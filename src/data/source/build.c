@@ -6,9 +6,9 @@
 #include "base/mem.h"
 #include "base/progress.h"
 #include "base/threads.h"
-#include "data/emoji.h"
-#include "data/furniture.h"
-#include "data/pack.h"
+#include "data/source/emoji.h"
+#include "data/source/furniture.h"
+#include "data/source/pack.h"
 
 typedef struct build {
     const dreamo_dataset_options *o;

@@ -1,5 +1,5 @@
 /* pack.c - the writer of asset folders. */
-#include "data/pack.h"
+#include "data/source/pack.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* asset.c - trimming and judging the views of a subject. */
-#include "data/asset.h"
+#include "data/source/asset.h"
 #include <string.h>
 #include "base/mem.h"
 
