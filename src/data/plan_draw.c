@@ -33,7 +33,7 @@ dreamo_status plan_draw(const plan *p, const data_params *o, int width, int heig
         if (a->standing && !p->white && p->s.horizon < 1) throw_shadow(&c, p, a, o->shadow);
         status = canvas_paste(&c, &(paste){ &a->t, a->at, a->part, a->layer, a->matte_layer, p->white || o->light <= 0 ? NULL : &lit }, err);
     }
-    if (!status && !p->white) scene_veil(&p->s, &c);
+    if (!status && !p->white && o->light > 0) scene_veil(&p->s, &c);
     if (!status) status = canvas_finish(&c, out, err);
     if (!status && (status = filter_apply(&p->style, out, err))) bitmap_free(out);
     if (status || !keep) canvas_free(&c);

@@ -52,7 +52,7 @@ typedef struct data_params {
     int view_step;              /* solid subjects: most steps of yaw between the two views, 2 */
     double mirror;              /* probability that a flat subject is mirrored in the target, 0.1 */
     double shadow;              /* darkness of the shadow on the ground, 0.4; 0 = none */
-    double light;               /* how strongly the scene's light and tint act on what stands in it, 1; 0 = pasted as it is */
+    double light;               /* how strongly the scene's light and tint act on what stands in it, 1; 0 = pasted as it is, no weather */
     double solid_share;         /* probability of a solid (3D) subject where there are any, 0.3 */
     double words;               /* probability that a caption tells what a person looks like, 0.5 */
     double shuffle;             /* probability that references take other slots than 1, 2, ... in order, 0.25 */
