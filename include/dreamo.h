@@ -363,6 +363,10 @@ DREAMO_API dreamo_status dreamo_dataset_check(const char *folder, dreamo_progres
 /* Every caption the set can say, one a line, for the makers of vocabularies. */
 DREAMO_API dreamo_status dreamo_dataset_captions(const char *folder, const char *path, dreamo_error *err);
 
+/* Tokenizers for a new model from these captions (OUT/captions.txt): OUT/tokenizer_2 (SentencePiece, by Debian's spm_train) and OUT/tokenizer (byte pairs), each
+ * of about `pieces` entries (fewer where the captions give no more) for texts of up to `max_length` tokens. */
+DREAMO_API dreamo_status dreamo_dataset_vocabulary(const char *folder, int pieces, int max_length, const char *out, dreamo_error *err);
+
 /* A contact sheet of what the trainer sees, as PNG: references, target, and the masks over
  * the target; the captions go to PATH.txt. */
 typedef struct dreamo_sheet_options {

@@ -8,11 +8,13 @@ const option dataset_options[] = {
     { "npm", 0, VALUE_TEXT, false, 0, 0, "DIR", "build: folder with node_modules of the emoji packages" },
     { "furniture", 0, VALUE_TEXT, false, 0, 0, "DIR", "build: folder with Sweet Home 3D's .sh3f files" },
     { "threads", 0, VALUE_INTEGER, false, 1, 1024, "N", "build: one a core by default" },
-    { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "show: the contact sheet; captions: the text file" },
+    { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "show: the contact sheet; captions: the text file; vocab: the folder" },
     { "kind", 0, VALUE_TEXT, false, 0, 0, "KIND", "show: t2i, subject (default), subjects, id, ids, style, id-style, tryon, id-tryon, ..." },
     { "held-out", 0, VALUE_NONE, false, 0, 0, NULL, "show: subjects that are never trained on" },
     { "seed", 0, VALUE_INTEGER, false, 0, 9e15, "N", "show: another choice" },
     { "count", 'n', VALUE_INTEGER, false, 1, 10000, "N", "show: samples (24)" },
+    { "pieces", 0, VALUE_INTEGER, false, 300, 32000, "N", "vocab: entries of each vocabulary (4096)" },
+    { "length", 0, VALUE_INTEGER, false, 8, 4096, "N", "vocab: longest text in tokens (96)" },
     { "columns", 0, VALUE_INTEGER, false, 1, 100, "N", "show: samples in a row (4)" },
     { 0 }
 };
@@ -77,10 +79,19 @@ static dreamo_status captions(const parsed *p, const char *data, dreamo_error *e
     return dreamo_dataset_captions(data, path, err);
 }
 
+static dreamo_status vocab(const parsed *p, const char *data, dreamo_error *err)
+{
+    const char *folder = option_text(p, "output", NULL);
+    if (!folder) return complain(err, DREAMO_ARG, NULL, "dataset vocab: --output FOLDER is missing");
+    dreamo_status s = dreamo_dataset_vocabulary(data, (int)option_integer(p, "pieces", 4096), (int)option_integer(p, "length", 96), folder, err);
+    if (!s) screen_result(folder);
+    return s;
+}
+
 int run_dataset(const parsed *p)
 {
     static const struct { const char *name; dreamo_status (*run)(const parsed *, const char *, dreamo_error *); } verbs[] = {
-        { "build", build }, { "check", check }, { "stats", stats }, { "show", show }, { "captions", captions },
+        { "build", build }, { "check", check }, { "stats", stats }, { "show", show }, { "captions", captions }, { "vocab", vocab },
     };
     dreamo_error err = { 0 };
     const char *data = option_text(p, "data", NULL);
@@ -88,7 +99,7 @@ int run_dataset(const parsed *p)
     size_t i = 0, n = sizeof verbs / sizeof *verbs;
     while (i < n && strcmp(verbs[i].name, p->args[0]) != 0) i++;
     screen_catch_signals();
-    if (i == n) complain(&err, DREAMO_ARG, NULL, "dataset: \"%s\" is none of build, check, stats, show, captions", p->args[0]);
+    if (i == n) complain(&err, DREAMO_ARG, NULL, "dataset: \"%s\" is none of build, check, stats, show, captions, vocab", p->args[0]);
     else if (!data) complain(&err, DREAMO_ARG, NULL, "dataset %s: --data DIR is missing", p->args[0]);
     else s = verbs[i].run(p, data, &err);
     return s ? report(p, &err) : 0;

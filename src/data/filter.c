@@ -102,7 +102,7 @@ static void ink_at(const filter *f, const bitmap *from, int x, int y, byte *to)
 
 static void halftone_at(const filter *f, const bitmap *from, int x, int y, byte *to)
 {
-    double n = 5 * scale_of(from), u = (x + y) * 0.70711 / n, v = (x - y) * 0.70711 / n + 1000;
+    double n = 8 * scale_of(from), u = (x + y) * 0.70711 / n, v = (x - y) * 0.70711 / n + 1000;
     double du = u - (int)u - 0.5, dv = v - (int)v - 0.5, dark = 1 - grey_of(at(from, x, y)) / 255;
     static const byte inks[3][3] = { { 30, 30, 60 }, { 170, 30, 40 }, { 20, 80, 60 } };
     const byte *ink = inks[(int)(f->p[0] * 2.99)];
@@ -112,7 +112,7 @@ static void halftone_at(const filter *f, const bitmap *from, int x, int y, byte 
 
 static void hatch_at(const filter *f, const bitmap *from, int x, int y, byte *to)
 {
-    double g = grey_of(at(from, x, y)), n = 5 * scale_of(from), a = (x + y) / n, b = (x - y) / n + 1000;
+    double g = grey_of(at(from, x, y)), n = 8 * scale_of(from), a = (x + y) / n, b = (x - y) / n + 1000;
     (void)f;
     bool line = (g < 190 && a - (int)a < 0.28) || (g < 110 && b - (int)b < 0.28) || (g < 55 && a - (int)a < 0.62) || edge(from, x, y) > 30;
     to[0] = line ? 60 : 246, to[1] = line ? 60 : 244, to[2] = line ? 68 : 236;
@@ -139,7 +139,7 @@ static void charcoal_at(const filter *f, const bitmap *from, int x, int y, byte 
 {
     double g = grey_of(at(from, x, y)), grain = (double)((x * 73 + y * 151 + x * y * 7) % 17) - 8;
     (void)f;
-    to[0] = to[1] = to[2] = clip(40 + g * 0.75 - edge(from, x, y) * 1.6 + grain * 2);
+    to[0] = to[1] = to[2] = clip(40 + g * 0.75 - edge(from, x, y) * 1.6 + grain);
 }
 
 static void neon_at(const filter *f, const bitmap *from, int x, int y, byte *to)

@@ -6,6 +6,7 @@
 #include "base/sha256.h"
 #include "data/assets.h"
 #include "data/scene.h"
+#include "data/vocab.h"
 
 enum { DRAWN = 20000 }; /* captions of a kind */
 
@@ -45,27 +46,21 @@ dreamo_status dreamo_dataset_check(const char *folder, dreamo_progress progress,
     return status;
 }
 
-/* "PHRASE SCENE" for every scene, or "SCENE" alone for phrase NULL. */
-static dreamo_status write_with_scenes(filewriter *w, const char *phrase, dreamo_error *err)
+static dreamo_status write_line(filewriter *w, const char *a, const char *b, dreamo_error *err)
 {
-    char scene[128], line[256];
-    dreamo_status status = DREAMO_OK;
-    for (int i = 0; !status && (phrase ? scene_phrase_at : scene_alone_at)(i, scene, sizeof scene); i++) {
-        int n = phrase ? snprintf(line, sizeof line, "%s %s\n", phrase, scene) : snprintf(line, sizeof line, "%s\n", scene);
-        status = file_write(w, line, (size_t)n, err);
-    }
-    return status;
+    char line[700];
+    return file_write(w, line, (size_t)snprintf(line, sizeof line, "%.500s%s%.160s\n", a, *a && *b ? " " : "", b), err);
 }
 
-/* Captions of samples: words and relations that no list of phrases has. */
+/* Captions of samples: relations, persons, clothes, styles. */
 static dreamo_status write_drawn(filewriter *w, const data_set *d, data_kind kind, dreamo_error *err)
 {
-    char text[512], line[600];
+    char text[512];
     dreamo_status status = DREAMO_OK;
     for (int i = 0; i < DRAWN && !status; i++) {
         data_request q = { .kind = kind, .split = DATA_TRAIN, .seed = 1, .index = (uint64_t)i, .width = 64, .height = 64 };
         status = data_sample_words(d, &q, text, sizeof text, err);
-        if (!status) status = file_write(w, line, (size_t)snprintf(line, sizeof line, "%s\n", text), err);
+        if (!status) status = write_line(w, text, "", err);
     }
     return status;
 }
@@ -80,18 +75,64 @@ dreamo_status dreamo_dataset_captions(const char *folder, const char *path, drea
         data_close(d);
         return status;
     }
-    for (int i = 0; i < d->nsubjects && !status; i++) {
+    char scene[128];
+    int scenes = 0;
+    while (!status && scene_phrase_at(scenes, scene, sizeof scene)) scenes++;
+    for (int i = 0; i < d->nsubjects && !status; i++) { /* every name, on white and in two scenes */
         if (i && !strcmp(d->subjects[i].phrase, d->subjects[i - 1].phrase)) continue;
-        char line[160];
-        int n = snprintf(line, sizeof line, "%s on a white background\n", d->subjects[i].phrase);
-        status = file_write(&w, line, (size_t)n, err);
-        if (!status) status = write_with_scenes(&w, d->subjects[i].phrase, err);
+        status = write_line(&w, d->subjects[i].phrase, "on a white background", err);
+        for (int k = 0; k < 2 && !status; k++) {
+            scene_phrase_at((i * 7 + k * 101) % scenes, scene, sizeof scene);
+            status = write_line(&w, d->subjects[i].phrase, scene, err);
+        }
     }
-    if (!status) status = write_with_scenes(&w, NULL, err);
+    for (int i = 0; !status && scene_alone_at(i, scene, sizeof scene); i++) status = write_line(&w, scene, "", err);
     for (int k = 0; k < DATA_KINDS && !status; k++)
         if (data_can(d, (data_kind)k, DATA_TRAIN)) status = write_drawn(&w, d, (data_kind)k, err);
     if (!status) status = file_commit(&w, err);
     else file_abort(&w);
     data_close(d);
+    return status;
+}
+
+/* The lines of a text, in place. */
+static size_t split_lines(char *text, size_t nbytes, const char **line)
+{
+    size_t n = 0;
+    for (char *at = text, *end = text + nbytes; at < end;) {
+        char *stop = memchr(at, '\n', (size_t)(end - at));
+        if (!stop) break;
+        *stop = 0;
+        if (line) line[n] = at;
+        else *stop = '\n';
+        n++;
+        at = stop + 1;
+    }
+    return n;
+}
+
+dreamo_status dreamo_dataset_vocabulary(const char *folder, int pieces, int max_length, const char *out, dreamo_error *err)
+{
+    if (pieces < 300 || pieces > 32000) return fail(err, DREAMO_ARG, "vocabulary: %d pieces are not in 300..32000", pieces);
+    if (max_length < 8 || max_length > 4096) return fail(err, DREAMO_ARG, "vocabulary: a length of %d is not in 8..4096", max_length);
+    char *t5 = mem_printf("%s/tokenizer_2", out), *clip = mem_printf("%s/tokenizer", out), *list = mem_printf("%s/captions.txt", out), *text = NULL;
+    size_t nbytes = 0;
+    const char **line = NULL;
+    dreamo_status status = t5 && clip && list ? folder_make(out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", out);
+    if (!status) status = dreamo_dataset_captions(folder, list, err);
+    if (!status) status = file_read(list, 256u << 20, &text, &nbytes, err);
+    if (!status && !(line = mem_calloc(split_lines(text, nbytes, NULL) + 1, sizeof *line))) status = fail(err, DREAMO_MEMORY, "%s: no memory", out);
+    if (!status) {
+        size_t n = split_lines(text, nbytes, line);
+        status = folder_make(t5, err);
+        if (!status) status = folder_make(clip, err);
+        if (!status) status = vocab_make_unigram(line, n, pieces, max_length, t5, err);
+        if (!status) status = vocab_make_bpe(line, n, pieces - 514, max_length, clip, err);
+    }
+    mem_free(line);
+    mem_free(text);
+    mem_free(t5);
+    mem_free(clip);
+    mem_free(list);
     return status;
 }
