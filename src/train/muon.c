@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nn/nn.h"
 
 enum { ROUNDS = 5 };
 
@@ -17,7 +18,7 @@ struct muon {
     int n, workers;
     matrix *list;              /* dearest first, so that no thread is left with a long one */
     device **one;              /* [workers]: a device of one thread each */
-    float **scratch;           /* [workers]: two matrices [rows, cols] and two [rows, rows] */
+    float **scratch;           /* [workers]: two matrices [rows, cols] and four [rows, rows] */
     size_t room;               /* numbers in each */
 };
 
@@ -53,7 +54,7 @@ dreamo_status muon_open(muon **out, params *p, device *dev, dreamo_error *err)
     for (int i = p->first; i < p->end; i++) {
         const param_slot *s = &p->slot[i];
         size_t rows = (size_t)s->shape[0], cols = s->count / rows, least = rows < cols ? rows : cols;
-        size_t room = 2 * s->count + 2 * least * least;
+        size_t room = 2 * s->count + 4 * least * least;
         if (muon_takes(s) && room > m->room) m->room = room;
     }
     for (int w = 0; w < m->workers; w++) {
@@ -77,10 +78,15 @@ void muon_close(muon *m)
     mem_free(m);
 }
 
+/* Multiplications of a matrix r x c in units of r^3, a symmetric product counted as 5/8: see `orthogonal`. */
+static double early(double k) { return ROUNDS * (2 * k + 1.25 * k + 1.25); }
+static double late(double k) { return 1.25 * k + 2 * k + 1.25 * (4 * ROUNDS - 3); }
+static bool multiplies_late(int rows, int cols) { return late((double)cols / rows) < early((double)cols / rows); }
+
 static double cost(const matrix *a)
 {
-    double r = a->rows < a->cols ? a->rows : a->cols, c = a->rows < a->cols ? a->cols : a->rows;
-    return ROUNDS * (4 * r * r * c + 2 * r * r * r);
+    double r = a->rows < a->cols ? a->rows : a->cols, k = (a->rows < a->cols ? a->cols : a->rows) / r;
+    return r * r * r * fmin(early(k), late(k));
 }
 
 void muon_add(muon *m, int slot, float *momentum)
@@ -123,22 +129,67 @@ static void add_times(device *d, tensor y, tensor x, tensor w)
 
 static tensor place(float *p, int rows, int cols) { return (tensor){ .p = p, .rows = rows, .cols = cols, .ld = cols }; }
 
-/* x [rows, cols], rows <= cols, becomes its Newton-Schulz image; the answer lies in x or y. */
-static tensor orthogonal(device *d, tensor x, tensor y, tensor s, tensor p)
+/* y = x w^T where that is symmetric: rows a panel at a time, up to the diagonal, and mirrored. */
+static void symmetric(device *d, tensor y, tensor x, tensor w)
 {
-    static const float a = 3.4445f, b = -4.7750f, c = 2.0315f;
-    size_t n = (size_t)x.rows * (size_t)x.cols, square = (size_t)s.rows * (size_t)s.rows;
-    for (int round = 0; round < ROUNDS; round++) {
-        times_turned(d, s, x, x);
-        times_turned(d, p, s, s); /* s is symmetric */
-        for (size_t i = 0; i < square; i++) p.p[i] = b * s.p[i] + c * p.p[i];
-        for (size_t i = 0; i < n; i++) y.p[i] = a * x.p[i];
-        add_times(d, y, p, x);
-        tensor t = x;
-        x = y;
-        y = t;
+    int n = y.rows, panel = n >= 64 ? (n / 4 + 15) / 16 * 16 : n;
+    for (int r = 0; r < n; r += panel) {
+        int rows = n - r < panel ? n - r : panel;
+        times_turned(d, tensor_cols(tensor_rows(y, r, rows), 0, r + rows), tensor_rows(x, r, rows), tensor_rows(w, 0, r + rows));
     }
-    return x;
+    for (int r = 0; r < n; r++)
+        for (int c = r / panel * panel + panel; c < n; c++) y.p[(size_t)r * (size_t)n + (size_t)c] = y.p[(size_t)c * (size_t)n + (size_t)r];
+}
+
+/* t = b s + c s^2, and `a` more on its diagonal */
+static void polynomial(device *d, tensor t, tensor s, float a)
+{
+    static const float b = -4.7750f, c = 2.0315f;
+    size_t n = (size_t)s.rows;
+    symmetric(d, t, s, s);
+    for (size_t i = 0; i < n * n; i++) t.p[i] = b * s.p[i] + c * t.p[i];
+    for (size_t i = 0; i < n; i++) t.p[i * n + i] += a;
+}
+
+static void swap(tensor *x, tensor *y)
+{
+    tensor t = *x;
+    *x = *y;
+    *y = t;
+}
+
+/* x [rows, cols], rows <= cols, becomes its Newton-Schulz image, which lies in x or y; sq is room for four matrices [rows, rows].
+ * All of a round's polynomials are of one symmetric matrix and commute.  Where cols are many it pays to multiply them with each
+ * other, and with x at the end alone. */
+static tensor orthogonal(device *d, tensor x, tensor y, float *sq)
+{
+    static const float a = 3.4445f;
+    int n = x.rows;
+    size_t count = (size_t)n * (size_t)x.cols, square = (size_t)n * (size_t)n;
+    tensor s = place(sq, n, n), t = place(sq + square, n, n), q = place(sq + 2 * square, n, n), u = place(sq + 3 * square, n, n);
+    bool late = multiplies_late(n, x.cols);
+    for (int round = 0; round < ROUNDS; round++) {
+        if (!late || round == 0) symmetric(d, s, x, x);
+        polynomial(d, t, s, late ? a : 0);
+        if (!late) {
+            for (size_t i = 0; i < count; i++) y.p[i] = a * x.p[i];
+            add_times(d, y, t, x);
+            swap(&x, &y);
+            continue;
+        }
+        if (round == 0) memcpy(q.p, t.p, square * sizeof(float));
+        else {
+            symmetric(d, u, q, t);
+            swap(&q, &u);
+        }
+        if (round == ROUNDS - 1) break;
+        symmetric(d, u, s, t);
+        symmetric(d, s, u, t); /* x x^T of the next round: s t^2 */
+    }
+    if (!late) return x;
+    memset(y.p, 0, count * sizeof(float));
+    add_times(d, y, q, x);
+    return y;
 }
 
 typedef struct step_job { muon *m; float momentum, lr, keep, scale; } step_job;
@@ -169,12 +220,11 @@ static void step_one(void *arg, int task, int worker)
     const param_slot *s = &m->p->slot[a->slot];
     bool turned = a->rows > a->cols;
     int rows = turned ? a->cols : a->rows, cols = turned ? a->rows : a->cols;
-    float *x = m->scratch[worker], *y = x + s->count, *sq = y + s->count, *value = m->p->value + s->at;
+    float *x = m->scratch[worker], *y = x + s->count, *value = m->p->value + s->at;
     double length = gather(j, a, m->p->grad + s->at, x);
     float by = (float)(1 / fmax(length, 1e-7)), rate = j->lr * 0.2f * sqrtf((float)cols);
     for (size_t i = 0; i < s->count; i++) x[i] *= by;
-    tensor u = orthogonal(m->one[worker], place(x, rows, cols), place(y, rows, cols), place(sq, rows, rows),
-                          place(sq + (size_t)rows * (size_t)rows, rows, rows));
+    tensor u = orthogonal(m->one[worker], place(x, rows, cols), place(y, rows, cols), y + s->count);
     for (int r = 0; r < a->rows; r++)
         for (int c = 0; c < a->cols; c++, value++)
             *value = *value * j->keep - rate * u.p[turned ? (size_t)c * (size_t)a->rows + (size_t)r : (size_t)r * (size_t)a->cols + (size_t)c];

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torchao.optim import AdamW8bit
 
-STEPS, LR, DECAY = 4, 0.02, 0.1
+STEPS, LR, DECAY = 3, 0.02, 0.1
 torch.manual_seed(7)
 out = {}
 
@@ -25,7 +25,8 @@ def store(name, x):
 
 
 torch.Tensor.bfloat16 = lambda self: self
-for name, shape in {"wide": (6, 20), "tall": (33, 8), "square": (16, 16), "conv": (8, 5, 3, 3)}.items():
+for name, shape in {"wide": (6, 20), "tall": (33, 8), "square": (16, 16), "conv": (8, 5, 3, 3),
+                    "panels": (66, 64), "late": (64, 80)}.items():
     start, grads = torch.randn(shape), gradients(shape)
     p = torch.nn.Parameter(start.double().flatten(1))
     opt = torch.optim.Muon([p], lr=LR, weight_decay=DECAY, momentum=0.95, adjust_lr_fn="match_rms_adamw")
@@ -37,7 +38,7 @@ for name, shape in {"wide": (6, 20), "tall": (33, 8), "square": (16, 16), "conv"
         store(f"muon.{name}.{step}", p.reshape(shape))
 
 # no tiny gradients: torchao lets a second moment become zero, ours does not
-start, grads = torch.randn(48, 128), [g.sign() * g.abs().clamp(min=3e-3 * g.abs().max()) for g in gradients((48, 128))]
+start, grads = torch.randn(34, 128), [g.sign() * g.abs().clamp(min=3e-3 * g.abs().max()) for g in gradients((34, 128))]
 p = torch.nn.Parameter(start.clone())
 opt = AdamW8bit([p], lr=LR, betas=(0.9, 0.99), eps=1e-8, weight_decay=DECAY, block_size=256)
 store("adamw8.0", start)

@@ -118,9 +118,9 @@ static void test_norm_finds_nan(void **state)
     params_free(&p);
 }
 
-/* ---- Muon, and Adam in 8 bits: four steps of torch.optim.Muon and of torchao's AdamW8bit ---- */
+/* ---- Muon, and Adam in 8 bits: three steps of torch.optim.Muon and of torchao's AdamW8bit ---- */
 
-enum { STEPS = 4 };
+enum { STEPS = 3 };
 
 static const float *stored(const st_file *f, size_t count, const char *format, ...)
 {
@@ -137,10 +137,11 @@ static const float *stored(const st_file *f, size_t count, const char *format, .
 
 static const struct { const char *name; int rank; int64_t shape[4]; } shapes[] = {
     { "wide", 2, { 6, 20 } }, { "tall", 2, { 33, 8 } }, { "square", 2, { 16, 16 } }, { "conv", 4, { 8, 5, 3, 3 } },
+    { "panels", 2, { 66, 64 } }, { "late", 2, { 64, 80 } },
 };
 enum { NSHAPES = sizeof shapes / sizeof *shapes };
 
-/* All four in one run, with a bias beside them that AdamW takes. */
+/* All in one run, with a bias beside them that AdamW takes. */
 static void check_muon(const st_file *f, device *dev)
 {
     params p = { 0 };
@@ -161,7 +162,7 @@ static void check_muon(const st_file *f, device *dev)
         p.grad[p.slot[NSHAPES].at] = 1;
         optimizer_step(opt, &a, step, 0.02, 1, 1);
         for (int i = 0; i < NSHAPES; i++)
-            assert_near(p.value + p.slot[i].at, stored(f, p.slot[i].count, "muon.%s.%d", shapes[i].name, step), p.slot[i].count, 1e-6);
+            assert_near(p.value + p.slot[i].at, stored(f, p.slot[i].count, "muon.%s.%d", shapes[i].name, step), p.slot[i].count, 1e-5);
         assert_true(fabs(p.value[p.slot[NSHAPES].at] + 0.02 * step) < 1e-6); /* a constant gradient: lr a step */
         for (size_t i = 0; i < p.count; i++) assert_true(p.grad[i] == 0);
     }
@@ -212,14 +213,14 @@ static void test_muon_takes(void **state)
 static void test_adamw8(void **state)
 {
     (void)state;
-    enum { N = 48 * 128 };
+    enum { N = 34 * 128 };
     st_file f;
     params p = { 0 };
     optimizer *opt;
     device *dev = backend_cpu.open(2);
     adamw a = { .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.1 };
     assert_int_equal(st_open(TEST_DATA "/train/optimizers.safetensors", &f, NULL), DREAMO_OK);
-    assert_int_equal(params_add(&p, "w", 2, (const int64_t[]){ 48, 128 }, NULL), DREAMO_OK);
+    assert_int_equal(params_add(&p, "w", 2, (const int64_t[]){ 34, 128 }, NULL), DREAMO_OK);
     assert_int_equal(params_allocate(&p, false, NULL), DREAMO_OK);
     assert_int_equal(optimizer_open(&opt, OPTIMIZER_ADAMW8, &p, dev, NULL), DREAMO_OK);
     assert_int_equal(p.nstates, 4);
