@@ -21,6 +21,7 @@ typedef struct recipe {
     int64_t seed;
     bool checkpoint;                         /* recompute blocks on the way back: less memory, a third more time */
     /* optimizer */
+    optimizer_kind optimizer;
     lr_schedule lr;
     adamw adamw;
     double ema;                              /* decay of the running average; 0 = none */
