@@ -64,6 +64,8 @@ static const entry entries[] = {
     { "t_shift", "flow", ENTRY_NUMBER, AT(flow.shift), 0.01, 100, 1, NULL },
     { "init", "autoencoder", ENTRY_CHOICE, AT(init), 0, 0, INIT_PCA, "plain|pca" },
     { "kl", "autoencoder", ENTRY_NUMBER, AT(kl), 0, 100, 1e-3, NULL },
+    { "edges", "autoencoder", ENTRY_NUMBER, AT(edges), 0, 100, 0, NULL },
+    { "decoder_only", "autoencoder", ENTRY_BOOL, AT(decoder_only), 0, 1, 0, NULL },
     { "even_channels", "autoencoder", ENTRY_BOOL, AT(even_channels), 0, 1, 0, NULL },
     { "begin", "adapter", ENTRY_CHOICE, AT(begin), 0, 0, BEGIN_FRESH, "fresh|model" },
     { "rank", "adapter", ENTRY_INT, AT(rank), 1, 1024, 16, NULL },

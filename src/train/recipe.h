@@ -38,7 +38,8 @@ typedef struct recipe {
     flow flow;
     /* autoencoder */
     vae_init init;
-    double kl;
+    double kl, edges;
+    bool decoder_only;                       /* the encoder stays: what was trained on its latents stays right */
     bool even_channels;                      /* export: one variance for all channels of the latent (even_latent.h) */
     /* adapter */
     adapter_begin begin;

@@ -345,7 +345,7 @@ static dreamo_status prepare(probe *p, dreamo_error *err)
 static void vae_pass(nn *cx, void *job)
 {
     probe *p = job;
-    vae_forward(cx, p->n.vae, p->pixels, p->eps, (grid){ 1, p->c.height, p->c.width }, 1e-3, &p->vae);
+    vae_forward(cx, p->n.vae, p->pixels, p->eps, (grid){ 1, p->c.height, p->c.width }, (vae_weights){ .kl = 1e-3 }, &p->vae);
     if (nn_ok(cx)) nn_backward(cx, p->vae.loss);
     if (nn_device(cx)->be->dry) return;
     put_tensor(&p->out, cx, p->vae.loss, 1, SIZES(1), "vae.loss");

@@ -125,7 +125,8 @@ static void pass(nn *cx, void *job)
 {
     stage *s = job;
     vae_stage *v = s->self;
-    vae_forward(cx, s->n.vae, v->pixels, v->backward ? v->eps : NULL, (grid){ v->n, v->side, v->side }, s->r->kl, &v->out);
+    vae_forward(cx, s->n.vae, v->pixels, v->backward ? v->eps : NULL, (grid){ v->n, v->side, v->side },
+                (vae_weights){ s->r->kl, s->r->edges, s->r->decoder_only }, &v->out);
     if (v->backward && nn_ok(cx)) nn_backward(cx, v->out.loss);
 }
 
