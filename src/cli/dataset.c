@@ -7,6 +7,8 @@ const option dataset_options[] = {
     { "data", 0, VALUE_TEXT, false, 0, 0, "DIR", "the dataset folder" },
     { "npm", 0, VALUE_TEXT, false, 0, 0, "DIR", "build: folder with node_modules of the emoji packages" },
     { "furniture", 0, VALUE_TEXT, false, 0, 0, "DIR", "build: folder with Sweet Home 3D's .sh3f files" },
+    { "people", 0, VALUE_TEXT, false, 0, 0, "DIR", "build: folder that tools/people.mjs wrote" },
+    { "garments", 0, VALUE_TEXT, false, 0, 0, "DIR", "build: folder with the files of Fashion-MNIST" },
     { "threads", 0, VALUE_INTEGER, false, 1, 1024, "N", "build: one a core by default" },
     { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "show: the contact sheet; captions: the text file; vocab: the folder" },
     { "kind", 0, VALUE_TEXT, false, 0, 0, "KIND", "show: t2i, subject (default), subjects, id, ids, style, id-style, tryon, id-tryon, ..." },
@@ -25,6 +27,8 @@ static dreamo_status build(const parsed *p, const char *data, dreamo_error *err)
     dreamo_dataset_options_init(&o);
     o.npm = option_text(p, "npm", NULL);
     o.furniture = option_text(p, "furniture", NULL);
+    o.people = option_text(p, "people", NULL);
+    o.garments = option_text(p, "garments", NULL);
     o.out = data;
     o.threads = (int)option_integer(p, "threads", 0);
     o.progress = screen_event;
@@ -41,11 +45,16 @@ static dreamo_status stats(const parsed *p, const char *data, dreamo_error *err)
     dreamo_status s = dreamo_dataset_count(data, &c, err);
     if (s) return s;
     if (screen_json())
-        printf("{\"subjects\":%d,\"flat\":%d,\"solid\":%d,\"concepts\":%d,\"held_out_concepts\":%d,\"held_out_subjects\":%d,\"bytes\":%llu}\n", c.subjects, c.flat, c.solid,
-               c.concepts, c.held_out_concepts, c.held_out_subjects, (unsigned long long)c.bytes);
-    else
+        printf("{\"subjects\":%d,\"flat\":%d,\"solid\":%d,\"concepts\":%d,\"held_out_concepts\":%d,\"held_out_subjects\":%d,"
+               "\"people\":%d,\"held_out_people\":%d,\"variants\":%d,\"systems\":%d,\"garments\":%d,\"held_out_garments\":%d,\"bytes\":%llu}\n",
+               c.subjects, c.flat, c.solid, c.concepts, c.held_out_concepts, c.held_out_subjects, c.people, c.held_out_people, c.variants, c.systems,
+               c.garments, c.held_out_garments, (unsigned long long)c.bytes);
+    else {
         printf("%d subjects (%d drawings, %d models), %d concepts to train on, %d held out (%d subjects), %.1f MB\n", c.subjects, c.flat, c.solid, c.concepts,
                c.held_out_concepts, c.held_out_subjects, (double)c.bytes / (1 << 20));
+        if (c.people) printf("%d people in %d ways of drawing, %d variants; %d held out\n", c.people, c.systems, c.variants, c.held_out_people);
+        if (c.garments) printf("%d garments; %d held out\n", c.garments, c.held_out_garments);
+    }
     return DREAMO_OK;
 }
 

@@ -11,17 +11,63 @@
 enum { DRAWN = 20000 }; /* captions of a kind */
 
 static size_t subject_nbytes(const subject *s) { return (size_t)(s->yaws * s->pitches) * (size_t)s->width * (size_t)s->height * 4; }
+static size_t person_pixels(const person *p) { return (size_t)p->nvariants * (size_t)p->width * (size_t)p->height; }
 
 dreamo_status dreamo_dataset_count(const char *folder, dreamo_dataset_stats *out, dreamo_error *err)
 {
     data_set *d;
     dreamo_status status = data_open(folder, &d, err);
     if (status) return status;
-    *out = (dreamo_dataset_stats){ .subjects = d->nsubjects, .flat = d->nflat[0] + d->nflat[1], .solid = d->nsolid[0] + d->nsolid[1],
-                                   .concepts = d->nconcepts[DATA_TRAIN], .held_out_concepts = d->nconcepts[DATA_VAL],
-                                   .held_out_subjects = data_subjects(d, DATA_VAL), .bytes = d->file.map.nbytes };
+    *out = (dreamo_dataset_stats){ .subjects = d->nsubjects, .concepts = d->nconcepts[DATA_TRAIN], .held_out_concepts = d->nconcepts[DATA_VAL],
+                                   .people = d->npeople, .bytes = d->file.map.nbytes };
+    for (int i = 0; i < d->nsubjects; i++) {
+        const subject *s = &d->subjects[i];
+        *(s->yaws * s->pitches > 1 ? &out->solid : &out->flat) += 1;
+        out->held_out_subjects += s->held_out || s->odd_style;
+    }
+    for (int i = 0; i < d->npeople; i++) {
+        const person *p = &d->people[i];
+        out->held_out_people += p->held_out || p->odd_style;
+        out->variants += p->nvariants;
+        out->systems += !i || strcmp(p->system, p[-1].system) != 0;
+    }
+    for (int i = 0; i < d->ngarments; i++) {
+        out->garments += d->garments[i].count;
+        if (d->garments[i].held_out) out->held_out_garments += d->garments[i].count;
+    }
     data_close(d);
     return DREAMO_OK;
+}
+
+/* The bytes of thing i (subjects, then people, then garments) against the hash in the manifest. */
+static dreamo_status check_one(const data_set *d, const char *folder, int i, dreamo_error *err)
+{
+    char name[128], hash[65];
+    const char *expected;
+    if (i < d->nsubjects) {
+        const subject *s = &d->subjects[i];
+        snprintf(name, sizeof name, "%.60s (%.40s)", s->concept, s->set);
+        sha256_hex(s->rgba, subject_nbytes(s), hash);
+        expected = s->sha256;
+    } else if (i < d->nsubjects + d->npeople) {
+        const person *p = &d->people[i - d->nsubjects];
+        sha256 all;
+        unsigned char bytes[32];
+        snprintf(name, sizeof name, "%.60s (%.40s)", *p->words ? p->words : p->noun, p->system);
+        sha256_init(&all);
+        sha256_add(&all, p->rgba, 4 * person_pixels(p));
+        sha256_add(&all, p->matte, person_pixels(p));
+        sha256_done(&all, bytes);
+        for (int k = 0; k < 32; k++) snprintf(hash + 2 * k, 3, "%02x", bytes[k]);
+        expected = p->sha256;
+    } else {
+        const garment *g = &d->garments[i - d->nsubjects - d->npeople];
+        snprintf(name, sizeof name, "%.60s (garments)", g->name);
+        sha256_hex(g->grey, (size_t)g->count * GARMENT_SIDE * GARMENT_SIDE, hash);
+        expected = g->sha256;
+    }
+    if (!strcmp(hash, expected)) return DREAMO_OK;
+    return fail(err, DREAMO_DIFFERS, "%s: %s: pixels have sha256 %s, the manifest says %s", folder, name, hash, expected);
 }
 
 dreamo_status dreamo_dataset_check(const char *folder, dreamo_progress progress, void *user, dreamo_error *err)
@@ -30,17 +76,14 @@ dreamo_status dreamo_dataset_check(const char *folder, dreamo_progress progress,
     dreamo_status status = data_open(folder, &d, err);
     if (status) return status;
     struct progress pace;
-    progress_start(&pace, d->nsubjects);
-    for (int i = 0; i < d->nsubjects && !status; i++) {
-        const subject *s = &d->subjects[i];
-        char hash[65];
-        sha256_hex(s->rgba, subject_nbytes(s), hash);
-        if (strcmp(hash, s->sha256))
-            status = fail(err, DREAMO_DIFFERS, "%s: %s (%s): pixels have sha256 %s, the manifest says %s", folder, s->concept, s->set, hash, s->sha256);
+    int n = d->nsubjects + d->npeople + d->ngarments;
+    progress_start(&pace, n);
+    for (int i = 0; i < n && !status; i++) {
+        status = check_one(d, folder, i, err);
         progress_step(&pace, i + 1);
-        dreamo_event e = { .kind = DREAMO_EVENT_STEP, .done = i + 1, .total = d->nsubjects, .seconds_left = progress_seconds_left(&pace),
+        dreamo_event e = { .kind = DREAMO_EVENT_STEP, .done = i + 1, .total = n, .seconds_left = progress_seconds_left(&pace),
                            .seconds_a_step = progress_seconds_a_step(&pace) };
-        if (!status && progress && !progress(user, &e)) status = fail(err, DREAMO_CANCELLED, "%s: stopped after %d subjects", folder, i + 1);
+        if (!status && progress && !progress(user, &e)) status = fail(err, DREAMO_CANCELLED, "%s: stopped after %d of %d drawings", folder, i + 1, n);
     }
     data_close(d);
     return status;

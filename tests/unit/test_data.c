@@ -361,7 +361,7 @@ static void pack_and_open(void **state)
         assert_true(fabs(cover / (ASSET_SIDE * ASSET_SIDE) - 0.785398) < 0.01);
     }
     asset_source source = { "drawn", "none", "1", "CC0-1.0", "this test" };
-    assert_int_equal(pack_write("packed", assets, N, &source, 1, NULL), DREAMO_OK);
+    assert_int_equal(pack_write("packed", &(pack_lists){ .nassets = N, .nsources = 1, .assets = assets, .sources = &source }, NULL), DREAMO_OK);
     data_set *d;
     assert_int_equal(data_open("packed", &d, NULL), DREAMO_OK);
     assert_int_equal(data_subjects(d, DATA_TRAIN) + data_subjects(d, DATA_VAL), N);

@@ -67,7 +67,7 @@ static void make_data(const char *folder)
     }
     assert_int_equal(held, 3);
     assert_int_equal(folder_make(folder, NULL), DREAMO_OK);
-    assert_int_equal(pack_write(folder, list, SUBJECTS, &source, 1, NULL), DREAMO_OK);
+    assert_int_equal(pack_write(folder, &(pack_lists){ .nassets = SUBJECTS, .nsources = 1, .assets = list, .sources = &source }, NULL), DREAMO_OK);
     for (int i = 0; i < SUBJECTS; i++) asset_free(&list[i]);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "data/assets.h"
 #include "data/names.h"
 #include "format/json.h"
 #include "format/safetensors.h"
@@ -21,13 +22,41 @@ static json_t *describe(const asset *a, const char *tensor)
                      (int)name_held_out(a->concept), "sha256", hash);
 }
 
+/* Whole styles that nothing is trained in. */
+static const char *const odd_styles[] = { "croodles", "streamline-emojis" };
+
+static json_t *describe_person(const figure *f, const char *pixels, const char *matte)
+{
+    char hash[65];
+    sha256_hex(f->rgba, 5 * figure_pixels(f), hash);
+    json_t *variants = json_array();
+    for (int i = 0; i < f->nvariants; i++)
+        json_array_append_new(variants, json_pack("{s:s, s:s}", "expression", f->variant[i].expression, "clothes", f->variant[i].clothes));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:o}", "tensor", pixels, "matte", matte, "system", f->by->system, "twin", f->twin,
+                     "noun", f->noun, "words", f->words, "licence", f->by->licence, "held_out", (int)name_held_out(f->identity), "sha256", hash,
+                     "variants", variants);
+}
+
+static size_t class_nbytes(const wardrobe_class *c) { return (size_t)c->count * GARMENT_SIDE * GARMENT_SIDE; }
+
+static json_t *describe_garments(const wardrobe_class *c, const char *tensor)
+{
+    char hash[65];
+    sha256_hex(c->grey, class_nbytes(c), hash);
+    return json_pack("{s:s, s:s, s:s, s:b, s:s}", "tensor", tensor, "name", c->name, "part", c->part, "held_out", (int)c->held_out, "sha256", hash);
+}
+
 static json_t *manifest_new(const asset_source *sources, int nsources)
 {
-    json_t *list = json_array();
-    for (int i = 0; i < nsources; i++)
+    json_t *list = json_array(), *odd = json_array();
+    for (int i = 0; i < nsources; i++) {
         json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "set", sources[i].set, "package", sources[i].package, "version",
                                               sources[i].version, "licence", sources[i].licence, "author", sources[i].author));
-    return json_pack("{s:s, s:i, s:o, s:[]}", "format", "dreamo-assets", "version", 1, "sources", list, "subjects");
+        for (size_t k = 0; k < sizeof odd_styles / sizeof *odd_styles; k++)
+            if (!strcmp(sources[i].set, odd_styles[k])) json_array_append_new(odd, json_string(odd_styles[k]));
+    }
+    return json_pack("{s:s, s:i, s:o, s:o, s:[], s:[], s:[]}", "format", "dreamo-assets", "version", 2, "sources", list, "held_out_styles", odd,
+                     "subjects", "people", "garments");
 }
 
 static dreamo_status write_json(const char *folder, const json_t *manifest, dreamo_error *err)
@@ -90,32 +119,64 @@ static dreamo_status write_attribution(const char *folder, const asset *assets, 
     return status;
 }
 
-dreamo_status pack_write(const char *folder, const asset *assets, int nassets, const asset_source *sources, int nsources, dreamo_error *err)
+/* ---- the folder ---- */
+
+/* Tensors and what the manifest says of them, in step. */
+typedef struct packing { json_t *manifest; st_tensor *tensors; char (*names)[16]; int n; } packing;
+
+/* The next tensor of letter-and-number name; its bytes. */
+static const char *next(packing *p, char letter, int number, st_tensor t, size_t nbytes)
 {
-    st_tensor *tensors = mem_calloc((size_t)nassets + 1, sizeof *tensors);
-    char (*names)[16] = mem_calloc((size_t)nassets + 1, sizeof *names);
-    char *path = path_join(folder, "assets.safetensors");
-    json_t *manifest = manifest_new(sources, nsources), *list = json_object_get(manifest, "subjects");
-    dreamo_status status = tensors && names && path && list ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
-    int n = 0;
-    for (int i = 0; i < nassets && !status; i++) {
-        const asset *a = &assets[i];
+    snprintf(p->names[p->n], sizeof p->names[p->n], "%c%06d", letter, number);
+    t.name = p->names[p->n], t.type = DT_U8, t.nbytes = t.count = nbytes;
+    p->tensors[p->n] = t;
+    return p->names[p->n++];
+}
+
+static bool add(packing *p, const char *list, json_t *item) { return !json_array_append_new(json_object_get(p->manifest, list), item); }
+
+static bool list_all(packing *p, const pack_lists *l)
+{
+    bool ok = true;
+    for (int i = 0, k = 0; i < l->nassets && ok; i++) {
+        const asset *a = &l->assets[i];
         if (a->refused || !a->rgba) continue;
-        snprintf(names[n], sizeof names[n], "s%06d", n);
-        tensors[n] = (st_tensor){ .name = names[n], .type = DT_U8, .rank = 4, .shape = { a->yaws * a->pitches, a->height, a->width, 4 },
-                                  .nbytes = asset_nbytes(a), .count = asset_nbytes(a), .data = a->rgba };
-        if (json_array_append_new(list, describe(a, names[n]))) status = fail(err, DREAMO_MEMORY, "%s: no memory for the manifest", folder);
-        n++;
+        const char *name = next(p, 's', k++, (st_tensor){ .rank = 4, .shape = { a->yaws * a->pitches, a->height, a->width, 4 }, .data = a->rgba }, asset_nbytes(a));
+        ok = add(p, "subjects", describe(a, name));
     }
-    if (!status && !n) status = fail(err, DREAMO_CONTENT, "%s: no usable subject", folder);
+    for (int i = 0, k = 0; i < l->npeople && ok; i++) {
+        const figure *f = &l->people[i];
+        if (f->refused || !f->rgba) continue;
+        size_t n = figure_pixels(f);
+        const char *pixels = next(p, 'p', k, (st_tensor){ .rank = 4, .shape = { f->nvariants, f->height, f->width, 4 }, .data = f->rgba }, 4 * n);
+        const char *matte = next(p, 'm', k++, (st_tensor){ .rank = 3, .shape = { f->nvariants, f->height, f->width }, .data = f->rgba + 4 * n }, n);
+        ok = add(p, "people", describe_person(f, pixels, matte));
+    }
+    for (int i = 0, k = 0; i < l->ngarments && ok; i++) {
+        const wardrobe_class *c = &l->garments[i];
+        if (!c->count) continue;
+        const char *name = next(p, 'g', k++, (st_tensor){ .rank = 3, .shape = { c->count, GARMENT_SIDE, GARMENT_SIDE }, .data = c->grey }, class_nbytes(c));
+        ok = add(p, "garments", describe_garments(c, name));
+    }
+    return ok;
+}
+
+dreamo_status pack_write(const char *folder, const pack_lists *l, dreamo_error *err)
+{
+    size_t most = (size_t)l->nassets + 2 * (size_t)l->npeople + (size_t)l->ngarments + 1;
+    packing p = { manifest_new(l->sources, l->nsources), mem_calloc(most, sizeof *p.tensors), mem_calloc(most, sizeof *p.names), 0 };
+    char *path = path_join(folder, "assets.safetensors");
+    dreamo_status status = p.manifest && p.tensors && p.names && path ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+    if (!status && !list_all(&p, l)) status = fail(err, DREAMO_MEMORY, "%s: no memory for the manifest", folder);
+    if (!status && !json_array_size(json_object_get(p.manifest, "subjects"))) status = fail(err, DREAMO_CONTENT, "%s: no usable subject", folder);
     if (!status) status = folder_make(folder, err);
-    if (!status) status = st_write(path, tensors, n, NULL, 0, err);
-    if (!status) status = write_json(folder, manifest, err);
-    if (!status) status = write_held_out(folder, assets, nassets, err);
-    if (!status) status = write_attribution(folder, assets, nassets, sources, nsources, err);
-    json_decref(manifest);
-    mem_free(tensors);
-    mem_free(names);
+    if (!status) status = st_write(path, p.tensors, p.n, NULL, 0, err);
+    if (!status) status = write_json(folder, p.manifest, err);
+    if (!status) status = write_held_out(folder, l->assets, l->nassets, err);
+    if (!status) status = write_attribution(folder, l->assets, l->nassets, l->sources, l->nsources, err);
+    json_decref(p.manifest);
+    mem_free(p.tensors);
+    mem_free(p.names);
     mem_free(path);
     return status;
 }
