@@ -139,7 +139,7 @@ static void difference(const unsigned char *black, const unsigned char *white, s
         int d = 0;
         for (int k = 0; k < 3; k++) d += white[3] * white[k] - black[3] * black[k];
         d = d > 0 ? (d * 5 / 4 + 382) / 765 : 0;
-        matte[i] = (unsigned char)(d < 255 ? d : 255);
+        matte[i] = (unsigned char)(d < white[3] ? d : white[3]);
     }
 }
 
@@ -196,7 +196,8 @@ dreamo_status people_draw(people_source *s, int i, dreamo_error *err)
     bitmap b = { 0 };
     dreamo_status status = path ? file_read(path, MAX_SVG, &svg, &nbytes, err) : fail(err, DREAMO_MEMORY, "%s: no memory", f->file);
     if (!status) status = svg_render(svg, nbytes, CELL * (rows > columns ? rows : columns), f->file, &b, err);
-    if (!status && (b.width != CELL * columns || b.height != CELL * rows))
+    int wider = b.width - CELL * columns, higher = b.height - CELL * rows;
+    if (!status && (wider < 0 || wider > 1 || higher < 0 || higher > 1)) /* the renderer rounds up */
         status = fail(err, DREAMO_FORMAT, "%s: %d x %d pixels are not %d columns of %d squares", path, b.width, b.height, columns, rows);
     if (!status && b.channels != 4) f->refused = "has no clear ground";
     else if (!status) status = cut(f, &b, err);
