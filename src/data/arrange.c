@@ -143,8 +143,12 @@ actor *plan_add(plan *p, const tile *t, placement at, int layer)
 
 plan_ref *plan_refer(plan *p, data_task task, const tile *t, double fill, const char *name, uint64_t identity)
 {
+    unsigned taken = 0;
+    int slot = 1;
+    for (int i = 0; i < p->nrefs; i++) taken |= 1u << p->ref[i].slot;
+    while (taken >> slot & 1) slot++;
     plan_ref *f = &p->ref[p->nrefs++];
-    *f = (plan_ref){ .task = task, .slot = p->nrefs, .fill = fill, .identity = identity };
+    *f = (plan_ref){ .task = task, .slot = slot, .fill = fill, .identity = identity };
     if (t) f->t = *t;
     snprintf(f->name, sizeof f->name, "%s", name);
     return f;

@@ -119,6 +119,7 @@ dreamo_status plan_person(const making *m, const person *who, const person *show
     settle(m, p, &bust, 1);
     double scale = add_bust(m, p, &bust, 0, 1, shown ? 0 : NO_LAYER)->at.scale;
     if (shown) refer_head(m, p, shown, reference, scale * longest(&head) / longest(&bust), rng_double(m->r) < m->o->same);
+    plan_slots(p, m->o, m->r);
     snprintf(p->subject, sizeof p->subject, "%s", *who->words ? who->words : who->noun);
     person_phrase(m, who, &who->variants[v], true, phrase, sizeof phrase);
     plan_say(p, "%0, %s", &phrases);

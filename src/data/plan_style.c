@@ -169,7 +169,6 @@ dreamo_status plan_id_style(const making *m, plan *p, dreamo_error *err)
         status = plan_people(m, 1, p, err);
         if (!status) status = filter_both(m, p, err);
     }
-    plan_slots(p, m->o, m->r);
     say_with_prefix(p);
     p->placed[0] = 0;
     return status;

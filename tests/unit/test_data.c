@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "base/threads.h"
 #include "data/assets.h"
+#include "data/filter.h"
 #include "data/names.h"
 #include "data/source/pack.h"
 #include "data/scene.h"
@@ -257,6 +258,107 @@ static void without_reference(void **state)
     assert_in_range(empty, 1, 30);
     assert_in_range(white, 8, 60);
     assert_in_range(styled, 10, 70);
+}
+
+/* ---- kinds ---- */
+
+/* Every kind can be made of the small folder, in both splits where it has something held out: references with their tasks, masks that
+ * lie in the picture and do not overlap, slots that differ, captions with their placeholders. */
+static void every_kind(void **state)
+{
+    (void)state;
+    static const int most[DATA_KINDS] = { 0, 1, 3, 1, 3, 1, 2, 2, 3, 2, 2 }, least[DATA_KINDS] = { 0, 1, 2, 1, 2, 1, 2, 1, 2, 2, 2 };
+    for (int k = 0; k < DATA_KINDS; k++) {
+        assert_true(data_can(set, (data_kind)k, DATA_TRAIN));
+        for (uint64_t i = 0; i < 24; i++) {
+            data_sample s;
+            data_request q = { (data_kind)k, DATA_TRAIN, 21, i, 64, i % 3 ? 64 : 48, i % 2 ? 32 : 0 };
+            assert_int_equal(data_sample_make(set, NULL, &q, &s, NULL), DREAMO_OK);
+            assert_int_equal(s.target.width, q.width);
+            assert_int_equal(s.target.height, q.height);
+            assert_in_range(s.nrefs, least[k], most[k]);
+            assert_true(*s.caption && !strchr(s.caption, '%') && !strstr(s.caption, "  "));
+            unsigned slots = 0;
+            int places = 0;
+            for (int r = 0; r < s.nrefs; r++) {
+                const data_ref *f = &s.ref[r];
+                char place[16];
+                assert_in_range(f->slot, 1, 9);
+                assert_false(slots >> f->slot & 1);
+                slots |= 1u << f->slot;
+                snprintf(place, sizeof place, "[ref#%d]", f->slot);
+                places += strstr(s.placed, place) != NULL;
+                assert_int_equal(f->picture.width, q.ref_side ? q.ref_side : q.width < q.height ? q.width : q.height);
+                assert_true(*f->name && f->identity);
+                assert_true((f->mask == NULL) == (f->task == DATA_LOOK));
+                long seen = 0;
+                for (int p = 0; f->mask && p < q.width * q.height; p++) {
+                    int sum = 0;
+                    for (int o = 0; o < s.nrefs; o++) sum += s.ref[o].mask ? s.ref[o].mask[p] : 0;
+                    assert_true(sum <= 255 + s.nrefs); /* rounding */
+                    seen += f->mask[p];
+                }
+                if (f->mask) assert_true(seen > 255 * 8); /* never hidden whole */
+            }
+            if (*s.placed) assert_int_equal(places, s.nrefs);
+            data_sample_free(&s);
+        }
+    }
+}
+
+/* Of a person only the head is the identity: the mask of an id reference leaves the clothes out, that of a garment is nothing else. */
+static void masks_of_people(void **state)
+{
+    (void)state;
+    int dressed = 0;
+    for (uint64_t i = 0; i < 30; i++) {
+        data_sample s;
+        assert_int_equal(make(NULL, DATA_ID_TRYON, DATA_TRAIN, 5, i, 96, &s, NULL), DREAMO_OK);
+        long head = 0, head_y = 0, worn = 0, worn_y = 0;
+        for (int r = 0; r < s.nrefs; r++)
+            for (int p = 0; p < 96 * 96; p++)
+                if (s.ref[r].task == DATA_FACE) head += s.ref[r].mask[p], head_y += s.ref[r].mask[p] * (p / 96);
+                else worn += s.ref[r].mask[p], worn_y += s.ref[r].mask[p] * (p / 96);
+        assert_true(head > 0 && worn > 0);
+        assert_true(head_y / head < worn_y / worn); /* heads are above clothes */
+        dressed++;
+        data_sample_free(&s);
+    }
+    assert_int_equal(dressed, 30);
+}
+
+/* A style that is never trained on stays out of training; in the other split it is the only one. */
+static void styles_are_held_out(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 60; i++)
+        for (int split = 0; split < 2; split++) {
+            data_sample s;
+            filter_kind f = FILTER_NONE;
+            if (!data_can(set, DATA_SUBJECT_STYLE, (data_split)split)) continue;
+            assert_int_equal(make(NULL, DATA_SUBJECT_STYLE, (data_split)split, 5, i, 32, &s, NULL), DREAMO_OK);
+            for (int k = 1; k < FILTERS; k++)
+                if (!strcmp(s.ref[1].name, filter_name((filter_kind)k))) f = (filter_kind)k;
+            assert_true(f != FILTER_NONE);
+            assert_int_equal(filter_held_out(f), split == DATA_VAL);
+            assert_non_null(strstr(s.caption, "same style image"));
+            data_sample_free(&s);
+        }
+}
+
+static void kinds_have_names(void **state)
+{
+    (void)state;
+    char all[256] = "";
+    for (int k = 0; k < DATA_KINDS; k++) {
+        data_kind found;
+        assert_true(data_kind_find(data_kind_name((data_kind)k), &found));
+        assert_int_equal(found, k);
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", k ? " " : "", data_kind_name((data_kind)k));
+    }
+    data_kind none;
+    assert_false(data_kind_find("faces", &none));
+    assert_string_equal(all, DATA_KIND_NAMES);
 }
 
 static void parameters_are_checked(void **state)
@@ -510,6 +612,7 @@ int main(void)
         cmocka_unit_test(same_bytes_as_ever), cmocka_unit_test(threads_agree), cmocka_unit_test(size_of_subject),
         cmocka_unit_test(same_size_is_a_shift),
         cmocka_unit_test(mask_is_the_difference), cmocka_unit_test(area_mean_is_kept), cmocka_unit_test(without_reference),
+        cmocka_unit_test(every_kind), cmocka_unit_test(masks_of_people), cmocka_unit_test(styles_are_held_out), cmocka_unit_test(kinds_have_names),
         cmocka_unit_test(parameters_are_checked), cmocka_unit_test(held_out_stay_out), cmocka_unit_test(phrases),
         cmocka_unit_test(scene_phrases), cmocka_unit_test(pack_and_open), cmocka_unit_test(judged),
         cmocka_unit_test(broken_manifests), cmocka_unit_test(no_memory), cmocka_unit_test(sheet_and_captions),
