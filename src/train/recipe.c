@@ -13,14 +13,14 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-typedef enum entry_kind { ENTRY_INT, ENTRY_NUMBER, ENTRY_BOOL, ENTRY_CHOICE } entry_kind;
+typedef enum entry_kind { ENTRY_INT, ENTRY_NUMBER, ENTRY_BOOL, ENTRY_CHOICE, ENTRY_KINDS, ENTRY_SIZES, ENTRY_SIDES } entry_kind;
 
 typedef struct entry {
     const char *name, *heading;
     entry_kind kind;
     size_t offset;
     double lo, hi, otherwise;
-    const char *choices;       /* "vae|base|adapter": the enum's values in order */
+    const char *choices;       /* "vae|base|adapter": the enum's values in order; lists: the default as it is written */
 } entry;
 
 #define AT(field) offsetof(recipe, field)
@@ -53,10 +53,13 @@ static const entry entries[] = {
     { "sample_every", "files", ENTRY_INT, AT(sample_every), 0, 1e9, 0, NULL },
     { "samples", "files", ENTRY_INT, AT(samples), 1, 1000, 8, NULL },
     { "export_bf16", "files", ENTRY_BOOL, AT(export_bf16), 0, 1, 1, NULL },
-    { "picture", "data", ENTRY_INT, AT(picture), 8, 4096, 64, NULL },
+    { "kinds", "data", ENTRY_KINDS, AT(kinds), 0, 0, 0, "auto" },
+    { "pictures", "data", ENTRY_SIZES, AT(pictures), 0, 0, 0, "64x64" },
+    { "ref_sides", "data", ENTRY_SIDES, AT(ref_sides), 0, 0, 0, "0" },
     { "text_dropout", "data", ENTRY_NUMBER, AT(text_dropout), 0, 1, 0.1, NULL },
     { "ref_dropout", "data", ENTRY_NUMBER, AT(ref_dropout), 0, 1, 0.1, NULL },
-    { "subject_share", "data", ENTRY_NUMBER, AT(subject_share), 0, 1, 0, NULL },
+    { "one_dropout", "data", ENTRY_NUMBER, AT(one_dropout), 0, 1, 0.1, NULL },
+    { "placeholders", "data", ENTRY_NUMBER, AT(placeholders), 0, 1, 0.5, NULL },
     { "subject_weight", "flow", ENTRY_NUMBER, AT(subject_weight), 0, 1000, 0, NULL },
     { "density", "flow", ENTRY_CHOICE, AT(flow.density), 0, 0, FLOW_LOGIT_NORMAL, "logit-normal|uniform" },
     { "t_mean", "flow", ENTRY_NUMBER, AT(flow.mean), -10, 10, 0, NULL },
@@ -76,6 +79,10 @@ enum { NENTRIES = sizeof entries / sizeof entries[0], FILE_MAX = 1 << 20 };
 
 /* ---- one value ---- */
 
+static bool is_list(const entry *e) { return e->kind >= ENTRY_KINDS; }
+
+static mixture_of list_of(const entry *e) { return (mixture_of)(e->kind - ENTRY_KINDS); }
+
 static void put(recipe *r, const entry *e, double value)
 {
     char *at = (char *)r + e->offset;
@@ -84,6 +91,7 @@ static void put(recipe *r, const entry *e, double value)
     case ENTRY_NUMBER: *(double *)(void *)at = value; break;
     case ENTRY_BOOL: *(bool *)at = value != 0; break;
     case ENTRY_CHOICE: *(unsigned *)(void *)at = (unsigned)value; break; /* enums here have no negative value */
+    default: mixture_read((mixture *)(void *)at, list_of(e), "default", e->name, e->choices, NULL); break;
     }
 }
 
@@ -115,6 +123,7 @@ static dreamo_status parse(recipe *r, const entry *e, const char *where, const c
 {
     char *end;
     double value = 0;
+    if (is_list(e)) return mixture_read((mixture *)(void *)((char *)r + e->offset), list_of(e), where, e->name, word, err);
     if (e->kind == ENTRY_CHOICE || e->kind == ENTRY_BOOL) {
         const char *choices = e->kind == ENTRY_BOOL ? "no|yes" : e->choices;
         int k = choice(choices, word);
@@ -138,6 +147,7 @@ static dreamo_status parse(recipe *r, const entry *e, const char *where, const c
 
 static dreamo_status find(const char *where, const char *name, const entry **e, dreamo_error *err)
 {
+    if (strcmp(name, "picture") == 0) name = "pictures"; /* one size reads better so */
     for (int i = 0; i < NENTRIES; i++)
         if (strcmp(entries[i].name, name) == 0) {
             *e = &entries[i];
@@ -234,6 +244,10 @@ dreamo_status recipe_check(const recipe *r, dreamo_error *err)
 
 static void write_value(const recipe *r, const entry *e, char *out, size_t room)
 {
+    if (is_list(e)) {
+        mixture_write((const mixture *)(const void *)((const char *)r + e->offset), list_of(e), out, room);
+        return;
+    }
     double value = get(r, e);
     if (e->kind == ENTRY_INT) snprintf(out, room, "%.0f", value);
     else if (e->kind == ENTRY_NUMBER) snprintf(out, room, "%.*g", DBL_DECIMAL_DIG, value);
@@ -249,7 +263,7 @@ char *recipe_write(const recipe *r)
     char *text = mem_strdup("");
     const char *heading = "";
     for (int i = 0; text && i < NENTRIES; i++) {
-        char value[64];
+        char value[MIXTURE_MAX * 48];
         const entry *e = &entries[i];
         write_value(r, e, value, sizeof value);
         char *longer = strcmp(heading, e->heading) == 0

@@ -121,16 +121,16 @@ static void test_pca(void **state)
             at[(i / 6 * N + i / 3 % 2) * 3 + i % 3] = (float)(c[0] * axis[0][i] + c[1] * axis[1][i] + 0.1);
     }
     pca two, one;
-    assert_int_equal(pca_fit(&two, pixels, PICTURES, N, 2, 2, NULL), DREAMO_OK);
-    assert_int_equal(pca_fit(&one, pixels, PICTURES, N, 2, 1, NULL), DREAMO_OK);
+    assert_int_equal(pca_fit(&two, pixels, PICTURES, N, N, 2, 2, NULL), DREAMO_OK);
+    assert_int_equal(pca_fit(&one, pixels, PICTURES, N, N, 2, 1, NULL), DREAMO_OK);
     for (int k = 0; k < 2; k++) {
         assert_true(fabs(two.variance[k] / variance[k] - 1) < 0.02);
         double dot = 0;
         for (int i = 0; i < 12; i++) dot += axis[k][i] * two.axis[k * 12 + i];
         assert_true(fabs(fabs(dot) - 1) < 1e-3);
     }
-    assert_true(pca_error(&two, pixels, PICTURES, N) < 1e-10);
-    assert_true(fabs(pca_error(&one, pixels, PICTURES, N) * 12 / two.variance[1] - 1) < 0.02);
+    assert_true(pca_error(&two, pixels, PICTURES, N, N) < 1e-10);
+    assert_true(fabs(pca_error(&one, pixels, PICTURES, N, N) * 12 / two.variance[1] - 1) < 0.02);
     assert_true(fabs(psnr(0.04) - 20) < 1e-12);
     pca_free(&one);
     pca_free(&two);
@@ -172,7 +172,7 @@ static void test_pca_init(void **state)
                 for (int k = 0; k < 3; k++)
                     pixels[((i * SIDE + y) * SIDE + x) * 3 + k] = (float)(0.8 * sin(a * y + b * x + k + i));
     }
-    assert_int_equal(pca_fit(&fitted, pixels, PICTURES, SIDE, 4, LATENT, NULL), DREAMO_OK);
+    assert_int_equal(pca_fit(&fitted, pixels, PICTURES, SIDE, SIDE, 4, LATENT, NULL), DREAMO_OK);
     assert_int_equal(params_add_network(&p, "", n.vae, network_walker(PART_VAE), NULL), DREAMO_OK);
     assert_int_equal(params_allocate(&p, false, NULL), DREAMO_OK);
     params_attach(&p, 0, n.vae, network_walker(PART_VAE));

@@ -286,7 +286,7 @@ static void test_refusals(void **state)
     err = (dreamo_error){ 0 };
     r = (run){ .stage = "vae", .out = "refuse2", .steps = 2, .more = { "picture=40" } };
     assert_int_equal(train(&r, &err), DREAMO_ARG);
-    assert_non_null(strstr(err.message, "picture = 40"));
+    assert_non_null(strstr(err.message, "pictures = 40x40"));
 
     err = (dreamo_error){ 0 };
     r = (run){ .stage = "vae", .out = "nowhere/refuse", .steps = 2 };
@@ -390,7 +390,7 @@ static void test_from_nothing(void **state)
     char *log;
     size_t nbytes;
     assert_int_equal(file_read("fresh-adapter/log.ndjson", 1 << 20, &log, &nbytes, NULL), DREAMO_OK);
-    assert_non_null(strstr(log, "\"other_minus_right\":"));
+    assert_non_null(strstr(log, "\"subject.other_minus_right\":"));
     mem_free(log);
 
     /* Begun from that adapter, at a learning rate of zero: the same adapter. */
