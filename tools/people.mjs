@@ -1,4 +1,4 @@
-// people.mjs CACHE OUT [COUNT [TWINS]] - draw people in every system of people-systems.mjs; about COUNT (330) of each into OUT.
+// people.mjs CACHE OUT [COUNT [TWINS]] - draw people in every system of people-systems.mjs; about COUNT (300) of each into OUT.
 //
 // CACHE/node_modules holds the packages (build-data.sh pins them).  Writes OUT/people.json and one SVG a person: a row of square cells,
 // one a variant (other expression, other clothes), and, where the system draws clothes, the same row with the clothes black and the
@@ -29,10 +29,11 @@ const ranked = (key, list) => list.map((x, i) => [hash(`${key}/${i}`), x]).sort(
 
 function attributes(key) {
     const man = pick(key + ':man', [true, false]), form = pick(key + ':form', man ? men : women)
-    const colour = worn.includes(form) ? pick(key + ':cloth', ['black', 'black', 'red', 'blue', 'green', 'purple'])
+    const skin = pick(key + ':skin', ['pale', 'pale', 'light', 'light', 'light', 'tan', 'tan', 'brown', 'brown', 'dark'])
+    let colour = worn.includes(form) ? pick(key + ':cloth', ['black', 'black', 'red', 'blue', 'green', 'purple'])
         : pick(key + ':colour', ['black', 'black', 'black', 'black', 'black', 'brown', 'brown', 'brown', 'blond', 'blond', 'red', 'red', 'grey', 'pink', 'blue'])
-    return { key, man, form, colour, skin: pick(key + ':skin', ['pale', 'pale', 'light', 'light', 'light', 'tan', 'tan', 'brown', 'brown', 'dark']),
-             glasses: pick(key + ':glasses', ['', '', '', '', '', 'glasses', 'glasses', 'glasses', 'sunglasses']),
+    if (skin === 'dark' && colour === 'brown') colour = 'black' // a brown moustache would not be seen
+    return { key, man, form, colour, skin, glasses: pick(key + ':glasses', ['', '', '', '', '', 'glasses', 'glasses', 'glasses', 'sunglasses']),
              beard: man && form !== 'turban' ? pick(key + ':beard', ['', '', '', 'beard', 'beard', 'moustache']) : '' }
 }
 
@@ -117,7 +118,7 @@ function draw(system, p) {
 
 /* ---- everybody ---- */
 
-const [cache, out, count = 330, ntwins = 400] = process.argv.slice(2)
+const [cache, out, count = 300, ntwins = 400] = process.argv.slice(2)
 if (!out) {
     console.error('usage: node people.mjs CACHE OUT [COUNT [TWINS]]')
     process.exit(2)
