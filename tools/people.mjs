@@ -74,6 +74,19 @@ function dye(svg, stand, hex) {
     return svg.replace(new RegExp(stand + 'd8', 'gi'), darker(hex)).replace(new RegExp(stand, 'gi'), hex)
 }
 
+/* The same drawing without masks that only cut along a shape: a clip is drawn ten times faster.  What a style cuts at the edge of its
+ * page, the cell cuts as well. */
+function clip(svg) {
+    const shapes = new Set()
+    svg = svg.replace(/<mask id="viewboxMask">.*?<\/mask>/, '').replace('<g mask="url(#viewboxMask)">', '<g>')
+    svg = svg.replace(/<mask id="([^"]+)"([^>]*)>(<(?:path|use)\b[^>]*?(?:\/>|><\/use>))<\/mask>/g, (all, id, head, shape) => {
+        if (!/fill="(white|#fff)"/.test(head + shape) || /opacity/.test(shape)) return all
+        shapes.add(id)
+        return `<clipPath id="${id}">${shape}</clipPath>`
+    })
+    return svg.replace(/\bmask="url\(#([^)]+)\)"/g, (all, id) => shapes.has(id) ? `clip-path="url(#${id})"` : all)
+}
+
 /* All that is painted between a and b, in one colour; masks keep theirs. */
 function repaint(svg, [a, b], hex) {
     const paint = part => part.replace(/\b(fill|stroke)(="|:\s*)(#[0-9a-f]{3,8}|black|white)/gi, (all, what, sign) => what + sign + hex)
@@ -95,7 +108,7 @@ function place(svg, tag, column, row) {
 }
 
 function undressed(system, p, expression, clothes) {
-    let svg = system.draw(p, expression, clothes)
+    let svg = clip(system.draw(p, expression, clothes))
     svg = dye(svg, SKIN, skins[p.skin])
     return dye(svg, HAIR, worn.includes(p.form) ? cloths[p.colour] : hairs[p.colour])
 }

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "data/source/svg.h"
 
-enum { CELL = 168, MAX_SVG = 16 << 20, MAX_PEOPLE = 1000000 };
+enum { CELL = 224, MAX_SVG = 16 << 20, MAX_PEOPLE = 1000000 };
 
 /* ---- people.json ---- */
 
