@@ -56,17 +56,17 @@ static void put_number(line *l, const char *before, const char *name, double val
 static dreamo_status append(train_log *l, line *text, dreamo_error *err)
 {
     put(text, "\n");
-    return file_append(l->path, text->text, text->used, err);
+    return !l->path ? DREAMO_OK : file_append(l->path, text->text, text->used, err);
 }
 
 dreamo_status log_open(train_log *l, const char *out, int64_t done, int64_t total, int64_t every, dreamo_progress call,
                        void *user, dreamo_error *err)
 {
-    *l = (train_log){ .path = path_join(out, "log.ndjson"), .every = every, .smoothed = -1, .call = call, .user = user };
-    if (!l->path) return fail(err, DREAMO_MEMORY, "%s: no memory", out);
+    *l = (train_log){ .path = out ? path_join(out, "log.ndjson") : NULL, .every = every, .smoothed = -1, .call = call, .user = user };
     progress_start(&l->clock, total);
     l->clock.done = done;
-    return cut_after(l->path, done, err);
+    if (!out) return DREAMO_OK;
+    return l->path ? cut_after(l->path, done, err) : fail(err, DREAMO_MEMORY, "%s: no memory", out);
 }
 
 void log_close(train_log *l)

@@ -29,7 +29,7 @@ typedef struct train_log {
     bool stop;                      /* the callback asked for it */
 } train_log;
 
-/* done of total steps are behind us.  Lines of steps after `done` that an interrupted run left in the file are taken out. */
+/* done of total steps are behind us; out NULL: no file.  Lines of steps after `done` that an interrupted run left in the file are taken out. */
 dreamo_status log_open(train_log *l, const char *out, int64_t done, int64_t total, int64_t every, dreamo_progress call,
                        void *user, dreamo_error *err);
 void          log_close(train_log *l);
