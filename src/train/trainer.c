@@ -9,6 +9,7 @@
 #include "train/trainer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -19,6 +20,7 @@
 #include "train/export.h"
 #include "train/optimizer.h"
 #include "train/ranks/reduce.h"
+#include "train/report/page.h"
 #include "train/stages/stage.h"
 
 typedef struct trainer {
@@ -333,10 +335,28 @@ static dreamo_status sheet(trainer *t, dreamo_error *err)
     char *path = mem_printf("%s/samples/step-%06lld.png", t->o->out, (long long)t->state.step);
     dreamo_status s = folder && model && path ? folder_make(folder, err) : fail(err, DREAMO_MEMORY, "%s: no memory", t->o->out);
     if (!s) s = t->s.kind->sheet(&t->s, model, path, err);
+    if (!s) log_picture(&t->log, t->state.step, path);
     mem_free(folder);
     mem_free(model);
     mem_free(path);
     return s;
+}
+
+/* report.html; a run does not fail for want of it. */
+static void tell_page(trainer *t)
+{
+    dreamo_error why = { 0 };
+    char computer[64];
+    const data_set *d = t->s.data;
+    snprintf(computer, sizeof computer, "%s, %d threads%s", t->s.dev->be->name, pool_threads(t->s.dev->threads), t->ranks ? " a process" : "");
+    page p = {
+        .out = t->o->out, .stage = t->s.kind->name, .model = t->o->model, .data = t->o->data, .recipe = t->recipe_text,
+        .computer = computer, .processes = ranks_count(t->ranks), .optimizer = optimizer_name(t->r.optimizer), .step = t->state.step, .steps = t->r.steps,
+        .samples = t->state.samples, .batch = t->r.batch, .skipped = t->state.skipped, .parameters = params_total(&t->s.p),
+        .concepts = { data_concepts(d, DATA_TRAIN), data_concepts(d, DATA_VAL) },
+        .subjects = { data_subjects(d, DATA_TRAIN), data_subjects(d, DATA_VAL) }, .seconds = t->state.seconds,
+    };
+    if (page_write(&p, &why)) log_warn(&t->log, "the report could not be written: %s", why.message);
 }
 
 static bool due(const trainer *t, int64_t every)
@@ -360,6 +380,7 @@ static dreamo_status after_step(trainer *t, dreamo_error *err)
     bool check = due(t, t->r.validate_every);
     if (!s && check && writes(t)) s = validate(t, &why);
     if (!s && sample && writes(t)) s = sheet(t, &why);
+    if (!s && writes(t) && (check || sample || due(t, t->r.save_every))) tell_page(t);
     if (check || sample) s = ranks_agree(t->ranks, s, &why);
     if (s && err) *err = why;
     return s;
