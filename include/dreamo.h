@@ -275,6 +275,14 @@ typedef struct dreamo_convert_costs {
 } dreamo_convert_costs;
 DREAMO_API dreamo_status dreamo_convert_plan(const dreamo_convert_options *o, dreamo_convert_costs *costs, dreamo_error *err);
 
+/* Write the LoRA file `in`, of any naming, to `out` (.safetensors) under the names of "dreamo", "diffusers" (PEFT's) or "kohya", or its three
+ * embedding tables alone, "embedding"; only the first and the last keep the tables, which other programs refuse.  model: whose
+ * transformer it was made for; NULL = "flux-dev".  Products B A stay as they are, stored as bf16 where all numbers are, else as
+ * fp32.  DREAMO_MISMATCH: it adapts a layer that the naming has no name for.  WARNING events name tensors that are left out; progress may be
+ * NULL. */
+DREAMO_API dreamo_status dreamo_lora_rename(const char *in, const char *model, const char *naming, const char *out, bool clobber,
+                                            dreamo_progress progress, void *user, dreamo_error *err);
+
 /* ---- training -------------------------------------------------------------------------------- */
 
 /* One run of one stage (autoencoder, base or adapter), as a recipe file says: recipes/ holds those of the shipped model.

@@ -1,4 +1,4 @@
-/* convert.c - dreamo convert IN -o OUT: another type, LoRAs fused in. */
+/* convert.c - dreamo convert IN -o OUT: another type, LoRAs fused in; or a LoRA under other names. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +9,7 @@ const option convert_options[] = {
     { "model", 'm', VALUE_TEXT, false, 0, 0, "DIR", "whose configurations a single file belongs to (flux-dev)" },
     { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "what to write: .gguf or .safetensors" },
     { "to", 0, VALUE_TEXT, false, 0, 0, "TYPE", "f32, bf16, f16, fp8, q8, q6, q5, q4 (q8 in .gguf, bf16 in .safetensors)" },
+    { "to-naming", 0, VALUE_TEXT, false, 0, 0, "NAMING", "IN is a LoRA: write it as dreamo, diffusers or kohya names it, or its embedding tables" },
     { "fuse", 0, VALUE_TEXT, true, 0, 0, "FILE[@SCALE]", "add this LoRA to the weights; may be given several times" },
     { "variant", 0, VALUE_TEXT, false, 0, 0, "v1|v1.1", "fuse DreamO's published LoRA set" },
     { "dreamo", 0, VALUE_TEXT, false, 0, 0, "DIR", "where its files lie (IN/dreamo)" },
@@ -160,11 +161,29 @@ static dreamo_status convert(const parsed *p, job *j, dreamo_error *err)
     return s;
 }
 
+/* --to-naming: nothing else goes with it but -m, -o and -f. */
+static dreamo_status rename_lora(const parsed *p, const char *naming, dreamo_error *err)
+{
+    static const char *const others[] = { "to", "fuse", "variant", "dreamo" };
+    static const char *const flags[] = { "no-turbo", "plan", "verify" };
+    const char *out = option_text(p, "output", NULL);
+    bool more = false;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) more = more || option_nth(p, others[i], 0);
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) more = more || option_flag(p, flags[i]);
+    if (more) return complain(err, DREAMO_ARG, NULL, "convert: with --to-naming a LoRA is renamed, nothing else is done to it");
+    if (!out) return complain(err, DREAMO_ARG, NULL, "convert: --output FILE is missing");
+    dreamo_status s = dreamo_lora_rename(p->args[0], option_text(p, "model", NULL), naming, out, option_flag(p, "force"), on_event, NULL, err);
+    if (!s) screen_result(out);
+    return s;
+}
+
 int run_convert(const parsed *p)
 {
     dreamo_error err = { 0 };
     job j = { 0 };
     screen_catch_signals();
+    const char *naming = option_text(p, "to-naming", NULL);
+    if (naming) return rename_lora(p, naming, &err) ? report(p, &err) : 0;
     dreamo_status s = parse(p, &j, &err);
     if (!s) s = option_flag(p, "plan") ? plan(&j, &err) : convert(p, &j, &err);
     free(j.losses.rows);

@@ -19,10 +19,13 @@ const option train_options[] = {
     { 0 }
 };
 
+static bool told; /* of the processes of one run, only the first hears of it and speaks */
+
 /* Notes and table lines as they are; a live line between them on a terminal. */
 static bool event(void *user, const dreamo_event *e)
 {
     const parsed *p = user;
+    told = true;
     bool line = e->kind == DREAMO_EVENT_NOTE || (e->kind == DREAMO_EVENT_STEP && e->text);
     if (!line || screen_json()) {
         if (e->kind != DREAMO_EVENT_STEP || screen_json()) screen_event(NULL, e);
@@ -96,6 +99,6 @@ int run_train(const parsed *p)
     screen_catch_signals();
     s = option_flag(p, "plan") ? run_plan(&o, &err) : dreamo_train(&o, &err);
     if (s) return report(p, &err);
-    if (!option_flag(p, "plan")) screen_result(o.out);
+    if (!option_flag(p, "plan") && told) screen_result(o.out);
     return 0;
 }

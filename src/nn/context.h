@@ -55,6 +55,8 @@ struct nn {
     bool taping, checkpoint, in_block;
     bool touched;            /* an op since this was cleared wanted a gradient */
     bool walked;             /* nn_backward has run */
+    nn_watch_fn watch;       /* NULL: nobody */
+    void *watcher;
     record *tape;
     block *blocks;
     slot *slots;             /* [0] unused: slot 0 means no gradient */

@@ -80,6 +80,10 @@ void *nn_keep(nn *cx, const void *data, size_t nbytes);
  *  - A block inside a block is part of it. */
 typedef void (*nn_block_fn)(nn *cx, const void *weights, tensor *io, int n, const void *env);
 void nn_block(nn *cx, nn_block_fn fn, const void *weights, tensor *io, int n, const void *env);
+/* Called on the way back, once for each gradient accumulator of a parameter (weight_part.grad, vec.grad, adapter.grad_A ...) that an op has
+ * just added to.  A dry run makes the same calls as the run itself. */
+typedef void (*nn_watch_fn)(void *user, const float *grad);
+void nn_watch(nn *cx, nn_watch_fn fn, void *user);
 /* From loss [1,1]: adds to all parameters' gradients.  Once in a step: the tape is spent. */
 void nn_backward(nn *cx, tensor loss);
 

@@ -189,11 +189,39 @@ void nn_block(nn *cx, nn_block_fn fn, const void *weights, tensor *io, int n, co
 
 static void block_back(nn *cx, const block *b, int end);
 
+void nn_watch(nn *cx, nn_watch_fn fn, void *user)
+{
+    cx->watch = fn;
+    cx->watcher = user;
+}
+
+static void tell(const nn *cx, const float *grad)
+{
+    if (grad) cx->watch(cx->watcher, grad);
+}
+
+static void tell_weight(const nn *cx, const weight *w)
+{
+    for (int i = 0; w && i < w->nparts; i++) {
+        tell(cx, w->part[i].grad);
+        tell(cx, w->part[i].grad_bias);
+    }
+    for (const adapter *a = w ? w->adapters : NULL; a; a = a->next) {
+        tell(cx, a->grad_A);
+        tell(cx, a->grad_B);
+    }
+}
+
 static void op_back(nn *cx, const record *r)
 {
     tensor d[OP_INPUTS], dy = grad_of(cx, r->y);
     for (int i = 0; i < OP_INPUTS; i++) d[i] = grad_of(cx, r->in[i]);
     if (nn_ok(cx)) r->back(cx, r, dy, d);
+    if (!cx->watch || !nn_ok(cx)) return;
+    tell_weight(cx, r->w);
+    tell_weight(cx, r->attn.relbias);
+    tell(cx, r->gain.grad);
+    tell(cx, r->bias.grad);
 }
 
 /* Records [first, end), last one first. */

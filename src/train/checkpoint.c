@@ -73,7 +73,7 @@ static dreamo_status read_list(const st_file *f, const st_tensor *list, int n, c
         bool same = t->type == want->type && t->rank == want->rank &&
             memcmp(t->shape, want->shape, (size_t)want->rank * sizeof *want->shape) == 0;
         if (!same) return fail(err, DREAMO_MISMATCH, "%s: %s has another shape or type than in %s", f->path, want->name, who);
-        memcpy((void *)(uintptr_t)want->data, t->data, t->nbytes);
+        if (want->data) memcpy((void *)(uintptr_t)want->data, t->data, t->nbytes); /* else another process keeps it */
     }
     return DREAMO_OK;
 }

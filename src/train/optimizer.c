@@ -39,18 +39,19 @@ static bool owned(const params *p, int slot) { return slot >= p->first && slot <
 static dreamo_status remember(params *p, int slot, memory *mem, dreamo_error *err)
 {
     size_t count = p->slot[slot].count, blocks = (count + BLOCK8 - 1) / BLOCK8;
+    bool got;
     if (mem->rule == RULE_ADAMW8) {
         mem->m8 = params_remember(p, "m8.", slot, DT_U8, count);
         mem->m_scale = params_remember(p, "m8.scale.", slot, DT_F32, blocks);
         mem->v8 = params_remember(p, "v8.", slot, DT_U8, count);
         mem->v_scale = params_remember(p, "v8.scale.", slot, DT_F32, blocks);
-        return mem->m8 && mem->m_scale && mem->v8 && mem->v_scale
-                   ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for the moments of %s", p->slot[slot].name);
+        got = mem->m8 && mem->m_scale && mem->v8 && mem->v_scale;
+    } else {
+        mem->m = params_remember(p, "m.", slot, DT_F32, count);
+        if (mem->rule == RULE_ADAMW) mem->v = params_remember(p, "v.", slot, DT_F32, count);
+        got = mem->m && (mem->v || mem->rule == RULE_MUON);
     }
-    mem->m = params_remember(p, "m.", slot, DT_F32, count);
-    if (mem->rule == RULE_ADAMW) mem->v = params_remember(p, "v.", slot, DT_F32, count);
-    return mem->m && (mem->v || mem->rule == RULE_MUON)
-               ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for the moments of %s", p->slot[slot].name);
+    return got || !owned(p, slot) ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for the moments of %s", p->slot[slot].name);
 }
 
 static rule rule_of(optimizer_kind kind, const param_slot *s)
@@ -67,7 +68,7 @@ dreamo_status optimizer_open(optimizer **out, optimizer_kind kind, params *p, de
     *o = (optimizer){ .kind = kind, .p = p, .dev = dev, .slot = mem_calloc((size_t)p->n + 1, sizeof *o->slot) };
     if (!o->slot) return fail(err, DREAMO_MEMORY, "no memory for the state of %d parameters", p->n);
     dreamo_status s = DREAMO_OK;
-    for (int i = p->first; i < p->end && !s; i++) {
+    for (int i = 0; i < p->n && !s; i++) {
         o->slot[i].rule = rule_of(kind, &p->slot[i]);
         s = remember(p, i, &o->slot[i], err);
     }

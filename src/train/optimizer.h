@@ -18,7 +18,7 @@ typedef struct adamw { double beta1, beta2, eps, decay, clip, momentum; } adamw;
 
 typedef struct optimizer optimizer;
 
-/* Give every slot in [p->first, p->end) its state, zero, after params_allocate.  Works on dev's threads, Muon with its kernels.  p and dev must
+/* Give every slot its state, zero, in [p->first, p->end) with memory; after params_allocate.  Works on dev's threads, Muon with its kernels.  p and dev must
  * outlive it. */
 dreamo_status optimizer_open(optimizer **o, optimizer_kind kind, params *p, device *dev, dreamo_error *err);
 void          optimizer_close(optimizer *o);

@@ -99,16 +99,17 @@ void *params_remember(params *p, const char *prefix, int slot, dtype type, size_
         p->state = more;
         p->state_room = room;
     }
-    void *data = mem_aligned(nbytes ? nbytes : 64);
-    if (!data) return NULL;
-    p->state[p->nstates++] = (param_state){ prefix, slot, type, count, data };
-    return memset(data, 0, nbytes);
+    param_state *s = &p->state[p->nstates++];
+    *s = (param_state){ prefix, slot, type, count, NULL };
+    if (slot < p->first || slot >= p->end) return NULL;
+    s->data = mem_aligned(nbytes ? nbytes : 64);
+    return s->data ? memset(s->data, 0, nbytes) : NULL;
 }
 
 size_t params_nbytes(const params *p)
 {
     size_t n = p->count * sizeof(float) * (p->ema ? 3 : 2);
-    for (int i = 0; i < p->nstates; i++) n += p->state[i].count * dtype_nbytes(p->state[i].type);
+    for (int i = 0; i < p->nstates; i++) n += p->state[i].data ? p->state[i].count * dtype_nbytes(p->state[i].type) : 0;
     return n;
 }
 

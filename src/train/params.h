@@ -28,7 +28,7 @@ typedef struct param_state {
     int slot;
     dtype type;
     size_t count;
-    void *data;
+    void *data;           /* NULL: another process keeps it */
 } param_state;
 
 typedef struct params {
@@ -50,7 +50,8 @@ dreamo_status params_add(params *p, const char *name, int rank, const int64_t *s
 dreamo_status params_add_network(params *p, const char *prefix, void *network, network_walk walk, dreamo_error *err);
 dreamo_status params_allocate(params *p, bool ema, dreamo_error *err); /* all vectors zero */
 void          params_free(params *p);
-/* Room, zeroed and 64-byte aligned, for `count` numbers of a state; it belongs to p.  NULL: no memory. */
+/* Room, zeroed and 64-byte aligned, for `count` numbers of a state; it belongs to p.  NULL: no memory, or a slot of another process, whose
+ * state is listed without data. */
 void         *params_remember(params *p, const char *prefix, int slot, dtype type, size_t count);
 size_t        params_nbytes(const params *p); /* of everything here */
 

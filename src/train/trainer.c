@@ -2,10 +2,14 @@
  *
  * A step: `batch` samples in micro-batches of `micro`, gradients added; their norm; if it is a number, clip and AdamW, else
  * the step is skipped and counted.  Every save_every steps a checkpoint and a model folder.  A checkpoint that cannot be
- * written (disk full) is a warning while the run goes on, and the run's failure at its end. */
+ * written (disk full) is a warning while the run goes on, and the run's failure at its end.
+ *
+ * In several processes (ranks.h) each computes its part of the micro-batches; all make the same decisions at the same step, and rank 0
+ * alone locks, logs, validates and writes. */
 #include "train/trainer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -15,6 +19,8 @@
 #include "train/ema.h"
 #include "train/export.h"
 #include "train/optimizer.h"
+#include "train/ranks/reduce.h"
+#include "train/report/page.h"
 #include "train/stages/stage.h"
 
 typedef struct trainer {
@@ -26,6 +32,9 @@ typedef struct trainer {
     run_state state;
     char *recipe_text;
     optimizer *opt;
+    ranks *ranks;              /* NULL: this process alone */
+    reducer *sums;
+    bool stop;                 /* all ranks stop after this step */
     double *partial;           /* for optimizer_norm */
     int lock;
     int64_t saved;             /* step of the last checkpoint */
@@ -50,6 +59,18 @@ static dreamo_status read_recipe(trainer *t, dreamo_error *err)
     return s;
 }
 
+static bool writes(const trainer *t) { return ranks_number(t->ranks) == 0; }
+
+static dreamo_status open_ranks(trainer *t, dreamo_error *err)
+{
+    long long batch = t->r.batch, micro = t->r.micro;
+    dreamo_status s = ranks_open(&t->ranks, t->o->stop, err);
+    int n = ranks_count(t->ranks);
+    if (s || batch % (micro * n) == 0) return s;
+    fail(err, DREAMO_ARG, "batch = %lld cannot be divided among %d processes in micro-batches of %lld", batch, n, micro);
+    return hint(err, "batch must be a multiple of %lld", micro * n);
+}
+
 static dreamo_status open_stage(trainer *t, dreamo_error *err)
 {
     const char *name = t->o->backend ? t->o->backend : "cpu";
@@ -63,6 +84,7 @@ static dreamo_status open_stage(trainer *t, dreamo_error *err)
     if (status) return status;
     t->opened = true;
     if ((status = s->kind->open(s, err)) != DREAMO_OK) return status;
+    if ((status = reducer_open(&t->sums, t->ranks, &s->p, &s->tape, err)) != DREAMO_OK) return status;
     return optimizer_open(&t->opt, t->r.optimizer, &s->p, s->dev, err);
 }
 
@@ -81,6 +103,8 @@ static void close_all(trainer *t)
     mem_free(t->recipe_text);
     mem_free(t->partial);
     file_unlock(t->lock);
+    reducer_close(t->sums);
+    ranks_close(t->ranks);
 }
 
 /* What the data are: names and sizes of the folder's files. */
@@ -150,11 +174,9 @@ static dreamo_status resume(trainer *t, dreamo_error *err)
     return DREAMO_OK;
 }
 
-static dreamo_status open_run(trainer *t, dreamo_error *err)
+static dreamo_status take_folder(trainer *t, dreamo_error *err)
 {
     const dreamo_train_options *o = t->o;
-    if (!o->out) return fail(err, DREAMO_ARG, "training needs a folder to write into");
-    if (!o->data) return fail(err, DREAMO_ARG, "training needs a dataset folder");
     char *lock = path_join(o->out, "lock");
     dreamo_status s = lock ? folder_make(o->out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", o->out);
     if (!s) s = file_lock(lock, &t->lock, err);
@@ -163,34 +185,82 @@ static dreamo_status open_run(trainer *t, dreamo_error *err)
         fail(err, DREAMO_ARG, "%s: holds a run already", o->out);
         s = hint(err, "resume it, or give another folder");
     }
+    return s;
+}
+
+static dreamo_status open_run(trainer *t, dreamo_error *err)
+{
+    const dreamo_train_options *o = t->o;
+    if (!o->out) return fail(err, DREAMO_ARG, "training needs a folder to write into");
+    if (!o->data) return fail(err, DREAMO_ARG, "training needs a dataset folder");
+    dreamo_status s = writes(t) ? take_folder(t, err) : DREAMO_OK;
     if (!s) s = data_open(o->data, &t->s.data, err);
     if (!s) s = open_stage(t, err);
     if (!s) s = begin_state(t, err);
     if (!s && !(t->partial = mem_calloc((size_t)t->s.p.nchunks + 1, sizeof *t->partial)))
         s = fail(err, DREAMO_MEMORY, "no memory for the norm");
     if (!s && t->s.p.ema) ema_start(&t->s.p);
-    t->log.call = o->progress;
+    dreamo_progress tell = writes(t) ? o->progress : NULL;
+    t->log.call = tell;
     t->log.user = o->user;
     if (!s && o->resume && checkpoint_any(o->out)) s = resume(t, err);
-    if (!s) s = log_open(&t->log, o->out, t->state.step, t->r.steps, t->r.log_every, o->progress, o->user, err);
+    if (!s) s = log_open(&t->log, writes(t) ? o->out : NULL, t->state.step, t->r.steps, t->r.log_every, tell, o->user, err);
     t->log.smoothed = t->state.smoothed;
     return s;
 }
 
 /* ---- a step ---- */
 
+static bool stopped(const trainer *t) { return t->stop || t->log.stop || (t->o->stop && *t->o->stop); }
+
+/* Gradients summed over the ranks; losses and their parts, too; whether one of them failed or wants to stop.  The norm of a rank's share
+ * becomes that of all. */
+static dreamo_status add_ranks(trainer *t, log_step *line, dreamo_status mine, dreamo_error *err)
+{
+    enum { NORM, LOSS, FAILED, STOP, PARTS_AT };
+    double x[PARTS_AT + LOG_PARTS] = { 0 };
+    dreamo_status s = reducer_sum(t->sums, mine ? NULL : err);
+    if (!mine) mine = s;
+    line->norm = optimizer_norm(&t->s.p, t->s.dev->threads, t->partial);
+    if (!t->ranks || s == DREAMO_NET) return mine;
+    x[NORM] = line->norm * line->norm;
+    x[LOSS] = line->loss;
+    x[FAILED] = mine != DREAMO_OK;
+    x[STOP] = stopped(t);
+    for (int i = 0; i < LOG_PARTS; i++) x[PARTS_AT + i] = line->part[i].value;
+    s = ranks_sum(t->ranks, x, PARTS_AT + LOG_PARTS, mine ? NULL : err);
+    if (s || x[FAILED] > 0) return s ? s : ranks_agree(t->ranks, mine, err);
+    line->norm = sqrt(x[NORM]);
+    line->loss = x[LOSS];
+    t->stop = x[STOP] > 0;
+    for (int i = 0; i < LOG_PARTS; i++) line->part[i].value = x[PARTS_AT + i];
+    return DREAMO_OK;
+}
+
+/* In the second step from the beginning, the first with sums that begin early. */
+static void tell_ranks(trainer *t)
+{
+    int sums, early;
+    reducer_counts(t->sums, &sums, &early);
+    log_note(&t->log, "%d processes: %d sums of gradients a step, %d of them begin while the way back runs", ranks_count(t->ranks), sums,
+             early);
+}
+
 static dreamo_status step(trainer *t, dreamo_error *err)
 {
     stage *s = &t->s;
     run_state *state = &t->state;
     const recipe *r = &t->r;
-    int parts = (int)(r->batch / r->micro);
+    int parts = (int)(r->batch / r->micro), mine = parts / ranks_count(t->ranks), first = mine * ranks_number(t->ranks);
+    dreamo_status status = DREAMO_OK;
     log_step line = { .step = state->step + 1, .samples = (double)r->batch, .lr = lr_at(&r->lr, state->step + 1) };
-    for (int i = 0; i < parts; i++) {
-        dreamo_status status = s->kind->micro(s, state->samples + i * r->micro, parts, &line, err);
-        if (status) return status;
+    for (int i = 0; i < mine && !status; i++) {
+        if (i == mine - 1) reducer_last(t->sums);
+        status = s->kind->micro(s, state->samples + (first + i) * r->micro, parts, &line, err);
     }
-    line.norm = optimizer_norm(&s->p, s->dev->threads, t->partial) / parts;
+    status = add_ranks(t, &line, status, err);
+    if (status) return status;
+    line.norm /= parts;
     line.skipped = !isfinite(line.norm) || !isfinite(line.loss);
     state->step++;
     state->samples += r->batch;
@@ -202,10 +272,11 @@ static dreamo_status step(trainer *t, dreamo_error *err)
         /* skipped steps do not count for the moments' corrections */
         optimizer_step(t->opt, &r->adamw, state->step - state->skipped, line.lr, 1.0 / parts, line.norm * parts);
         state->in_a_row = 0;
+        if ((status = reducer_spread(t->sums, err)) != DREAMO_OK) return status;
     }
     if (s->p.ema && state->step % r->ema_every == 0)
         ema_update(&s->p, s->dev->threads, ema_decay(pow(r->ema, (double)r->ema_every), state->step / r->ema_every));
-    dreamo_status status = log_add_step(&t->log, &line, err);
+    status = log_add_step(&t->log, &line, err);
     state->smoothed = t->log.smoothed;
     if (!status && r->max_skips && state->in_a_row >= r->max_skips)
         status = fail(err, DREAMO_NUMERIC, "step %lld: gradients were not finite for %lld steps; the last checkpoint is %lld",
@@ -239,9 +310,13 @@ static dreamo_status export_model(trainer *t, dreamo_error *err)
 static dreamo_status save(trainer *t, dreamo_error *err)
 {
     if (t->saved == t->state.step) return DREAMO_OK;
-    dreamo_status s = checkpoint_save(t->o->out, &t->s.p, &t->state, t->recipe_text, (int)t->r.keep, err);
+    dreamo_status s = reducer_gather(t->sums, err);
+    if (!s && writes(t)) s = checkpoint_save(t->o->out, &t->s.p, &t->state, t->recipe_text, (int)t->r.keep, err);
+    reducer_forget(t->sums);
+    s = ranks_agree(t->ranks, s, err);
     if (!s) t->saved = t->state.step;
-    return s ? s : export_model(t, err);
+    if (!s && writes(t)) s = export_model(t, err);
+    return ranks_agree(t->ranks, s, err);
 }
 
 static dreamo_status validate(trainer *t, dreamo_error *err)
@@ -260,10 +335,28 @@ static dreamo_status sheet(trainer *t, dreamo_error *err)
     char *path = mem_printf("%s/samples/step-%06lld.png", t->o->out, (long long)t->state.step);
     dreamo_status s = folder && model && path ? folder_make(folder, err) : fail(err, DREAMO_MEMORY, "%s: no memory", t->o->out);
     if (!s) s = t->s.kind->sheet(&t->s, model, path, err);
+    if (!s) log_picture(&t->log, t->state.step, path);
     mem_free(folder);
     mem_free(model);
     mem_free(path);
     return s;
+}
+
+/* report.html; a run does not fail for want of it. */
+static void tell_page(trainer *t)
+{
+    dreamo_error why = { 0 };
+    char computer[64];
+    const data_set *d = t->s.data;
+    snprintf(computer, sizeof computer, "%s, %d threads%s", t->s.dev->be->name, pool_threads(t->s.dev->threads), t->ranks ? " a process" : "");
+    page p = {
+        .out = t->o->out, .stage = t->s.kind->name, .model = t->o->model, .data = t->o->data, .recipe = t->recipe_text,
+        .computer = computer, .processes = ranks_count(t->ranks), .optimizer = optimizer_name(t->r.optimizer), .step = t->state.step, .steps = t->r.steps,
+        .samples = t->state.samples, .batch = t->r.batch, .skipped = t->state.skipped, .parameters = params_total(&t->s.p),
+        .concepts = { data_concepts(d, DATA_TRAIN), data_concepts(d, DATA_VAL) },
+        .subjects = { data_subjects(d, DATA_TRAIN), data_subjects(d, DATA_VAL) }, .seconds = t->state.seconds,
+    };
+    if (page_write(&p, &why)) log_warn(&t->log, "the report could not be written: %s", why.message);
 }
 
 static bool due(const trainer *t, int64_t every)
@@ -284,28 +377,34 @@ static dreamo_status after_step(trainer *t, dreamo_error *err)
             s = DREAMO_OK;
         }
     }
-    if (!s && due(t, t->r.validate_every)) s = validate(t, &why);
-    if (!s && sample) s = sheet(t, &why);
-    return s ? fail(err, s, "%s", why.message) : DREAMO_OK;
+    bool check = due(t, t->r.validate_every);
+    if (!s && check && writes(t)) s = validate(t, &why);
+    if (!s && sample && writes(t)) s = sheet(t, &why);
+    if (!s && writes(t) && (check || sample || due(t, t->r.save_every))) tell_page(t);
+    if (check || sample) s = ranks_agree(t->ranks, s, &why);
+    if (s && err) *err = why;
+    return s;
 }
-
-static bool stopped(const trainer *t) { return t->log.stop || (t->o->stop && *t->o->stop); }
 
 dreamo_status trainer_run(const dreamo_train_options *o, dreamo_error *err)
 {
     trainer t = { .o = o, .lock = -1, .saved = -1 };
     dreamo_status s = read_recipe(&t, err);
+    if (!s) s = open_ranks(&t, err);
     if (!s) s = open_run(&t, err);
+    s = ranks_agree(t.ranks, s, err);
     if (!s)
         log_note(&t.log, "%s: %lld numbers are trained, %s with %d threads, from step %lld", t.s.kind->name,
                  (long long)params_total(&t.s.p), t.s.dev->be->name, pool_threads(t.s.dev->threads), (long long)t.state.step);
     double started = seconds_now(), before = t.state.seconds;
-    while (!s && t.state.step < t.r.steps && !stopped(&t)) {
+    int64_t second = t.state.step + 2;
+    while (!s && t.state.step < t.r.steps && !(t.ranks ? t.stop : stopped(&t))) {
         s = step(&t, err);
+        if (!s && t.ranks && t.state.step == second) tell_ranks(&t);
         t.state.seconds = before + seconds_now() - started;
         if (!s) s = after_step(&t, err);
     }
-    if (!s && stopped(&t) && t.state.step < t.r.steps) {
+    if (!s && t.state.step < t.r.steps) {
         s = save(&t, err);
         if (!s) s = fail(err, DREAMO_CANCELLED, "stopped after step %lld, which is saved", (long long)t.state.step);
     }

@@ -118,6 +118,14 @@ mkdir full && mount -t tmpfs -o size=176k tmpfs full 2>/dev/null && { # as many 
     umount full
 }
 rmdir full
+lora="$data/lora/tiny"
+check 2 "none of dreamo, diffusers, kohya, embedding" convert "$lora/dreamo.safetensors" -m model --to-naming peft -o l.safetensors
+check 2 "nothing else is done to it" convert "$lora/dreamo.safetensors" -m model --to-naming kohya -o l.safetensors --to bf16
+check 2 "must end in .safetensors" convert "$lora/dreamo.safetensors" -m model --to-naming kohya -o l.gguf
+check 11 "dreamo naming has no name for" convert "$lora/kohya.safetensors" -m model --to-naming dreamo -o l.safetensors
+[ -e l.safetensors ] && { echo "not ok: a refused LoRA left a file"; failed=$((failed + 1)); }
+check 0 - convert "$lora/dreamo.safetensors" -m model --to-naming kohya -o l.safetensors
+check 7 "exists already" convert "$lora/dreamo.safetensors" -m model --to-naming kohya -o l.safetensors
 check 0 - convert -q model -o c.gguf --plan
 [ -e c.gguf ] && { echo "not ok: --plan wrote a file"; failed=$((failed + 1)); }
 check 0 - convert -q model -o c.gguf --to bf16 --verify

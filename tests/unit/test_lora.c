@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "format/safetensors.h"
 #include "weights/lora.h"
+#include "weights/lora_write.h"
 
 /* cmocka comes last: it has a macro called fail. */
 #include <setjmp.h>
@@ -231,6 +232,136 @@ static void test_names(void **state)
     dit_free(m);
 }
 
+/* ---- written under other names ---- */
+
+/* The rows of w with all adapters of f, without the weight itself: scale B A in double. */
+static double *products(const lora_file *f, const weight *w)
+{
+    double *sum = mem_calloc((size_t)w->out * (size_t)w->in, sizeof *sum);
+    assert_non_null(sum);
+    for (int i = 0; i < f->nmodules; i++) {
+        const adapter *a = &f->modules[i].a;
+        if (f->modules[i].w != w) continue;
+        for (int r = 0; r < a->rows; r++)
+            for (int k = 0; k < a->rank; k++)
+                for (int c = 0; c < w->in; c++)
+                    sum[(size_t)(a->row0 + r) * (size_t)w->in + (size_t)c] +=
+                        (double)a->scale * (double)a->B[r * a->rank + k] * (double)a->A[k * w->in + c];
+    }
+    return sum;
+}
+
+static void same_products(const lora_file *a, const lora_file *b, const weight *w, const char *what)
+{
+    double *x = products(a, w), *y = products(b, w), most = 0, off = 0;
+    for (size_t i = 0; i < (size_t)w->out * (size_t)w->in; i++) {
+        most = fmax(most, fabs(x[i]));
+        off = fmax(off, fabs(x[i] - y[i]));
+    }
+    if (off > 1e-6 * most) fail_msg("%s: %s: off by %g of %g", what, w->name, off, most);
+    mem_free(x);
+    mem_free(y);
+}
+
+static void same_lora(const lora_file *a, const lora_file *b, dit *m, const char *what)
+{
+    weight *const outer[] = { &m->x_in, &m->text_in, &m->time_in.in, &m->time_in.out, &m->guidance_in.in, &m->guidance_in.out,
+                              &m->pooled_in.in, &m->pooled_in.out, &m->norm_out, &m->proj_out };
+    for (size_t i = 0; i < sizeof outer / sizeof *outer; i++) same_products(a, b, outer[i], what);
+    for (int i = 0; i < tiny.layers; i++)
+        for (int k = 0; k < 2; k++) {
+            dit_stream *s = k ? &m->doubles[i].txt : &m->doubles[i].img;
+            weight *const list[] = { &s->mod, &s->qkv, &s->proj, &s->mlp_in, &s->mlp_out };
+            for (int j = 0; j < 5; j++) same_products(a, b, list[j], what);
+        }
+    for (int i = 0; i < tiny.single_layers; i++) {
+        weight *const list[] = { &m->singles[i].mod, &m->singles[i].in, &m->singles[i].out };
+        for (int j = 0; j < 3; j++) same_products(a, b, list[j], what);
+    }
+}
+
+#define RENAMED "lora_renamed.safetensors"
+
+/* Every file into every naming and back into DreamO's or PEFT's: the products stay.  What DreamO's names cannot say is refused. */
+static void test_renamed(void **state)
+{
+    (void)state;
+    static const struct { const char *file; bool attention_only; } files[] = {
+        { "dreamo.safetensors", true }, { "dreamo_cfg_distill.safetensors", true }, { "dreamo_quality_lora_pos.safetensors", true },
+        { "dreamo-bfl.safetensors", true }, { "dreamo-kohya2.safetensors", true }, { "dreamo-xlabs.safetensors", true },
+        { "kohya.safetensors", false }, { "diffusion_pytorch_model.safetensors", false }, { "v1.1/dreamo_sft_lora.safetensors", false },
+    };
+    dit *m = dit_new(&tiny);
+    assert_non_null(m);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        for (int naming = NAMING_DREAMO; naming <= NAMING_KOHYA; naming++) {
+            char path[128], what[160];
+            lora_file a, b, c;
+            dreamo_error err = { 0 };
+            snprintf(path, sizeof path, LORA "%s", files[i].file);
+            snprintf(what, sizeof what, "%s as naming %d", files[i].file, naming);
+            if (lora_open(path, 1, m, TEXT_WIDTH, &a, &err)) fail_msg("%s", err.message);
+            dreamo_status s = lora_write(RENAMED, &a, m, (lora_naming)naming, &err);
+            if (naming == NAMING_DREAMO && !files[i].attention_only) {
+                assert_int_equal(s, DREAMO_MISMATCH);
+                assert_non_null(strstr(err.message, "the dreamo naming has no name for"));
+                lora_close(&a);
+                continue;
+            }
+            if (s) fail_msg("%s: %s", what, err.message);
+            if (lora_open(RENAMED, 1, m, TEXT_WIDTH, &b, &err)) fail_msg("%s: %s", what, err.message);
+            assert_null(b.warning);
+            same_lora(&a, &b, m, what);
+            assert_int_equal(b.tables.task != NULL, naming == NAMING_DREAMO && a.tables.task);
+            if (b.tables.task) assert_memory_equal(a.tables.task, b.tables.task, 2 * 32 * sizeof(float));
+            /* and back */
+            assert_int_equal(lora_write(RENAMED, &b, m, files[i].attention_only ? NAMING_DREAMO : NAMING_DIFFUSERS, &err), DREAMO_OK);
+            if (lora_open(RENAMED, 1, m, TEXT_WIDTH, &c, &err)) fail_msg("%s: %s", what, err.message);
+            same_lora(&a, &c, m, what);
+            lora_close(&a);
+            lora_close(&b);
+            lora_close(&c);
+        }
+    dit_free(m);
+    remove(RENAMED);
+    assert_int_equal(mem_live(), 0);
+}
+
+/* DreamO's file through PEFT's names, which cut q, k and v apart, and back: the bytes of every matrix. */
+static void test_there_and_back(void **state)
+{
+    (void)state;
+    dit *m = dit_new(&tiny);
+    lora_file a, b;
+    st_file x, y;
+    assert_int_equal(lora_open(LORA "dreamo.safetensors", 1, m, TEXT_WIDTH, &a, NULL), DREAMO_OK);
+    assert_int_equal(lora_write(RENAMED, &a, m, NAMING_DIFFUSERS, NULL), DREAMO_OK);
+    assert_int_equal(lora_open(RENAMED, 1, m, TEXT_WIDTH, &b, NULL), DREAMO_OK);
+    assert_int_equal(lora_write(RENAMED, &b, m, NAMING_DREAMO, NULL), DREAMO_OK);
+    assert_int_equal(st_open(LORA "dreamo.safetensors", &x, NULL), DREAMO_OK);
+    assert_int_equal(st_open(RENAMED, &y, NULL), DREAMO_OK);
+    assert_int_equal(x.ntensors, y.ntensors + 3); /* without the tables */
+    for (int i = 0; i < y.ntensors; i++) {
+        const st_tensor *t = &y.tensors[i], *u = st_find(&x, t->name);
+        if (!u) fail_msg("no %s", t->name);
+        assert_int_equal(u->count, t->count);
+        assert_int_equal(u->type, t->type);
+        assert_memory_equal(u->data, t->data, t->nbytes);
+    }
+    st_close(&x);
+    st_close(&y);
+    lora_close(&b);
+    /* the tables alone */
+    assert_int_equal(lora_write(RENAMED, &a, m, NAMING_EMBEDDING, NULL), DREAMO_OK);
+    assert_int_equal(lora_open(RENAMED, 1, m, TEXT_WIDTH, &b, NULL), DREAMO_OK);
+    assert_int_equal(b.nmodules, 0);
+    assert_memory_equal(a.tables.idx, b.tables.idx, (size_t)a.tables.nslots * 32 * sizeof(float));
+    lora_close(&a);
+    lora_close(&b);
+    dit_free(m);
+    remove(RENAMED);
+}
+
 /* ---- files written here: scales, the swap, refusals ---- */
 
 #define FILE_NAME "lora_test.safetensors"
@@ -341,6 +472,6 @@ static void test_failed_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_scales), cmocka_unit_test(test_refusals), cmocka_unit_test(test_failed_allocations),
-                                        cmocka_unit_test(test_same_lora_other_names), cmocka_unit_test(test_kohya), cmocka_unit_test(test_v11_stack) };
+                                        cmocka_unit_test(test_same_lora_other_names), cmocka_unit_test(test_kohya), cmocka_unit_test(test_v11_stack), cmocka_unit_test(test_renamed), cmocka_unit_test(test_there_and_back) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* log.c - table lines and log.ndjson. */
+/* log.c - table lines, log.ndjson, and the event file beside it. */
 #include "train/report/log.h"
 
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "train/report/events.h"
 
 enum { LOG_MAX = 1 << 28, LINE_MAX_BYTES = 1024 };
 
@@ -56,23 +57,54 @@ static void put_number(line *l, const char *before, const char *name, double val
 static dreamo_status append(train_log *l, line *text, dreamo_error *err)
 {
     put(text, "\n");
-    return file_append(l->path, text->text, text->used, err);
+    return !l->path ? DREAMO_OK : file_append(l->path, text->text, text->used, err);
 }
 
 dreamo_status log_open(train_log *l, const char *out, int64_t done, int64_t total, int64_t every, dreamo_progress call,
                        void *user, dreamo_error *err)
 {
-    *l = (train_log){ .path = path_join(out, "log.ndjson"), .every = every, .smoothed = -1, .call = call, .user = user };
-    if (!l->path) return fail(err, DREAMO_MEMORY, "%s: no memory", out);
+    *l = (train_log){ .path = out ? path_join(out, "log.ndjson") : NULL, .every = every, .smoothed = -1, .call = call, .user = user };
     progress_start(&l->clock, total);
     l->clock.done = done;
-    return cut_after(l->path, done, err);
+    if (!out) return DREAMO_OK;
+    l->events = path_join(out, "events.out.tfevents.dreamo");
+    dreamo_status s = l->path && l->events ? cut_after(l->path, done, err) : fail(err, DREAMO_MEMORY, "%s: no memory", out);
+    return s ? s : events_open(l->events, done, err);
 }
 
 void log_close(train_log *l)
 {
     mem_free(l->path);
-    l->path = NULL;
+    mem_free(l->events);
+    l->path = l->events = NULL;
+}
+
+/* ---- the event file: the log of a run must be written, this may fail once with a warning ---- */
+
+static void check_events(train_log *l, dreamo_status s, const dreamo_error *why)
+{
+    if (!s) return;
+    log_warn(l, "TensorBoard's file is not written any more: %s", why->message);
+    mem_free(l->events);
+    l->events = NULL;
+}
+
+static void add_events(train_log *l, int64_t step, const char *prefix, const log_part *part, int n)
+{
+    dreamo_error why = { 0 };
+    if (l->events) check_events(l, events_numbers(l->events, step, prefix, part, n, &why), &why);
+}
+
+void log_picture(train_log *l, int64_t step, const char *png)
+{
+    dreamo_error why = { 0 };
+    char *data = NULL;
+    size_t nbytes = 0;
+    if (!l->events) return;
+    dreamo_status s = file_read(png, LOG_MAX, &data, &nbytes, &why);
+    if (!s) s = events_picture(l->events, step, "samples", data, nbytes, &why);
+    check_events(l, s, &why);
+    mem_free(data);
 }
 
 /* ---- the callback ---- */
@@ -141,6 +173,10 @@ static dreamo_status json_step(train_log *l, const log_step *s, double rate, dre
     put_number(&t, ",", "samples_per_s", rate);
     put_number(&t, ",", "left_s", progress_seconds_left(&l->clock));
     put(&t, ",\"skipped\":%s}", s->skipped ? "true" : "false");
+    log_part all[LOG_PARTS + 6] = { { "loss", s->loss }, { "smoothed", l->smoothed }, { "lr", s->lr }, { "grad_norm", s->norm },
+                                    { "samples_per_s", rate }, { "skipped", s->skipped } };
+    for (int i = 0; i < s->nparts; i++) all[6 + i] = s->part[i];
+    add_events(l, s->step, "", all, 6 + s->nparts);
     return append(l, &t, err);
 }
 
@@ -173,5 +209,8 @@ dreamo_status log_numbers(train_log *l, int64_t step, const char *what, const lo
     put(&t, "{\"step\":%" PRId64 ",\"%s\":{", step, what);
     for (int i = 0; i < n; i++) put_number(&t, i ? "," : "", part[i].name, part[i].value);
     put(&t, "}}");
+    char prefix[64];
+    snprintf(prefix, sizeof prefix, "%.60s/", what);
+    add_events(l, step, prefix, part, n);
     return append(l, &t, err);
 }

@@ -1,4 +1,5 @@
-/* log.h - what a run says: table lines for a person (through the caller's progress callback) and log.ndjson for programs. */
+/* log.h - what a run says: table lines for a person (through the caller's progress callback), log.ndjson for programs, an event file for
+ * TensorBoard. */
 #ifndef TRAIN_LOG_H
 #define TRAIN_LOG_H
 #include "base/error.h"
@@ -18,7 +19,8 @@ typedef struct log_step {
 } log_step;
 
 typedef struct train_log {
-    char *path;                     /* log.ndjson */
+    char *path;                     /* log.ndjson; NULL: nothing is written */
+    char *events;                   /* the same numbers for TensorBoard; NULL: not, or not any more */
     int64_t every;                  /* steps between lines */
     progress clock;
     double smoothed;                /* loss; < 0: none yet */
@@ -29,13 +31,15 @@ typedef struct train_log {
     bool stop;                      /* the callback asked for it */
 } train_log;
 
-/* done of total steps are behind us.  Lines of steps after `done` that an interrupted run left in the file are taken out. */
+/* done of total steps are behind us; out NULL: no file.  Lines of steps after `done` that an interrupted run left in the file are taken out. */
 dreamo_status log_open(train_log *l, const char *out, int64_t done, int64_t total, int64_t every, dreamo_progress call,
                        void *user, dreamo_error *err);
 void          log_close(train_log *l);
 dreamo_status log_add_step(train_log *l, const log_step *s, dreamo_error *err);
 /* Named numbers that belong to a step: {"step":..,"validation":{"right":..}}. */
 dreamo_status log_numbers(train_log *l, int64_t step, const char *what, const log_part *part, int n, dreamo_error *err);
+/* A picture that belongs to a step, a PNG file: for TensorBoard alone. */
+void          log_picture(train_log *l, int64_t step, const char *png);
 void          log_note(train_log *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void          log_warn(train_log *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #endif

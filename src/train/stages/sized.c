@@ -20,6 +20,7 @@ dreamo_status sized_measure(sized *s, sized_fn fn, void *job, dreamo_error *err)
     if (!s->dry_cx) s->dry_cx = nn_new(&(nn_options){ .dev = s->dry, .taping = s->taping, .checkpoint = s->checkpoint }, err);
     if (!s->dry_cx) return DREAMO_MEMORY;
     nn_reset(s->dry_cx);
+    nn_watch(s->dry_cx, s->planned, s->watcher);
     fn(s->dry_cx, job);
     dreamo_status status = nn_status(s->dry_cx, err);
     s->last = nn_count(s->dry_cx);
@@ -39,6 +40,7 @@ dreamo_status sized_step(sized *s, bool measure, sized_fn fn, void *job, dreamo_
         if (!s->cx) return DREAMO_MEMORY;
     }
     nn_reset(s->cx);
+    nn_watch(s->cx, s->arrived, s->watcher);
     fn(s->cx, job);
     return nn_status(s->cx, err);
 }

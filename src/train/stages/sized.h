@@ -13,6 +13,8 @@ typedef struct sized {
     bool taping, checkpoint;
     size_t work, keep;      /* arena sizes of cx */
     nn_counts last;         /* of the last dry run */
+    nn_watch_fn planned, arrived; /* set after sized_open: hear of every gradient of a dry run, and of the run itself */
+    void *watcher;
 } sized;
 
 dreamo_status sized_open(sized *s, device *dev, bool taping, bool checkpoint, dreamo_error *err);
