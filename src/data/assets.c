@@ -276,6 +276,9 @@ static dreamo_status read_manifest(asset_set *d, const char *path, dreamo_error 
 
 dreamo_status assets_open(const char *folder, data_set **out, dreamo_error *err)
 {
+    *out = NULL;
+    dreamo_error local = { 0 };
+    if (!err) err = &local;
     asset_set *d = mem_calloc(1, sizeof *d);
     char *weights = path_join(folder, "assets.safetensors"), *manifest = path_join(folder, "assets.json");
     dreamo_status status = d && weights && manifest ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", folder);

@@ -59,8 +59,6 @@ static dreamo_status hash_folder(const char *folder, char hex[65], dreamo_error 
 
 dreamo_status data_open(const char *path, data_set **out, dreamo_error *err)
 {
-    dreamo_error local = { 0 };
-    if (!err) err = &local;
     *out = NULL;
     if (own_is(path)) return own_open(path, out, err);
     dreamo_status status = assets_open(path, out, err);

@@ -128,7 +128,8 @@ dreamo_status own_check(const char *path, dreamo_progress progress, void *user, 
         progress_step(&pace, i + 1);
         dreamo_event e = { .kind = DREAMO_EVENT_STEP, .done = i + 1, .total = d->nitems, .seconds_left = progress_seconds_left(&pace),
                            .seconds_a_step = progress_seconds_a_step(&pace) };
-        if (progress && !f.stopped && !progress(user, &e)) f.stopped = true;
+        bool due = i % (d->nitems / 100 + 1) == 0 || i == d->nitems - 1; /* a hundred lines or so */
+        if (progress && due && !f.stopped && !progress(user, &e)) f.stopped = true;
     }
     if (!s && !f.stopped && !f.n) tell_alike(d, alike, &f);
     if (!s && f.stopped) s = fail(err, DREAMO_CANCELLED, "%s: stopped", path);
