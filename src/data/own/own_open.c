@@ -1,5 +1,6 @@
 /* own_open.c - which form lies there, its items, and what all forms have in common: hashes, kinds, what is held out. */
 #include <fnmatch.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,10 +90,9 @@ static bool ends(const char *name, const char *with)
 
 static bool holds(const char *folder, const char *name)
 {
-    char *path = path_join(folder, name);
-    bool yes = path && file_exists(path) && !folder_exists(path);
-    mem_free(path);
-    return yes;
+    char path[PATH_MAX]; /* where a longer one would lie is nothing */
+    int n = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return n < (int)sizeof path && file_exists(path) && !folder_exists(path);
 }
 
 static bool is_pattern(const char *path) { return strpbrk(path, "*?[") && !file_exists(path); }
