@@ -30,7 +30,7 @@ typedef enum data_kind {
     DATA_KINDS,
     DATA_ANY = DATA_KINDS /* asked of given samples only: each of its own kind, which the sample tells */
 } data_kind;
-#define DATA_KIND_NAMES "t2i subject subjects id ids style id-style tryon id-tryon id-subject subject-style any"
+#define DATA_KIND_NAMES "t2i subject subjects id ids style id-style tryon id-tryon id-subject subject-style"
 const char *data_kind_name(data_kind kind);             /* "id-style" */
 bool        data_kind_find(const char *name, data_kind *kind);
 

@@ -108,7 +108,7 @@ dreamo_status dreamo_dataset_show(const dreamo_sheet_options *o, dreamo_error *e
     }
     data_request q = { .split = o->held_out ? DATA_VAL : DATA_TRAIN, .seed = o->seed, .width = o->side, .height = o->side };
     if (data_given(d)) q.height = 0; /* as they are */
-    if (!data_kind_find(o->kind, &q.kind)) status = fail(err, DREAMO_ARG, "kind: \"%s\" is none of " DATA_KIND_NAMES, o->kind);
+    if (!data_kind_find(o->kind, &q.kind)) status = fail(err, DREAMO_ARG, "kind: \"%s\" is none of " DATA_KIND_NAMES " any", o->kind);
     if (!status) status = data_sheet(d, NULL, &q, o->count, o->columns, o->zoom, &sheet, &captions, err);
     if (!status) status = image_write_png(o->path, &sheet, NULL, 0, o->clobber, err);
     if (!status) status = file_replace(beside, captions, strlen(captions), err);

@@ -247,7 +247,7 @@ dreamo_status own_read_common(const json_t *o, const char *what, own_item *it, d
     if (!s) s = json_get_string(o, what, "split", "", &split, err);
     if (s) return s;
     if (*kind && (!data_kind_find(kind, &it->kind) || it->kind == DATA_ANY))
-        return fail(err, DREAMO_FORMAT, "%s: field \"kind\" is \"%.40s\", none of t2i subject subjects id ids style id-style tryon id-tryon id-subject subject-style", what, kind);
+        return fail(err, DREAMO_FORMAT, "%s: field \"kind\" is \"%.40s\", none of " DATA_KIND_NAMES, what, kind);
     if (*split && strcmp(split, "train") && strcmp(split, "val")) return fail(err, DREAMO_FORMAT, "%s: field \"split\" is \"%.40s\", neither \"train\" nor \"val\"", what, split);
     it->kind_told = *kind != 0;
     if (*split) {
