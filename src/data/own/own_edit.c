@@ -17,7 +17,7 @@ static dreamo_status load_whole(const char *path, bool every, own_set **d, dream
     own_close(&(*d)->set);
     *d = NULL;
     s = fail(err, f.first.status, "%s", f.first.message);
-    return f.n > 1 ? hint(err, "there are %d more faults: `dreamo dataset check` lists them", f.n - 1) : s;
+    return f.n > 1 ? hint(err, "%d faults in all: `dreamo dataset check` lists them", f.n) : s;
 }
 
 static dreamo_status note(dreamo_progress progress, void *user, const char *text, dreamo_error *err)

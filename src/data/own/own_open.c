@@ -430,6 +430,6 @@ dreamo_status own_open(const char *path, data_set **out, dreamo_error *err)
     }
     own_close(&d->set);
     s = fail(err, f.first.status, "%s", f.first.message);
-    if (f.n > 1) return hint(err, "there are %d more faults: `dreamo dataset check` lists them", f.n - 1);
+    if (f.n > 1) return hint(err, "%d faults in all: `dreamo dataset check` lists them", f.n);
     return *f.first.hint ? hint(err, "%s", f.first.hint) : s;
 }
