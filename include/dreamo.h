@@ -294,7 +294,7 @@ typedef struct dreamo_train_options {
     const char *const *overrides;  /* "name=value", applied after the recipe */
     int noverrides;
     const char *model;             /* model folder; parts that have a config but no weights are begun anew */
-    const char *data;              /* dataset folder */
+    const char *data;              /* dataset folder, or pictures of one's own */
     const char *out;               /* run folder, made when missing; one trainer at a time (DREAMO_BUSY) */
     bool resume;                   /* go on from the newest whole checkpoint in `out` */
     int threads;                   /* 0 = one for each core */
@@ -371,7 +371,9 @@ typedef struct dreamo_dataset_stats {
     uint64_t bytes;
 } dreamo_dataset_stats;
 DREAMO_API dreamo_status dreamo_dataset_count(const char *folder, dreamo_dataset_stats *out, dreamo_error *err);
-/* Opens everything and compares every tensor with its hash; DREAMO_DIFFERS names the first that does not match. */
+/* Assets: opens everything and compares every tensor with its hash; DREAMO_DIFFERS names the first that does not match.  Pictures of one's
+ * own: reads every file; each fault is a DREAMO_EVENT_WARNING with its place and the fix, a held-out picture that looks like one which is
+ * trained on a DREAMO_EVENT_NOTE; DREAMO_FORMAT when there was a fault. */
 DREAMO_API dreamo_status dreamo_dataset_check(const char *folder, dreamo_progress progress, void *user, dreamo_error *err);
 /* Every caption the set can say, one a line, for the makers of vocabularies. */
 DREAMO_API dreamo_status dreamo_dataset_captions(const char *folder, const char *path, dreamo_error *err);
@@ -380,17 +382,37 @@ DREAMO_API dreamo_status dreamo_dataset_captions(const char *folder, const char 
  * of about `pieces` entries (fewer where the captions give no more) for texts of up to `max_length` tokens. */
 DREAMO_API dreamo_status dreamo_dataset_vocabulary(const char *folder, int pieces, int max_length, const char *out, dreamo_error *err);
 
+/* Pictures of one's own (docs/data.md): a manifest x.jsonl, a folder of NAME.jpg with NAME.txt, a tar file or 'x-*.tar'.  Whatever takes a
+ * dataset takes them, too. */
+DREAMO_API bool dreamo_dataset_is_own(const char *path);
+
+/* What such a set holds, row by row: ("kind", "subject", 7), ("size", "1024x768", 3), ("bucket", "80x48", 3) for pictures of side x side
+ * pixels, ("samples", "train" or "held out", n), ("licence", ...), ("word", ...).  Strings are valid during the call; false: stop,
+ * DREAMO_CANCELLED. */
+typedef bool (*dreamo_dataset_row)(void *user, const char *group, const char *name, int64_t count);
+DREAMO_API dreamo_status dreamo_dataset_tally(const char *path, int side, dreamo_dataset_row row, void *user, dreamo_error *err);
+/* Write train.jsonl and val.jsonl beside the pictures (`out` NULL), or, from tar files, OUT/train-*.tar and OUT/val-*.tar.  Held out are the
+ * sources whose sha256 lies below `share` of its range, at least one and not all.  DREAMO_IO: they exist already. */
+DREAMO_API dreamo_status dreamo_dataset_split(const char *path, const char *out, double share, dreamo_error *err);
+/* Write OUT/shard-000000.tar ... (WebDataset's layout), a new one after shard_nbytes (1 MiB .. 2 GB).  Pictures go in as they are, with
+ * where they come from, licence and split.  OUT may not exist yet. */
+DREAMO_API dreamo_status dreamo_dataset_pack(const char *path, const char *out, uint64_t shard_nbytes, dreamo_error *err);
+/* Drop every sample that shows the file with this sha256 (or its first digits, eight at least) as target, reference or mask: its lines, its
+ * members, and the files below the folder that no other sample needs.  Each thing that goes is told as a DREAMO_EVENT_NOTE; *removed (may be
+ * NULL): samples.  DREAMO_NOT_FOUND: none. */
+DREAMO_API dreamo_status dreamo_dataset_remove(const char *path, const char *source, dreamo_progress progress, void *user, int *removed, dreamo_error *err);
+
 /* A contact sheet of what the trainer sees, as PNG: references, target, and the masks over
  * the target; the captions go to PATH.txt. */
 typedef struct dreamo_sheet_options {
     size_t size;
     const char *folder, *path;
-    const char *kind;       /* "t2i", "subject" (the default), "subjects", "id", "ids", "style", "id-style", "tryon", and the combinations
+    const char *kind;       /* "any" (pictures of one's own: each of its kind), "t2i", "subject" (the default), "subjects", "id", "ids", "style", "id-style", "tryon", and the combinations
                                "id-tryon", "id-subject", "subject-style" */
     bool held_out;          /* the validation split */
     uint64_t seed;
     int count, columns;     /* 24 samples in 4 columns */
-    int side, zoom;         /* 128 pixels, magnified once */
+    int side, zoom;         /* 128 pixels, magnified once; pictures of one's own: in their buckets for side x side pixels */
     bool clobber;
 } dreamo_sheet_options;
 DREAMO_API void          dreamo_sheet_options_init(dreamo_sheet_options *o);

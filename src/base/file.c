@@ -353,6 +353,11 @@ dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err)
     return s;
 }
 
+dreamo_status file_remove(const char *path, dreamo_error *err)
+{
+    return unlink(path) == 0 ? DREAMO_OK : fail_errno(err, path, "cannot be removed");
+}
+
 dreamo_status folder_make(const char *path, dreamo_error *err)
 {
     if (mkdir(path, 0777) == 0 || (errno == EEXIST && folder_exists(path))) return DREAMO_OK;

@@ -46,6 +46,7 @@ dreamo_status file_space(const char *path, uint64_t *nbytes, dreamo_error *err);
 bool  file_exists(const char *path);
 bool  folder_exists(const char *path);
 dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err); /* of a regular file; DREAMO_NOT_FOUND, DREAMO_FORMAT */
+dreamo_status file_remove(const char *path, dreamo_error *err);
 dreamo_status folder_make(const char *path, dreamo_error *err);   /* existing is fine; parents are not made */
 dreamo_status folder_remove(const char *path, dreamo_error *err); /* recursively; renamed to .trash first */
 dreamo_status folder_rename(const char *from, const char *to, dreamo_error *err); /* and put it on the disk; `to` is not there yet */

@@ -98,17 +98,22 @@ void sha256_done(sha256 *s, unsigned char out[32])
     for (int i = 0; i < 32; i++) out[i] = (unsigned char)(s->h[i / 4] >> (24 - 8 * (i % 4)));
 }
 
-void sha256_hex(const void *data, size_t nbytes, char out[65])
+void sha256_text(sha256 *s, char out[65])
 {
     static const char digits[] = "0123456789abcdef";
     unsigned char sum[32];
-    sha256 s;
-    sha256_init(&s);
-    sha256_add(&s, data, nbytes);
-    sha256_done(&s, sum);
+    sha256_done(s, sum);
     for (int i = 0; i < 32; i++) {
         out[2 * i] = digits[sum[i] >> 4];
         out[2 * i + 1] = digits[sum[i] & 15];
     }
     out[64] = '\0';
+}
+
+void sha256_hex(const void *data, size_t nbytes, char out[65])
+{
+    sha256 s;
+    sha256_init(&s);
+    sha256_add(&s, data, nbytes);
+    sha256_text(&s, out);
 }

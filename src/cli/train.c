@@ -7,7 +7,7 @@
 
 const option train_options[] = {
     { "model", 'm', VALUE_TEXT, false, 0, 0, "DIR", "model folder; parts that have a config and no weights are begun anew" },
-    { "data", 0, VALUE_TEXT, false, 0, 0, "DIR", "dataset folder" },
+    { "data", 0, VALUE_TEXT, false, 0, 0, "DIR", "dataset folder; or pictures of your own: a folder, x.jsonl, x.tar, 'x-*.tar'" },
     { "out", 'o', VALUE_TEXT, false, 0, 0, "DIR", "run folder: checkpoints, log.ndjson, samples, model" },
     { "resume", 0, VALUE_NONE, false, 0, 0, NULL, "go on from the newest whole checkpoint" },
     { "plan", 0, VALUE_NONE, false, 0, 0, NULL, "print what a step would cost and stop" },

@@ -11,7 +11,7 @@
 
 const subject *pick_subject(const making *m)
 {
-    const data_set *d = m->d;
+    const asset_set *d = m->d;
     if (m->split == DATA_VAL && !m->told) {
         const concept *c = &d->concepts[DATA_VAL][m->index % (uint64_t)d->nconcepts[DATA_VAL]];
         return &d->subjects[c->first + (int)rng_below(m->r, (uint32_t)c->count)];
@@ -39,7 +39,7 @@ const subject *pick_other_subject(const making *m, const subject *const *taken, 
 
 const person *pick_person(const making *m, int nth)
 {
-    const data_set *d = m->d;
+    const asset_set *d = m->d;
     data_split split = m->told ? DATA_TRAIN : m->split;
     int n = d->nfaces[split];
     if (split == DATA_VAL) return &d->people[d->faces[split][(m->index * 3 + (uint64_t)nth * 11) % (uint64_t)n]];

@@ -17,7 +17,7 @@ static dreamo_status read_mean(const json_t *item, const char *what, float mean[
 }
 
 /* The tensor that `field` names, U8 of this rank, its sides within limits; four channels where the rank is 4. */
-static dreamo_status take(data_set *d, const json_t *item, const char *what, const char *field, int rank, st_tensor **out, dreamo_error *err)
+static dreamo_status take(asset_set *d, const json_t *item, const char *what, const char *field, int rank, st_tensor **out, dreamo_error *err)
 {
     const char *name;
     dreamo_status status = json_get_string(item, what, field, NULL, &name, err);
@@ -42,7 +42,7 @@ static dreamo_status phrase(const json_t *item, const char *what, const char *fi
 }
 
 /* Is nothing trained in this style? */
-static bool odd_style(const data_set *d, const char *style)
+static bool odd_style(const asset_set *d, const char *style)
 {
     const json_t *list = json_object_get(d->manifest, "held_out_styles");
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -53,7 +53,7 @@ static bool odd_style(const data_set *d, const char *style)
 }
 
 /* One entry of the manifest and its tensor. */
-static dreamo_status read_subject(data_set *d, const json_t *item, const char *path, size_t at, subject *s, dreamo_error *err)
+static dreamo_status read_subject(asset_set *d, const json_t *item, const char *path, size_t at, subject *s, dreamo_error *err)
 {
     char what[512];
     st_tensor *t;
@@ -78,7 +78,7 @@ static dreamo_status read_subject(data_set *d, const json_t *item, const char *p
 }
 
 /* `v` has room for ASSETS_MAX_VIEWS. */
-static dreamo_status read_person(data_set *d, const json_t *item, const char *path, size_t at, person *p, variant *v, dreamo_error *err)
+static dreamo_status read_person(asset_set *d, const json_t *item, const char *path, size_t at, person *p, variant *v, dreamo_error *err)
 {
     char what[512];
     st_tensor *t, *m;
@@ -108,7 +108,7 @@ static dreamo_status read_person(data_set *d, const json_t *item, const char *pa
     return status;
 }
 
-static dreamo_status read_garment(data_set *d, const json_t *item, const char *path, size_t at, garment *g, dreamo_error *err)
+static dreamo_status read_garment(asset_set *d, const json_t *item, const char *path, size_t at, garment *g, dreamo_error *err)
 {
     static const char *const parts[] = { [GARMENT_TOP] = "top", [GARMENT_BOTTOM] = "bottom", [GARMENT_WHOLE] = "whole" };
     char what[512];
@@ -140,7 +140,7 @@ static int by_concept(const void *a, const void *b)
 }
 
 /* Runs of equal concepts, and the lists of flat and solid subjects, for each split. */
-static dreamo_status index_subjects(data_set *d, const char *path, dreamo_error *err)
+static dreamo_status index_subjects(asset_set *d, const char *path, dreamo_error *err)
 {
     size_t n = (size_t)d->nsubjects;
     for (int split = 0; split < 2; split++) {
@@ -181,7 +181,7 @@ static int by_twin(const void *a, const void *b)
 }
 
 /* Twins are of one split: who is never trained on is not learnt in another way of drawing. */
-static dreamo_status check_twins(const data_set *d, const char *path, dreamo_error *err)
+static dreamo_status check_twins(const asset_set *d, const char *path, dreamo_error *err)
 {
     const person **order = mem_calloc((size_t)d->npeople + 1, sizeof *order);
     if (!order) return fail(err, DREAMO_MEMORY, "%s: no memory for %d people", path, d->npeople);
@@ -196,7 +196,7 @@ static dreamo_status check_twins(const data_set *d, const char *path, dreamo_err
 }
 
 /* The lists of people and garments, for each split. */
-static dreamo_status index_people(data_set *d, const char *path, dreamo_error *err)
+static dreamo_status index_people(asset_set *d, const char *path, dreamo_error *err)
 {
     for (int split = 0; split < 2; split++) {
         d->faces[split] = mem_calloc((size_t)d->npeople + 1, sizeof(int));
@@ -217,7 +217,7 @@ static dreamo_status index_people(data_set *d, const char *path, dreamo_error *e
 }
 
 /* How many things a list of the manifest holds; `missing` is allowed. */
-static dreamo_status list_count(const data_set *d, const char *path, const char *name, bool missing, size_t *n, dreamo_error *err)
+static dreamo_status list_count(const asset_set *d, const char *path, const char *name, bool missing, size_t *n, dreamo_error *err)
 {
     const json_t *list = json_object_get(d->manifest, name);
     *n = json_array_size(list);
@@ -225,7 +225,7 @@ static dreamo_status list_count(const data_set *d, const char *path, const char 
     return *n <= 1000000 ? DREAMO_OK : fail(err, DREAMO_LIMIT, "%s: %zu %s; at most 1000000", path, *n, name);
 }
 
-static dreamo_status read_people(data_set *d, const char *path, size_t n, dreamo_error *err)
+static dreamo_status read_people(asset_set *d, const char *path, size_t n, dreamo_error *err)
 {
     const json_t *list = json_object_get(d->manifest, "people");
     size_t total = 0, at = 0;
@@ -244,7 +244,7 @@ static dreamo_status read_people(data_set *d, const char *path, size_t n, dreamo
     return DREAMO_OK;
 }
 
-static dreamo_status read_manifest(data_set *d, const char *path, dreamo_error *err)
+static dreamo_status read_manifest(asset_set *d, const char *path, dreamo_error *err)
 {
     const char *format;
     int64_t version;
@@ -274,25 +274,27 @@ static dreamo_status read_manifest(data_set *d, const char *path, dreamo_error *
     return status ? status : index_people(d, path, err);
 }
 
-dreamo_status data_open(const char *folder, data_set **out, dreamo_error *err)
+dreamo_status assets_open(const char *folder, data_set **out, dreamo_error *err)
 {
     *out = NULL;
     dreamo_error local = { 0 };
     if (!err) err = &local;
-    data_set *d = mem_calloc(1, sizeof *d);
+    asset_set *d = mem_calloc(1, sizeof *d);
     char *weights = path_join(folder, "assets.safetensors"), *manifest = path_join(folder, "assets.json");
     dreamo_status status = d && weights && manifest ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+    if (d) d->set.maker = &assets_maker;
     if (!status) status = st_open(weights, &d->file, err);
     if (!status) status = read_manifest(d, manifest, err);
     mem_free(weights);
     mem_free(manifest);
-    if (status) data_close(d);
-    else *out = d;
+    if (status) assets_close(d ? &d->set : NULL);
+    else *out = &d->set;
     return status;
 }
 
-void data_close(data_set *d)
+void assets_close(data_set *set)
 {
+    asset_set *d = (asset_set *)set;
     if (!d) return;
     for (int split = 0; split < 2; split++) {
         mem_free(d->concepts[split]);
@@ -312,10 +314,14 @@ void data_close(data_set *d)
     mem_free(d);
 }
 
-int data_concepts(const data_set *d, data_split split) { return d->nconcepts[split]; }
-int data_subjects(const data_set *d, data_split split) { return d->nflat[split] + d->nsolid[split]; }
+/* ---- names; other sets have none ---- */
+
+static const asset_set *assets_of(const data_set *d) { return d->maker == &assets_maker ? (const asset_set *)d : NULL; }
+
+int data_concepts(const data_set *d, data_split split) { return assets_of(d) ? assets_of(d)->nconcepts[split] : 0; }
+int data_subjects(const data_set *d, data_split split) { return assets_of(d) ? assets_of(d)->nflat[split] + assets_of(d)->nsolid[split] : 0; }
 
 const char *data_concept(const data_set *d, data_split split, int i)
 {
-    return i >= 0 && i < d->nconcepts[split] ? d->concepts[split][i].name : NULL;
+    return i >= 0 && i < data_concepts(d, split) ? assets_of(d)->concepts[split][i].name : NULL;
 }

@@ -23,7 +23,7 @@
 #ifndef DATA_ASSETS_H
 #define DATA_ASSETS_H
 #include "data/canvas.h"
-#include "data/sample.h"
+#include "data/set.h"
 #include "format/json.h"
 #include "format/safetensors.h"
 
@@ -60,7 +60,8 @@ typedef struct garment {
     bool held_out;
 } garment;
 
-struct data_set {
+typedef struct asset_set {
+    data_set set;
     st_file file;
     json_t *manifest;
     int nsubjects, npeople, ngarments;
@@ -74,7 +75,11 @@ struct data_set {
      * none of them, but in odd (subjects) and odd_faces (people). */
     int nflat[2], nsolid[2], nfaces[2], nworn[2], nodd, nodd_faces;
     int *flat[2], *solid[2], *faces[2], *worn[2], *odd, *odd_faces;
-};
+} asset_set;
+
+extern const data_maker assets_maker; /* compose.c */
+dreamo_status assets_open(const char *folder, data_set **out, dreamo_error *err);
+void          assets_close(data_set *set);
 
 /* The bust of one variant, cropped to what is seen; the head alone is its part without the matte, cropped to that when `head`. */
 tile person_tile(const person *p, int variant, bool head);

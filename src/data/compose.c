@@ -5,35 +5,15 @@
 #include "base/mem.h"
 #include "data/plan.h"
 
-static const char *const kind_names[DATA_KINDS] = { "t2i", "subject", "subjects", "id", "ids", "style", "id-style", "tryon", "id-tryon",
-                                                    "id-subject", "subject-style" };
-
-const char *data_kind_name(data_kind kind) { return kind_names[kind]; }
-
-bool data_kind_find(const char *name, data_kind *kind)
-{
-    for (int k = 0; k < DATA_KINDS; k++)
-        if (!strcmp(name, kind_names[k])) {
-            *kind = (data_kind)k;
-            return true;
-        }
-    return false;
-}
-
-const char *data_task_name(data_task task)
-{
-    static const char *const names[] = { "ip", "id", "style" };
-    return names[task];
-}
-
 void data_params_init(data_params *p)
 {
     *p = (data_params){ .scale_lo = 0.45, .scale_hi = 0.8, .ref_fill = 0.85, .same = 0.5, .grid = 0.125, .turn = 12, .view_step = 2, .mirror = 0.1,
                         .shadow = 0.4, .light = 1, .solid_share = 0.3, .words = 0.5, .shuffle = 0.25 };
 }
 
-bool data_can(const data_set *d, data_kind kind, data_split split)
+static bool can(const data_set *set, data_kind kind, data_split split)
 {
+    const asset_set *d = (const asset_set *)set;
     bool things = d->nconcepts[split] > 0 && d->nflat[DATA_TRAIN] + d->nsolid[DATA_TRAIN] > 0, faces = d->nfaces[split] > 0;
     bool several = d->nconcepts[split] > 2, others = d->nfaces[split] > 2;
     switch (kind) {
@@ -56,7 +36,7 @@ static rng sample_rng(const data_request *q)
     return rng_new(h ^ (h >> 31), (uint64_t)q->kind * 2 + (uint64_t)q->split);
 }
 
-static dreamo_status make_plan(const data_set *d, const data_params *o, const data_request *q, int ref_side, plan *p, dreamo_error *err)
+static dreamo_status make_plan(const asset_set *d, const data_params *o, const data_request *q, int ref_side, plan *p, dreamo_error *err)
 {
     rng r = sample_rng(q);
     double shorter = q->width < q->height ? q->width : q->height;
@@ -77,12 +57,21 @@ static dreamo_status make_plan(const data_set *d, const data_params *o, const da
     }
 }
 
-dreamo_status data_sample_words(const data_set *d, const data_request *q, char *out, size_t nbytes, dreamo_error *err)
+/* Composed pictures have no shape of their own: they are square. */
+static data_request squared(const data_request *asked)
 {
+    data_request q = *asked;
+    if (!q.height) q.width = q.height = q.width ? q.width : q.ref_side;
+    return q;
+}
+
+static dreamo_status words(const data_set *d, const data_request *asked, char *out, size_t nbytes, dreamo_error *err)
+{
+    data_request q = squared(asked);
     data_params o;
     plan p;
     data_params_init(&o);
-    dreamo_status status = make_plan(d, &o, q, q->width < q->height ? q->width : q->height, &p, err);
+    dreamo_status status = make_plan((const asset_set *)d, &o, &q, q.width < q.height ? q.width : q.height, &p, err);
     if (!status) snprintf(out, nbytes, "%s", p.caption);
     plan_free(&p);
     return status;
@@ -130,20 +119,18 @@ static dreamo_status check_params(const data_params *p, const data_request *q, d
     return DREAMO_OK;
 }
 
-dreamo_status data_sample_make(const data_set *d, const data_params *params, const data_request *q, data_sample *out, dreamo_error *err)
+static dreamo_status make(const data_set *d, const data_params *params, const data_request *asked, data_sample *out, dreamo_error *err)
 {
     data_params defaults;
+    data_request q = squared(asked);
     data_params_init(&defaults);
     if (!params) params = &defaults;
-    int ref_side = q->ref_side ? q->ref_side : q->width < q->height ? q->width : q->height;
-    *out = (data_sample){ .kind = q->kind, .width = q->width, .height = q->height };
-    dreamo_status status = check_params(params, q, err);
+    int ref_side = q.ref_side ? q.ref_side : q.width < q.height ? q.width : q.height;
+    *out = (data_sample){ .kind = q.kind, .width = q.width, .height = q.height };
+    dreamo_status status = check_params(params, &q, err);
     if (status) return status;
-    if (!data_can(d, q->kind, q->split))
-        return fail(err, DREAMO_CONTENT, "the dataset has nothing to make \"%s\" samples of%s", data_kind_name(q->kind),
-                    q->split == DATA_VAL ? " that is held out" : "");
     plan p;
-    status = make_plan(d, params, q, ref_side, &p, err);
+    status = make_plan((const asset_set *)d, params, &q, ref_side, &p, err);
     if (!status) {
         snprintf(out->caption, sizeof out->caption, "%s", p.caption);
         snprintf(out->placed, sizeof out->placed, "%s", p.placed);
@@ -152,17 +139,19 @@ dreamo_status data_sample_make(const data_set *d, const data_params *params, con
         status = draw_all(&p, params, ref_side, out, err);
     }
     plan_free(&p);
-    if (status) data_sample_free(out);
     return status;
 }
 
-void data_sample_free(data_sample *s)
+/* How many references a sample of the kind has at most. */
+static int most_refs(const data_set *d, data_kind kind)
 {
-    bitmap_free(&s->target);
-    mem_free(s->subject_mask);
-    for (int i = 0; i < DATA_MAX_REFS; i++) {
-        bitmap_free(&s->ref[i].picture);
-        mem_free(s->ref[i].mask);
+    (void)d;
+    switch (kind) {
+    case DATA_T2I: return 0;
+    case DATA_SUBJECT: case DATA_ID: case DATA_STYLE: return 1;
+    case DATA_SUBJECTS: case DATA_IDS: case DATA_ID_TRYON: return 3;
+    default: return 2;
     }
-    *s = (data_sample){ 0 };
 }
+
+const data_maker assets_maker = { .close = assets_close, .can = can, .most_refs = most_refs, .make = make, .words = words };

@@ -52,7 +52,7 @@ dreamo_status plan_draw(const plan *p, const data_params *o, int width, int heig
 /* ---- making plans; each fills p, whose wide and high are set ---- */
 
 typedef struct making {
-    const data_set *d;
+    const asset_set *d;
     const data_params *o;
     data_split split;
     uint64_t index;

@@ -136,7 +136,7 @@ dreamo_status plan_person(const making *m, const person *who, const person *show
 
 static const garment *pick_garment(const making *m, int part)
 {
-    const data_set *d = m->d;
+    const asset_set *d = m->d;
     data_split split = m->told ? DATA_TRAIN : m->split;
     const garment *g = NULL;
     for (int tries = 0; tries < 60; tries++) {

@@ -52,7 +52,7 @@ static void say_with_prefix(plan *p)
 /* Another drawing of the same set. */
 static const subject *same_set(const making *m, const subject *s)
 {
-    const data_set *d = m->d;
+    const asset_set *d = m->d;
     const int *list = s->odd_style ? d->odd : d->flat[DATA_TRAIN];
     int n = s->odd_style ? d->nodd : d->nflat[DATA_TRAIN];
     for (int tries = 0; tries < 400; tries++) {
@@ -77,7 +77,7 @@ static void show_drawing(const making *m, plan *p, const subject *s)
 /* Concept Y in the set's way of drawing, the reference being X in it. */
 static dreamo_status plan_set_style(const making *m, plan *p, bool *done, dreamo_error *err)
 {
-    const data_set *d = m->d;
+    const asset_set *d = m->d;
     const subject *y = m->split == DATA_VAL ? &d->subjects[d->odd[rng_below(m->r, (uint32_t)d->nodd)]]
                                             : &d->subjects[d->flat[DATA_TRAIN][rng_below(m->r, (uint32_t)d->nflat[DATA_TRAIN])]];
     const subject *x = same_set(m, y);
@@ -100,7 +100,7 @@ static void drop_refs(plan *p)
 
 dreamo_status plan_style(const making *m, plan *p, dreamo_error *err)
 {
-    const data_set *d = m->d;
+    const asset_set *d = m->d;
     bool sets = m->split == DATA_VAL ? d->nodd > 1 : d->nflat[DATA_TRAIN] > 1, done = false;
     dreamo_status status = DREAMO_OK;
     if (sets && rng_below(m->r, 20) < 9) status = plan_set_style(m, p, &done, err);
@@ -121,7 +121,7 @@ dreamo_status plan_style(const making *m, plan *p, dreamo_error *err)
 /* The same attributes in another system; NULL: nobody. */
 static const person *twin_of(const making *m, const person *who)
 {
-    const data_set *d = m->d;
+    const asset_set *d = m->d;
     const person *found = NULL;
     uint32_t n = 0;
     for (int i = 0; *who->twin && i < d->npeople; i++) {
@@ -138,7 +138,7 @@ static const person *twin_of(const making *m, const person *who)
 /* Somebody else of a system. */
 static const person *same_system(const making *m, const person *who)
 {
-    const data_set *d = m->d;
+    const asset_set *d = m->d;
     for (int tries = 0; tries < 400; tries++) {
         const person *x = who->odd_style ? &d->people[d->odd_faces[rng_below(m->r, (uint32_t)d->nodd_faces)]]
                                          : &d->people[d->faces[DATA_TRAIN][rng_below(m->r, (uint32_t)d->nfaces[DATA_TRAIN])]];

@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "base/sha256.h"
 #include "data/assets.h"
+#include "data/own/own.h"
 #include "data/scene.h"
 #include "data/vocab.h"
 
@@ -15,9 +16,10 @@ static size_t person_pixels(const person *p) { return (size_t)p->nvariants * (si
 
 dreamo_status dreamo_dataset_count(const char *folder, dreamo_dataset_stats *out, dreamo_error *err)
 {
-    data_set *d;
-    dreamo_status status = data_open(folder, &d, err);
+    data_set *set;
+    dreamo_status status = assets_open(folder, &set, err);
     if (status) return status;
+    const asset_set *d = (const asset_set *)set;
     *out = (dreamo_dataset_stats){ .subjects = d->nsubjects, .concepts = d->nconcepts[DATA_TRAIN], .held_out_concepts = d->nconcepts[DATA_VAL],
                                    .people = d->npeople, .bytes = d->file.map.nbytes };
     for (int i = 0; i < d->nsubjects; i++) {
@@ -35,12 +37,12 @@ dreamo_status dreamo_dataset_count(const char *folder, dreamo_dataset_stats *out
         out->garments += d->garments[i].count;
         if (d->garments[i].held_out) out->held_out_garments += d->garments[i].count;
     }
-    data_close(d);
+    data_close(set);
     return DREAMO_OK;
 }
 
 /* The bytes of thing i (subjects, then people, then garments) against the hash in the manifest. */
-static dreamo_status check_one(const data_set *d, const char *folder, int i, dreamo_error *err)
+static dreamo_status check_one(const asset_set *d, const char *folder, int i, dreamo_error *err)
 {
     char name[128], hash[65];
     const char *expected;
@@ -72,9 +74,11 @@ static dreamo_status check_one(const data_set *d, const char *folder, int i, dre
 
 dreamo_status dreamo_dataset_check(const char *folder, dreamo_progress progress, void *user, dreamo_error *err)
 {
-    data_set *d;
-    dreamo_status status = data_open(folder, &d, err);
+    data_set *set;
+    if (own_is(folder)) return own_check(folder, progress, user, err);
+    dreamo_status status = assets_open(folder, &set, err);
     if (status) return status;
+    const asset_set *d = (const asset_set *)set;
     struct progress pace;
     int n = d->nsubjects + d->npeople + d->ngarments;
     progress_start(&pace, n);
@@ -85,7 +89,7 @@ dreamo_status dreamo_dataset_check(const char *folder, dreamo_progress progress,
                            .seconds_a_step = progress_seconds_a_step(&pace) };
         if (!status && progress && !progress(user, &e)) status = fail(err, DREAMO_CANCELLED, "%s: stopped after %d of %d drawings", folder, i + 1, n);
     }
-    data_close(d);
+    data_close(set);
     return status;
 }
 
@@ -108,6 +112,28 @@ static dreamo_status write_drawn(filewriter *w, const data_set *d, data_kind kin
     return status;
 }
 
+/* Every caption that assets can say, or nearly. */
+static dreamo_status write_composed(filewriter *w, const data_set *set, dreamo_error *err)
+{
+    const asset_set *d = (const asset_set *)set;
+    dreamo_status status = DREAMO_OK;
+    char scene[128];
+    int scenes = 0;
+    while (scene_phrase_at(scenes, scene, sizeof scene)) scenes++;
+    for (int i = 0; i < d->nsubjects && !status; i++) { /* every name, on white and in two scenes */
+        if (i && !strcmp(d->subjects[i].phrase, d->subjects[i - 1].phrase)) continue;
+        status = write_line(w, d->subjects[i].phrase, "on a white background", err);
+        for (int k = 0; k < 2 && !status; k++) {
+            scene_phrase_at((i * 7 + k * 101) % scenes, scene, sizeof scene);
+            status = write_line(w, d->subjects[i].phrase, scene, err);
+        }
+    }
+    for (int i = 0; !status && scene_alone_at(i, scene, sizeof scene); i++) status = write_line(w, scene, "", err);
+    for (int k = 0; k < DATA_KINDS && !status; k++)
+        if (data_can(set, (data_kind)k, DATA_TRAIN)) status = write_drawn(w, set, (data_kind)k, err);
+    return status;
+}
+
 dreamo_status dreamo_dataset_captions(const char *folder, const char *path, dreamo_error *err)
 {
     data_set *d;
@@ -118,20 +144,7 @@ dreamo_status dreamo_dataset_captions(const char *folder, const char *path, drea
         data_close(d);
         return status;
     }
-    char scene[128];
-    int scenes = 0;
-    while (!status && scene_phrase_at(scenes, scene, sizeof scene)) scenes++;
-    for (int i = 0; i < d->nsubjects && !status; i++) { /* every name, on white and in two scenes */
-        if (i && !strcmp(d->subjects[i].phrase, d->subjects[i - 1].phrase)) continue;
-        status = write_line(&w, d->subjects[i].phrase, "on a white background", err);
-        for (int k = 0; k < 2 && !status; k++) {
-            scene_phrase_at((i * 7 + k * 101) % scenes, scene, sizeof scene);
-            status = write_line(&w, d->subjects[i].phrase, scene, err);
-        }
-    }
-    for (int i = 0; !status && scene_alone_at(i, scene, sizeof scene); i++) status = write_line(&w, scene, "", err);
-    for (int k = 0; k < DATA_KINDS && !status; k++)
-        if (data_can(d, (data_kind)k, DATA_TRAIN)) status = write_drawn(&w, d, (data_kind)k, err);
+    status = data_given(d) ? own_captions(d, &w, err) : write_composed(&w, d, err);
     if (!status) status = file_commit(&w, err);
     else file_abort(&w);
     data_close(d);

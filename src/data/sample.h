@@ -1,6 +1,7 @@
-/* sample.h - what the trainer draws: references, target, masks and captions, made on the fly from an asset folder.
+/* sample.h - what the trainer draws: references, target, masks and captions, composed on the fly from an asset folder, or read
+ * from pictures that somebody has (a manifest, a folder, tar shards: docs/data.md).
  *
- * A sample is a pure function of (assets, parameters, request): the same bytes on every machine and in every thread.
+ * A sample is a pure function of (files, parameters, request): the same bytes on every machine and in every thread.
  * An open data_set is never written to, so threads may share it.
  *
  * The kinds are DreamO's tasks (paper 3.1) and the combinations that it is not trained on:
@@ -26,14 +27,16 @@
 typedef enum data_kind {
     DATA_T2I, DATA_SUBJECT, DATA_SUBJECTS, DATA_ID, DATA_IDS, DATA_STYLE, DATA_ID_STYLE, DATA_TRYON,
     DATA_ID_TRYON, DATA_ID_SUBJECT, DATA_SUBJECT_STYLE, /* combinations: only to test that they emerge */
-    DATA_KINDS
+    DATA_KINDS,
+    DATA_ANY = DATA_KINDS /* asked of given samples only: each of its own kind, which the sample tells */
 } data_kind;
 #define DATA_KIND_NAMES "t2i subject subjects id ids style id-style tryon id-tryon id-subject subject-style"
 const char *data_kind_name(data_kind kind);             /* "id-style" */
 bool        data_kind_find(const char *name, data_kind *kind);
 
-typedef enum data_task { DATA_IP, DATA_FACE, DATA_LOOK } data_task; /* ip, id, style: as `generate -r` calls them */
+typedef enum data_task { DATA_IP, DATA_FACE, DATA_LOOK, DATA_TASKS } data_task; /* ip, id, style: as `generate -r` calls them */
 const char *data_task_name(data_task task);
+bool        data_task_find(const char *name, data_task *task);
 
 typedef enum data_split {
     DATA_TRAIN,
@@ -61,26 +64,43 @@ void data_params_init(data_params *p);
 
 typedef struct data_set data_set;
 
-/* Opens and checks a folder made by `dreamo dataset build`. */
-dreamo_status data_open(const char *folder, data_set **out, dreamo_error *err);
+/* Opens and checks a folder made by `dreamo dataset build`, or pictures that somebody has: a manifest (x.jsonl), a folder of pictures
+ * with captions beside them, a tar file, or 'x-*.tar'. */
+dreamo_status data_open(const char *path, data_set **out, dreamo_error *err);
 void          data_close(data_set *d); /* NULL is allowed */
-int           data_concepts(const data_set *d, data_split split);        /* how many; sorted by name */
+/* Whether the samples are given and not composed.  Then each has a kind of its own, and whoever asks for DATA_ANY meets each training
+ * sample once in an epoch: sample `index` is number index % n of a permutation that (seed, index / n) decides. */
+bool          data_given(const data_set *d);
+const char   *data_hash(const data_set *d);                              /* 64 hex digits: other data have another hash */
+int           data_most_refs(const data_set *d, data_kind kind);         /* of a sample of this kind */
+int           data_concepts(const data_set *d, data_split split);        /* assets: how many; sorted by name */
 const char   *data_concept(const data_set *d, data_split split, int i);  /* "hot dog" */
 int           data_subjects(const data_set *d, data_split split);        /* drawings and models of these concepts */
-/* Whether the folder has what a kind is made of (people, garments, drawings in several styles). */
+/* Whether there is what a kind is made of (people, garments, drawings in several styles; given samples: some of the kind, where T2I is the
+ * target and caption of any). */
 bool          data_can(const data_set *d, data_kind kind, data_split split);
 
 typedef struct data_request {
     data_kind kind;
     data_split split;
     uint64_t seed, index;
-    int width, height;          /* of the target, 16 .. 1024 */
+    int width, height;          /* of the target, 16 .. 1024.  height 0: free shapes, see below */
     int ref_side;               /* references are squares of this side; 0: the target's shorter side */
 } data_request;
+/* Free shapes (height 0): the target comes in its bucket for the area of side x side pixels, each reference in its own for the area of
+ * ref_side x ref_side.  side is width, or where that is 0, too, ref_side, or where all three are 0, what the picture has (at most 1024);
+ * ref_side 0 is side.  Composed samples have no shape of their own: side x side.
+ *
+ * The bucket of a picture: the size in multiples of 16, at most side x side pixels, no side more than three times the other, whose
+ * proportions are the nearest to the picture's. */
+void data_bucket(int width, int height, int side, int *bucket_width, int *bucket_height);
+int  data_bucket_longest(int side); /* the longest side that a bucket for this area may have */
+
+enum { DATA_CAPTION = 2048 };   /* bytes of a caption, with its NUL */
 
 typedef struct data_ref {
-    bitmap picture;             /* [h, w, 3]; ip and id: on white */
-    unsigned char *mask;        /* [height, width] of the target: coverage 0..255 of what the reference shows; NULL: a style */
+    bitmap picture;             /* [h, w, 3]; ip and id that are made square: on white */
+    unsigned char *mask;        /* [height, width] of the target: coverage 0..255 of what the reference shows; NULL: a style, or not given */
     data_task task;
     int slot;                   /* 1..9, the row of the index embedding; all different */
     char name[64];              /* what it shows: equal names are the same thing: "hot dog", "avataaars 0123", "noto" */
@@ -94,22 +114,23 @@ typedef struct data_sample {
     int nrefs;
     data_ref ref[DATA_MAX_REFS];
     unsigned char *subject_mask;            /* T2I: coverage of what stands on the scene; NULL: empty scene, or references have their own */
-    char caption[512];                      /* "a hot dog to the left of a red car, on a beach by the sea" */
-    char placed[512];                       /* the same with placeholders, "[ref#1] to the left of [ref#2], on ..."; empty: has none */
+    char caption[DATA_CAPTION];             /* "a hot dog to the left of a red car, on a beach by the sea" */
+    char placed[DATA_CAPTION];              /* the same with placeholders, "[ref#1] to the left of [ref#2], on ..."; empty: has none */
     char subject[128];                       /* of the first reference, or the T2I subject; empty for an empty scene */
     char scene[128];                        /* "on a beach by the sea" */
 } data_sample;
 
 /* In the VAL split, index i takes the i-th held-out concept (person, garment; modulo their number), so the first twelve samples show the
- * first twelve names.  In TRAIN every subject is as likely as its kind allows.  params NULL = the defaults.
- * DREAMO_CONTENT: the folder has nothing to make this kind of (data_can). */
+ * first twelve names.  In TRAIN every subject is as likely as its kind allows.  params NULL = the defaults; given samples have none.
+ * DREAMO_CONTENT: there is nothing to make this kind of (data_can). */
 dreamo_status data_sample_make(const data_set *d, const data_params *params, const data_request *q, data_sample *out, dreamo_error *err);
 void          data_sample_free(data_sample *s); /* a zeroed sample is allowed */
 
 /* The caption alone, without drawing.  The kind must be one that can be made (data_can). */
 dreamo_status data_sample_words(const data_set *d, const data_request *q, char *out, size_t nbytes, dreamo_error *err);
 
-/* A contact sheet: `count` samples in `columns`, each references | target | masks over the target, sizes magnified `zoom` times;
+/* A contact sheet: `count` samples in `columns`, each references | target | masks over the target, sizes magnified `zoom` times,
+ * free shapes each in the middle of a square;
  * captions in order into *captions (one a line, mem_free), when it is not NULL. */
 dreamo_status data_sheet(const data_set *d, const data_params *params, const data_request *first, int count, int columns, int zoom,
                          bitmap *sheet, char **captions, dreamo_error *err);

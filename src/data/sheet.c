@@ -10,9 +10,11 @@
 
 typedef unsigned char byte;
 
-/* A picture magnified into the sheet. */
-static void put(bitmap *sheet, int left, int top, const byte *rgb, int width, int height, int zoom)
+/* A picture magnified into the sheet, in the middle of a place of room x room_high pixels. */
+static void put(bitmap *sheet, int left, int top, int room, int room_high, const byte *rgb, int width, int height, int zoom)
 {
+    left += (room - width) / 2 * zoom;
+    top += (room_high - height) / 2 * zoom;
     for (int y = 0; y < height * zoom; y++)
         for (int x = 0; x < width * zoom; x++)
             memcpy(sheet->data + 3 * ((size_t)(top + y) * (size_t)sheet->width + (size_t)(left + x)),
@@ -49,43 +51,36 @@ static dreamo_status append_line(char **text, const char *line, dreamo_error *er
     return DREAMO_OK;
 }
 
-/* How many references a sample of the kind has at most. */
-static int most_refs(data_kind kind)
-{
-    switch (kind) {
-    case DATA_T2I: return 0;
-    case DATA_SUBJECT: case DATA_ID: case DATA_STYLE: return 1;
-    case DATA_SUBJECTS: case DATA_IDS: case DATA_ID_TRYON: return 3;
-    default: return 2;
-    }
-}
-
 dreamo_status data_sheet(const data_set *d, const data_params *params, const data_request *first, int count, int columns, int zoom,
                          bitmap *sheet, char **captions, dreamo_error *err)
 {
     if (count < 1 || count > 4096 || columns < 1 || columns > 64 || zoom < 1 || zoom > 16)
         return fail(err, DREAMO_ARG, "contact sheet: %d samples in %d columns, %d times: allowed are 1..4096, 1..64, 1..16", count, columns, zoom);
     data_request q = *first;
-    if (q.width < 16 || q.width > 1024 || q.height < 16 || q.height > 1024)
-        return fail(err, DREAMO_ARG, "contact sheet: a picture of %d x %d is not in 16..1024", q.width, q.height);
-    int side = q.ref_side ? q.ref_side : q.width < q.height ? q.width : q.height, refs = most_refs(q.kind);
-    int cell_width = (refs * side + 2 * q.width) * zoom + GAP, cell_height = (q.height > side ? q.height : side) * zoom + GAP;
+    bool free_shapes = !q.height;
+    int most = free_shapes ? q.width : q.width > q.height ? q.width : q.height, least = free_shapes || q.width < q.height ? q.width : q.height;
+    if (least < 16 || most > 1024) return fail(err, DREAMO_ARG, "contact sheet: a picture of %d x %d is not in 16..1024", q.width, q.height);
+    int width = free_shapes ? data_bucket_longest(q.width) : q.width, height = free_shapes ? width : q.height;
+    int side = q.ref_side ? q.ref_side : least, refs = data_most_refs(d, q.kind);
+    if (free_shapes) side = data_bucket_longest(side);
+    int cell_width = (refs * side + 2 * width) * zoom + GAP, cell_height = (height > side ? height : side) * zoom + GAP;
     dreamo_status status = bitmap_new(sheet, columns * cell_width + GAP, (count + columns - 1) / columns * cell_height + GAP, 3, err);
     if (status) return status;
     memset(sheet->data, 128, (size_t)sheet->width * (size_t)sheet->height * 3);
     char *text = NULL;
-    byte *masks = mem_alloc((size_t)q.width * (size_t)q.height * 3);
+    byte *masks = mem_alloc((size_t)width * (size_t)height * 3);
     if (!masks) status = fail(err, DREAMO_MEMORY, "no memory for a contact sheet");
     for (int i = 0; i < count && !status; i++) {
         data_sample s;
         q.index = first->index + (uint64_t)i;
         if ((status = data_sample_make(d, params, &q, &s, err))) break;
         int left = GAP + i % columns * cell_width, top = GAP + i / columns * cell_height;
-        for (int k = 0; k < s.nrefs; k++) put(sheet, left + k * side * zoom, top, s.ref[k].picture.data, side, side, zoom);
+        for (int k = 0; k < s.nrefs; k++)
+            put(sheet, left + k * side * zoom, top, side, side, s.ref[k].picture.data, s.ref[k].picture.width, s.ref[k].picture.height, zoom);
         left += refs * side * zoom;
-        put(sheet, left, top, s.target.data, q.width, q.height, zoom);
+        put(sheet, left, top, width, height, s.target.data, s.width, s.height, zoom);
         lay_masks(&s, masks);
-        put(sheet, left + q.width * zoom, top, masks, q.width, q.height, zoom);
+        put(sheet, left + width * zoom, top, width, height, masks, s.width, s.height, zoom);
         if (captions) status = append_line(&text, *s.placed ? s.placed : s.caption, err);
         data_sample_free(&s);
     }
@@ -112,7 +107,8 @@ dreamo_status dreamo_dataset_show(const dreamo_sheet_options *o, dreamo_error *e
         return status;
     }
     data_request q = { .split = o->held_out ? DATA_VAL : DATA_TRAIN, .seed = o->seed, .width = o->side, .height = o->side };
-    if (!data_kind_find(o->kind, &q.kind)) status = fail(err, DREAMO_ARG, "kind: \"%s\" is none of " DATA_KIND_NAMES, o->kind);
+    if (data_given(d)) q.height = 0; /* as they are */
+    if (!data_kind_find(o->kind, &q.kind)) status = fail(err, DREAMO_ARG, "kind: \"%s\" is none of " DATA_KIND_NAMES " any", o->kind);
     if (!status) status = data_sheet(d, NULL, &q, o->count, o->columns, o->zoom, &sheet, &captions, err);
     if (!status) status = image_write_png(o->path, &sheet, NULL, 0, o->clobber, err);
     if (!status) status = file_replace(beside, captions, strlen(captions), err);

@@ -107,40 +107,14 @@ static void close_all(trainer *t)
     ranks_close(t->ranks);
 }
 
-/* What the data are: names and sizes of the folder's files. */
-static dreamo_status hash_data(const char *folder, char hex[65], dreamo_error *err)
-{
-    char **names = NULL, *list = mem_strdup("");
-    int n = 0;
-    dreamo_status s = list ? folder_list(folder, &names, &n, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
-    for (int i = 0; !s && i < n; i++) {
-        filemap map = { 0 };
-        char *path = path_join(folder, names[i]), *longer = NULL;
-        s = path ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
-        if (!s && !folder_exists(path)) s = file_map(path, &map, err);
-        if (!s && !(longer = mem_printf("%s%s %zu\n", list, names[i], map.nbytes)))
-            s = fail(err, DREAMO_MEMORY, "%s: no memory", folder);
-        if (map.data) file_unmap(&map);
-        if (longer) {
-            mem_free(list);
-            list = longer;
-        }
-        mem_free(path);
-    }
-    if (!s) sha256_hex(list, strlen(list), hex);
-    folder_list_free(names, n);
-    mem_free(list);
-    return s;
-}
-
-static dreamo_status begin_state(trainer *t, dreamo_error *err)
+static void begin_state(trainer *t)
 {
     run_state *s = &t->state;
     *s = (run_state){ .seed = t->r.seed, .smoothed = -1, .threads = pool_threads(t->s.dev->threads) };
     memcpy(s->stage, t->s.kind->name, strlen(t->s.kind->name) + 1);
     memcpy(s->backend, t->s.dev->be->name, strlen(t->s.dev->be->name) + 1);
     memcpy(s->model, t->s.frozen_hash, sizeof s->model);
-    return hash_data(t->o->data, s->data, err);
+    memcpy(s->data, data_hash(t->s.data), sizeof s->data);
 }
 
 static void tell_broken(void *user, const char *line)
@@ -196,7 +170,7 @@ static dreamo_status open_run(trainer *t, dreamo_error *err)
     dreamo_status s = writes(t) ? take_folder(t, err) : DREAMO_OK;
     if (!s) s = data_open(o->data, &t->s.data, err);
     if (!s) s = open_stage(t, err);
-    if (!s) s = begin_state(t, err);
+    if (!s) begin_state(t);
     if (!s && !(t->partial = mem_calloc((size_t)t->s.p.nchunks + 1, sizeof *t->partial)))
         s = fail(err, DREAMO_MEMORY, "no memory for the norm");
     if (!s && t->s.p.ema) ema_start(&t->s.p);

@@ -256,7 +256,6 @@ static dreamo_status largest(const stage *s, const flow_stage *f, condition_samp
     int best = 0, side = 0, shorter = 0;
     for (int i = 1; i < p->n; i++)
         if (p->part[i].a * p->part[i].b > p->part[best].a * p->part[best].b) best = i;
-    if (!p->part[best].a) return fail(err, DREAMO_ARG, "pictures = 0x0: a plan needs sizes");
     for (int i = 0; i < p->n; i++) {
         int least = p->part[i].a < p->part[i].b ? p->part[i].a : p->part[i].b;
         if (least > shorter) shorter = least;
@@ -265,7 +264,11 @@ static dreamo_status largest(const stage *s, const flow_stage *f, condition_samp
         int this = sides->part[i].a ? sides->part[i].a : shorter;
         if (this > side) side = this;
     }
-    *c = (condition_sample){ .out = grid_of(f, p->part[best].a, p->part[best].b) };
+    int w = p->part[best].a, h = p->part[best].b;
+    for (int i = 0; i < p->n; i++) /* a picture's own shape has at most the area of the references' side */
+        if (!p->part[i].a && side * side > w * h) w = h = side;
+    if (!w) return fail(err, DREAMO_ARG, "pictures = 0x0: a plan needs sizes, here or in ref_sides");
+    *c = (condition_sample){ .out = grid_of(f, w, h) };
     for (int i = 0; f->references && i < f->kinds.n; i++) {
         int refs = most_refs((data_kind)f->kinds.part[i].a);
         if (refs > c->nrefs) c->nrefs = refs;

@@ -27,6 +27,7 @@ dreamo_status stage_each(const stage *s, int n, each_fn fn, void *arg, dreamo_er
 dreamo_status stage_kinds(const stage *s, data_kind otherwise, mixture *out, dreamo_error *err)
 {
     *out = s->r->kinds;
+    if (s->data && data_given(s->data) && otherwise != DATA_T2I) otherwise = DATA_ANY; /* each sample has a kind of its own */
     if (!out->n) out->part[out->n++] = (mixture_part){ .a = (int)otherwise, .share = 1 };
     for (int i = 0; s->data && i < out->n; i++)
         if (!data_can(s->data, (data_kind)out->part[i].a, DATA_TRAIN))

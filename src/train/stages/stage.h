@@ -48,7 +48,7 @@ struct stage {
 
 extern const stage_kind stage_vae, stage_base, stage_adapter;
 
-/* The recipe's kinds; where it leaves them to the stage, `otherwise` alone.  All of them must be there to train on. */
+/* The recipe's kinds; where it leaves them to the stage, `otherwise` alone, or the given samples' own.  All of them must be there to train on. */
 dreamo_status stage_kinds(const stage *s, data_kind otherwise, mixture *out, dreamo_error *err);
 /* Every size and side that the recipe lists is a multiple of `cell` pixels. */
 dreamo_status stage_check_sizes(const stage *s, int cell, dreamo_error *err);

@@ -1,0 +1,127 @@
+#!/bin/sh
+# own.sh DREAMO DATA PICTURES - pictures of one's own on the command line: looked after, trained on in every form, and bad input.
+dreamo=$1
+data=$2
+pictures=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 2
+cp -rL "$data/models/tiny" model
+cp -r "$pictures" own
+failed=0
+count=0
+
+check() { # code, a part of what it prints (- = none), arguments...
+    want=$1 part=$2
+    shift 2
+    count=$((count + 1))
+    "$dreamo" "$@" >said 2>&1
+    code=$?
+    if [ "$code" != "$want" ] || { [ "$part" != - ] && ! grep -qF -- "$part" said; }; then
+        echo "not ok: dreamo $*"
+        echo "  exit $code, expected $want; expected to read: $part"
+        sed 's/^/  /' said | head -5
+        failed=$((failed + 1))
+    fi
+}
+same() { # two files
+    count=$((count + 1))
+    cmp -s "$1" "$2" || { echo "not ok: $1 and $2 differ"; failed=$((failed + 1)); }
+}
+
+# looking after them
+check 0 - dataset check --data own
+check 0 "kind     subject 10" dataset stats --data own --side 64
+check 0 '{"group":"bucket","name":"80x48","count":4}' dataset stats --data own --side 64 --json
+check 0 sheet.png dataset show --data own -o sheet.png --side 64 -n 8
+check 0 - dataset show --data own -o held.png --held-out -n 2
+check 0 - dataset captions --data own -o words.txt
+[ "$(wc -l <words.txt)" = 10 ] || { echo "not ok: ten captions"; failed=$((failed + 1)); }
+check 0 packed dataset pack --data own -o packed
+check 7 "packed: exists already" dataset pack --data own -o packed
+check 0 - dataset check --data packed
+check 0 sheet2.png dataset show --data 'packed/*.tar' -o sheet2.png --side 64 -n 8
+same sheet.png sheet2.png
+check 0 own dataset split --data own --share 0.3
+check 7 "train.jsonl: exists already" dataset split --data own
+[ "$(cat own/train.jsonl own/val.jsonl | wc -l)" = 10 ] || { echo "not ok: ten lines in two manifests"; failed=$((failed + 1)); }
+check 0 - dataset check --data own/train.jsonl
+check 2 "a folder for them is missing" dataset split --data packed
+check 0 halves dataset split --data packed --share 0.5 -o halves
+check 0 - dataset check --data 'halves/train-*.tar'
+
+# training: every form, and going on only with the same data
+cat >own.conf <<X
+stage = adapter
+steps = 2
+batch = 2
+micro = 2
+warmup = 1
+pictures = 0x0
+ref_sides = 32
+rank = 2
+log_every = 1
+save_every = 1
+validate_every = 2
+validation = 2
+routing_loss = 1
+X
+rm own/train.jsonl own/val.jsonl
+for form in own packed 'packed/shard-*.tar'; do
+    check 0 "2 held out" train own.conf -m model --data "$form" --out run
+    cp run/model/dreamo/dreamo.safetensors "$(echo "$form" | tr -c 'a-z\n' _).safetensors"
+    rm -r run
+done
+same own.safetensors packed.safetensors
+same own.safetensors packed_shard___tar.safetensors
+check 0 - train own.conf -m model --data own --out run steps=1
+printf 'other words' >own/octopus-01.txt
+check 11 "trained on other data" train own.conf -m model --data own --out run --resume
+cp "$pictures/octopus-01.txt" own/
+check 0 - train own.conf -m model --data own --out run --resume
+same run/model/dreamo/dreamo.safetensors own.safetensors
+check 0 - generate -q "an octopus" -m run/model -r ip=own/octopus-01.ref1.png -s 32x32 --steps 1 -o made.png
+rm -r run
+check 0 - train own.conf -m model --data own --out run stage=base steps=1 pictures=32
+rm -r run
+check 0 - train own.conf -m model --data own --out run stage=vae steps=1 pictures=32 init=plain
+rm -r run
+
+# taking one out
+source=$(sha256sum own/octopus-03.jpg | cut -d' ' -f1)
+check 2 "--source HASH is missing" dataset remove --data own
+check 2 "is not a sha256" dataset remove --data own --source octopus-03.jpg
+check 0 "removed own/octopus-03.ref1.mask.png" dataset remove --data own --source "$source"
+check 4 "no sample has the source" dataset remove --data own --source "$source"
+[ -z "$(ls own | grep octopus-03)" ] || { echo "not ok: octopus-03 is still there"; failed=$((failed + 1)); }
+check 0 "gone   1 sample" dataset remove --data packed --source "$source"
+check 0 "kind     subject 9" dataset stats --data packed
+check 0 - dataset check --data own
+
+# faults
+rm own/octopus-05.txt && head -c 100 own/octopus-06.jpg >cut.jpg && mv cut.jpg own/octopus-06.jpg
+check 3 "octopus-05.jpg: there is no caption octopus-05.txt" dataset check --data own
+check 3 "2 faults" dataset check --data own
+check 3 "octopus-05.jpg: there is no caption" train own.conf -m model --data own --out run
+rm -r run
+printf '{"prompt":"x","target":"octopus-01.jpg","references":[{"image":"octopus-01.ref1.png","index":10}]}\n{"prompt":' >own/m.jsonl
+check 3 "own/m.jsonl:2: not valid JSON" dataset check --data own/m.jsonl
+check 3 '"index" is 10, allowed are 1 to 9; 2 faults in all' dataset stats --data own/m.jsonl
+mkdir nothing
+check 3 "nothing: the dataset is empty" dataset check --data nothing
+check 4 "no file has such a name" dataset check --data 'nothing/*.tar'
+check 4 nowhere dataset stats --data nowhere
+check 3 "is no dataset" dataset show --data sheet.png
+check 2 "is a folder of assets" dataset pack --data "$data/assets" -o out
+check 2 "is a folder of assets" dataset split --data "$data/assets"
+gzip -k packed/shard-000000.tar && mv packed/shard-000000.tar.gz z.tar
+check 3 "is compressed" dataset check --data z.tar
+mkdir full && mount -t tmpfs -o size=40k tmpfs full 2>/dev/null && {
+    check 7 "cannot be written" dataset pack --data packed -o full/out
+    [ -z "$(ls full)" ] || { echo "not ok: a full disk was left with $(ls full)"; failed=$((failed + 1)); }
+    umount full
+}
+rmdir full
+
+echo "$((count - failed)) passed, $failed failed"
+[ "$failed" = 0 ]
