@@ -33,6 +33,16 @@ size_t memory_now(void)
     return n == 2 ? (size_t)held * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
+uint64_t memory_free(void)
+{
+    char line[128];
+    unsigned long long kib = 0;
+    FILE *f = fopen("/proc/meminfo", "re");
+    while (f && !kib && fgets(line, sizeof line, f)) kib = strncmp(line, "MemAvailable:", 13) == 0 ? strtoull(line + 13, NULL, 10) : 0;
+    if (f) fclose(f);
+    return kib << 10;
+}
+
 /* ---- reading ---- */
 
 static dreamo_status must_be_regular(const struct stat *st, const char *path, dreamo_error *err)

@@ -55,4 +55,5 @@ dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_er
 void          folder_list_free(char **names, int count);
 double seconds_now(void); /* monotonic clock */
 size_t memory_now(void);  /* bytes that this process holds, mapped files included; 0: the system does not tell */
+uint64_t memory_free(void); /* bytes that programs may still take without swapping; 0: the system does not tell */
 #endif

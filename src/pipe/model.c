@@ -11,6 +11,7 @@
 #include "format/json.h"
 #include "weights/config.h"
 #include "weights/default_model.h"
+#include "weights/fit.h"
 #include "weights/kind.h"
 #include "base/report.h"
 #include "weights/tables.h"
@@ -92,12 +93,16 @@ static dreamo_status replace_token_rows(dreamo_model *m, dreamo_error *err)
 static dreamo_status add_lora(dreamo_model *m, const char *path, float scale, const reporter *to, dreamo_error *err)
 {
     lora_file *f = &m->loras[m->nloras];
-    dreamo_status s = lora_open(path, scale, m->dit, m->t5->config.width, f, err);
+    const lora_networks networks = { m->dit, m->clip, m->t5 };
+    dreamo_status s = lora_open_all(path, scale, &networks, f, err);
     if (s != DREAMO_OK) return s;
     m->nloras++;
     if (f->warning) s = report_line(to, DREAMO_EVENT_WARNING, err, "%s", f->warning);
-    if (scale == 0) return s; /* as if it were not there, tables included */
+    if (s == DREAMO_OK && f->ranks_differ && m->official)
+        s = report_line(to, DREAMO_EVENT_WARNING, err, "%s: its ranks differ and no alpha is given: each module's alpha is its rank; the official pipeline's diffusers (0.33.1) took the first one's for all", path);
+    if (s != DREAMO_OK || scale == 0) return s; /* as if it were not there, tables included */
     lora_attach(f);
+    s = lora_merge(&m->merged, f, false, err);
     if (s == DREAMO_OK && f->tables.task && m->tables.task)
         s = report_line(to, DREAMO_EVENT_WARNING, err, "%s: its embedding tables replace those of an earlier LoRA", path);
     tables_replace(&m->tables, &f->tables);
@@ -198,12 +203,18 @@ static dreamo_status no_memory(const char *part, dreamo_error *err)
     return fail(err, DREAMO_MEMORY, "no memory for the %s", part);
 }
 
+/* Only transformers come in sizes. */
+#define fit_t5(path, config, err) DREAMO_OK
+#define fit_clip(path, config, err) DREAMO_OK
+#define fit_vae(path, config, err) DREAMO_OK
+
 /* One network: its config, its struct, its weights from the folder or from a file given instead. */
 #define OPEN_NETWORK(m, kind, folder, instead, index)                                                          \
     do {                                                                                                       \
         kind##_config config;                                                                                  \
         s = part_path(m, folder, "config.json", path, err);                                                    \
         if (s == DREAMO_OK) s = config_##kind(path, &config, err);                                             \
+        if (s == DREAMO_OK && (instead)) s = fit_##kind((instead), &config, err);                              \
         if (s == DREAMO_OK) s = part_path(m, folder, "", path, err);                                           \
         if (s != DREAMO_OK) return s;                                                                          \
         (m)->kind = kind##_new(&config);                                                                       \
@@ -312,9 +323,11 @@ static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dr
     if (s == DREAMO_OK) s = open_words(m, err);
     if (s == DREAMO_OK) s = check_parts_fit(m, err);
     if (s == DREAMO_OK) s = read_defaults(m, err);
+    if (s == DREAMO_OK) choose_numerics(m, o->numerics);
+    for (int i = 0; s == DREAMO_OK && i < MODEL_PARTS; i++)
+        if (m->files[i].warning) s = report_line(&to, DREAMO_EVENT_WARNING, err, "%s", m->files[i].warning);
     if (s == DREAMO_OK) s = add_loras(m, o, &to, err);
     if (s != DREAMO_OK) return s;
-    choose_numerics(m, o->numerics);
     hash_headers(&m->files[MODEL_DIT], m->hash);
     return introduce(m, &to, err);
 }
@@ -340,6 +353,7 @@ dreamo_status dreamo_open(const dreamo_model_options *o, dreamo_model **model, d
 void dreamo_close(dreamo_model *m)
 {
     if (!m) return;
+    lora_unmerge(&m->merged);
     for (int i = 0; i < m->nloras; i++) {
         lora_detach(&m->loras[i]);
         lora_close(&m->loras[i]);

@@ -10,6 +10,7 @@
 #include "weights/bind.h"
 #include "pipe/condition.h"
 #include "weights/lora.h"
+#include "weights/lora/merge.h"
 #include "weights/parts.h"
 #include "pipe/schedule.h"
 #include "text/tokenizer.h"
@@ -34,6 +35,7 @@ struct dreamo_model {
     model_defaults defaults;
     int nloras;
     lora_file *loras;
+    lora_merged merged;         /* layers that LoKr and its kin change */
     dreamo_tables own;          /* of a transformer that was fused with DreamO's LoRA */
     dreamo_tables tables;       /* borrowed from the last LoRA file that has them, else `own` */
     bool official;              /* numerics */

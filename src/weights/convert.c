@@ -95,6 +95,7 @@ static dreamo_status fill(void *user, int i, filewriter *w, dreamo_error *err)
         if (!s) s = convert_job_advance(j, n * t->cols, err);
     }
     mem_free(b.bytes);
+    bind_forget(&j->files); /* what was read is not read again soon: memory for one tensor, not for the model */
     return s;
 }
 

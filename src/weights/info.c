@@ -128,11 +128,10 @@ dreamo_status dreamo_info(const char *path, bool tensors, char **json, dreamo_er
     if (folder_exists(path)) {
         s = folder_info(path, o, err);
     } else if ((s = file_map(path, &map, err)) == DREAMO_OK) {
-        bool weights = gguf_is(map.data, map.nbytes) ||
-                       (map.nbytes >= 9 && map.data[7] == 0 && map.data[6] == 0 && map.data[8] == '{'); /* a length, then JSON */
+        bool picture = image_is_known(map.data, map.nbytes);
         json_object_set_new(o, "bytes", json_integer((json_int_t)map.nbytes));
         file_unmap(&map);
-        s = weights ? weights_info(path, tensors, o, err) : picture_info(path, o, err);
+        s = picture ? picture_info(path, o, err) : weights_info(path, tensors, o, err); /* whose reader says what else it is */
     }
     char *text = s ? NULL : json_text(o);
     json_decref(o);

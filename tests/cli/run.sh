@@ -70,7 +70,7 @@ check 4 "vae" generate -q -m broken x -s 32x32 -o o.png
 cp model/vae/diffusion_pytorch_model.safetensors broken/vae/ && head -c 3000 model/text_encoder/model.safetensors >broken/text_encoder/model.safetensors
 check 3 "text_encoder" generate -q -m broken x -s 32x32 -o o.png
 cp model/vae/diffusion_pytorch_model.safetensors broken/text_encoder/model.safetensors
-check 3 "tensors are missing" generate -q -m broken x -s 32x32 -o o.png
+check 3 "is an autoencoder, diffusers' names, not a CLIP text encoder; take CLIP-L" generate -q -m broken x -s 32x32 -o o.png
 cp model/text_encoder/model.safetensors broken/text_encoder/ && printf '{"num_layers": "two"}' >broken/transformer/config.json
 check 3 "num_layers" generate -q -m broken x -s 32x32 -o o.png
 printf '{"num_layers": 2,' >broken/transformer/config.json
@@ -127,7 +127,7 @@ small - 0 x --seed 3 -o c1.jpg
 small - 0 x --seed 3 -o c2.jpg --dit c.gguf # bf16 in, bf16 out: the same picture (JPEG: no metadata)
 cmp -s c1.jpg c2.jpg || { echo "not ok: another picture from the converted transformer"; failed=$((failed + 1)); }
 check 0 - convert -q model -o c.safetensors --to f32 --fuse lora.safetensors
-"$dreamo" info c.safetensors | grep -q "FLUX transformer" || { echo "not ok: info c.safetensors"; failed=$((failed + 1)); }
+"$dreamo" info c.safetensors | grep -q "FLUX.1 transformer with 2 + 2 blocks, BFL's names" || { echo "not ok: info c.safetensors"; failed=$((failed + 1)); }
 check 0 - generate -q -m model --dit c.safetensors x -r ip=toy.png -s 32x32 --steps 1 -o c3.png
 
 # fetch: nothing here goes over a network
