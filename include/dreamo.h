@@ -211,6 +211,7 @@ typedef struct dreamo_tokens {
     int32_t *t5, *clip;      /* owned */
     char **t5_piece, **clip_piece; /* owned, one string an id */
     char *t5_cut, *clip_cut; /* the part of the text that did not fit; NULL when all did */
+    char *t5_unknown;        /* the first of the characters that T5's vocabulary lacks and that are not read; NULL: none */
 } dreamo_tokens;
 /* Both tokenizers of a model folder, to be used for many texts and from many threads.  A text is given with its length, so
  * that it may hold NUL characters; it must be UTF-8 (DREAMO_ARG) and at most 1 MiB (DREAMO_LIMIT). */

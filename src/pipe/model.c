@@ -260,20 +260,19 @@ static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o,
     return DREAMO_OK;
 }
 
-/* A folder without model_index.json may hold FLUX's weights as single files: then configurations and vocabularies are the shipped ones. */
+/* A folder without model_index.json may hold FLUX's weights as single files, and a file several networks: then configurations and vocabularies are
+ * the shipped ones. */
 static dreamo_status find_parts(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
 {
-    char *index = path_join(m->dir, "model_index.json");
-    bool whole = index && file_exists(index);
-    mem_free(index);
-    if (!index) return no_memory("model's name", err);
-    if (whole) return DREAMO_OK;
     int given = (o->dit ? HAS_DIT : 0) | (o->t5 ? HAS_T5 : 0) | (o->clip ? HAS_CLIP : 0) | (o->vae ? HAS_VAE : 0);
-    dreamo_status s = parts_find(m->dir, given, &m->parts, err);
-    if (s != DREAMO_OK || !(m->parts.dit || m->parts.t5 || m->parts.clip || m->parts.vae)) return s; /* the missing model_index.json will be named */
-    mem_free(m->dir);
-    m->dir = model_folder("flux-dev");
-    return m->dir ? s : no_memory("model's name", err);
+    dreamo_status s = parts_find(m->source, given, &m->parts, err);
+    bool file = !folder_exists(m->source);
+    if (s == DREAMO_OK && !file && !given && !parts_holds(&m->parts) && !m->parts.passed) {
+        fail(err, DREAMO_NOT_FOUND, "%s: holds no model: neither model_index.json nor weight files", m->source);
+        return hint(err, "name a folder in the diffusers layout, or one with a transformer, T5, CLIP and an autoencoder in it");
+    }
+    if (s == DREAMO_OK) s = parts_check(&m->parts, m->source, given, err);
+    return s;
 }
 
 static dreamo_status find_folder(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
@@ -285,16 +284,21 @@ static dreamo_status find_folder(dreamo_model *m, const dreamo_model_options *o,
         hint(err, "name a model folder, or set DREAMO_MODEL");
         return DREAMO_NOT_FOUND;
     }
-    m->dir = model_folder(dir);
+    m->source = model_folder(dir);
+    if (!m->source) return no_memory("model's name", err);
+    size_t n = strlen(m->source);
+    while (n > 1 && m->source[n - 1] == '/') m->source[--n] = '\0';
+    bool file = !folder_exists(m->source) && file_exists(m->source);
+    if (!file && !folder_exists(m->source)) return fail(err, DREAMO_NOT_FOUND, "%s: no such folder", m->source);
+    const char *slash = file ? strrchr(m->source, '/') : NULL;
+    m->home = !file ? mem_strdup(m->source) : slash ? mem_printf("%.*s", (int)(slash - m->source) + (slash == m->source), m->source) : mem_strdup(".");
+    char *index = m->home ? path_join(m->home, "model_index.json") : NULL;
+    if (!index) return no_memory("model's name", err);
+    bool configured = file_exists(index);
+    mem_free(index);
+    m->dir = configured ? mem_strdup(m->home) : model_folder("flux-dev");
     if (!m->dir) return no_memory("model's name", err);
-    size_t n = strlen(m->dir);
-    while (n > 1 && m->dir[n - 1] == '/') m->dir[--n] = '\0';
-    m->home = mem_strdup(m->dir);
-    if (!m->home) return no_memory("model's name", err);
-    if (folder_exists(m->dir)) return find_parts(m, o, err);
-    if (!file_exists(m->dir)) return fail(err, DREAMO_NOT_FOUND, "%s: no such folder", m->dir);
-    fail(err, DREAMO_FORMAT, "%s: is a file; a model is a folder in the diffusers layout", m->dir);
-    return hint(err, "a transformer alone: -m flux-dev --dit %s", m->dir);
+    return configured && !file ? DREAMO_OK : find_parts(m, o, err);
 }
 
 dtype model_weights_type(const dreamo_model *m)
@@ -306,10 +310,10 @@ dtype model_weights_type(const dreamo_model *m)
 static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo_error *err)
 {
     const dit_config *d = &m->dit->config;
-    const char *slash = strrchr(m->home, '/');
+    const char *slash = strrchr(m->source, '/');
     int threads = pool_threads(m->dev->threads);
     return report_line(to, DREAMO_EVENT_OPEN, err, "%s, %d + %d blocks of %d, %s, %d LoRA%s, %s on %d thread%s, %s numerics%s",
-                       slash && slash[1] ? slash + 1 : m->home, d->layers, d->single_layers, d->heads * d->head_dim,
+                       slash && slash[1] ? slash + 1 : m->source, d->layers, d->single_layers, d->heads * d->head_dim,
                        dtype_name(model_weights_type(m)), m->nloras, m->nloras == 1 ? "" : "s", m->backend->name, threads,
                        threads == 1 ? "" : "s", m->official ? "official" : "exact", m->fast ? ", fast" : "");
 }
@@ -368,6 +372,7 @@ void dreamo_close(dreamo_model *m)
     if (m->t5_words) unigram_close(m->t5_words);
     if (m->clip_words) bpe_close(m->clip_words);
     if (m->dev) m->backend->close(m->dev);
+    mem_free(m->source);
     mem_free(m->dir);
     mem_free(m->home);
     parts_free(&m->parts);

@@ -21,7 +21,8 @@ typedef struct model_defaults { int width, height, steps, ref_res; double guidan
 enum { MODEL_DIT, MODEL_T5, MODEL_CLIP, MODEL_VAE, MODEL_PARTS };
 
 struct dreamo_model {
-    char *home;                 /* the folder that was asked for */
+    char *source;               /* what was asked for: a folder, or a file of several networks */
+    char *home;                 /* that folder, or the file's: adapters lie in its dreamo/ */
     char *dir;                  /* with the configuration files: the same, or the shipped ones of FLUX.1-dev */
     parts parts;                /* weight files outside it, found in a folder of them */
     bound_files files[MODEL_PARTS];

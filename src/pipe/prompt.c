@@ -33,6 +33,13 @@ static dreamo_status warn_if_cut(const token_ids *t, const char *text, const cha
                        t->nfull, encoder, t->n, n, lost, lost[n] ? "..." : "");
 }
 
+static dreamo_status warn_if_unknown(const token_ids *t, const reporter *to, dreamo_error *err)
+{
+    if (!t->nunknown) return DREAMO_OK;
+    return report_line(to, DREAMO_EVENT_WARNING, err, "T5's vocabulary lacks %d character%s of the prompt, which it does not read: \"%s\"", t->nunknown,
+                       t->nunknown == 1 ? "" : "s", t->unknown);
+}
+
 /* ids padded to `length`; t->ids is taken over. */
 static int32_t *pad(token_ids *t, int length, int32_t with)
 {
@@ -51,6 +58,7 @@ static dreamo_status read_t5(const dreamo_model *m, const char *text, const repo
     out->nt5 = unigram_max_length(m->t5_words);
     dreamo_status s = unigram_encode(m->t5_words, text, out->nt5, &t, err);
     if (s == DREAMO_OK) s = warn_if_cut(&t, text, "T5", to, err);
+    if (s == DREAMO_OK) s = warn_if_unknown(&t, to, err);
     if (s != DREAMO_OK) {
         mem_free(t.ids);
         return s;

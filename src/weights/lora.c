@@ -40,11 +40,12 @@ static void fill_alphas(lora_reader *r, bool *ranks_differ, bool *guessed)
     *ranks_differ = *guessed = false;
     for (int i = 0; i < r->ngroups; i++) {
         lora_group *g = &r->groups[i];
-        if (!isnan(g->alpha) || !g->rank) continue;
         size_t n = g->stem < 255 ? g->stem : 255;
         char stem[256];
         memcpy(stem, g->name, n);
         stem[n] = '\0';
+        if (g->method == LOKR && !g->rank) g->rank = lora_rank_of(&r->alphas, stem); /* LyCORIS takes no alpha here, PEFT does */
+        if (!isnan(g->alpha) || !g->rank) continue;
         g->alpha = (float)lora_alpha_of(&r->alphas, stem, g->rank);
         if (!isnan(g->alpha)) continue;
         g->alpha = g->target.diffusers && !isnan(common) ? common : (float)g->rank;

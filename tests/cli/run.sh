@@ -54,7 +54,7 @@ check 2 "given twice" generate x --steps 1 --steps 2
 check 2 "the value (N) is missing" generate x --steps
 for bad in abc 1e309 nan inf 0x10 1_000 "" " 1" 1.5; do check 2 "--steps" generate x --steps "$bad"; done
 for bad in abc 1e309 nan inf 0x10 1_000 "" "1,5"; do check 2 "--guidance" generate x --guidance "$bad"; done
-for bad in abc -1 1e3 9223372036854775808 3..1 1,,2 ""; do check 2 "--seed" generate x --seed "$bad"; done
+for bad in abc -1 1e3 18446744073709551616 3..1 1,,2 ""; do check 2 "--seed" generate x --seed "$bad"; done
 check 2 "is not WIDTHxHEIGHT" generate x -s 64
 check 2 "is not WIDTHxHEIGHT" generate x -s 64x-8
 check 2 "must begin with ip=, id= or style=" generate x -r toy.png

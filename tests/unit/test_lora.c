@@ -9,7 +9,10 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "format/safetensors.h"
+#include "weights/bind.h"
+#include "weights/config.h"
 #include "weights/lora.h"
+#include "weights/lora/merge.h"
 
 /* cmocka comes last: it has a macro called fail. */
 #include <setjmp.h>
@@ -142,6 +145,139 @@ static void test_kohya(void **state)
     (void)state;
     static const entry stack[] = { { LORA "kohya.safetensors", 1 } };
     check_stack(stack, 1, LORA "kohya-fused.safetensors");
+}
+
+/* ---- what is merged: LyCORIS 3.1.1 and PEFT 0.15.2 made the files of lora/kinds, and the merged weights beside them ---- */
+
+#define KINDS TEST_DATA "/lora/kinds/"
+
+/* W + strength (W' - W), where the file of merged weights has W'; W elsewhere.  Merged layers are fp32. */
+typedef struct merge_check { st_file merged; st_set base; float strength; int compared; } merge_check;
+
+static void check_param(void *user, const param *p)
+{
+    merge_check *c = user;
+    size_t n = (size_t)param_count(p);
+    const st_tensor *to = st_find(&c->merged, p->name), *from = st_set_find(&c->base, p->name);
+    if (!p->w && !to) return;
+    float *got = mem_alloc(n * sizeof *got), *want = mem_alloc(n * sizeof *want), *plain = mem_alloc(n * sizeof *plain);
+    double error = 0, size = 0;
+    assert_true(got && want && plain && from);
+    if (p->w && !p->w->adapters) {
+        dtype_to_f32(p->w->part[p->part].type, p->w->part[p->part].data, n, got);
+    } else if (p->w) {
+        double *sum = mem_alloc(n * sizeof *sum);
+        merge(p->w, p->part, sum);
+        for (size_t i = 0; i < n; i++) got[i] = (float)sum[i];
+        mem_free(sum);
+    } else {
+        memcpy(got, *p->fp32, n * sizeof *got);
+    }
+    dtype_to_f32(from->type, from->data, n, plain);
+    memcpy(want, plain, n * sizeof *want);
+    if (to) dtype_to_f32(to->type, to->data, n, want);
+    for (size_t i = 0; i < n; i++) {
+        double w = (double)plain[i] + (double)c->strength * ((double)want[i] - (double)plain[i]);
+        error += ((double)got[i] - w) * ((double)got[i] - w);
+        size += w * w;
+    }
+    if (!(sqrt(error / size) <= 1e-6)) fail_msg("%s: error %g", p->name, sqrt(error / size));
+    c->compared += to != NULL;
+    mem_free(got);
+    mem_free(want);
+    mem_free(plain);
+}
+
+/* Bound as generate binds: biases and norms are there, too. */
+static void check_merged(const char *file, const char *merged, float strength)
+{
+    dreamo_error err = { 0 };
+    bound_files files;
+    lora_file f;
+    lora_merged layers = { 0 };
+    merge_check c = { .strength = strength };
+    dit *m = dit_new(&tiny);
+    assert_int_equal(bind_dit(m, TEST_DATA "/models/tiny/transformer", &files, &err), DREAMO_OK);
+    if (lora_open_all(file, strength, &(lora_networks){ .dit = m }, &f, &err)) fail_msg("%s", err.message);
+    if (f.warning) fail_msg("%s", f.warning);
+    assert_int_equal(st_open(merged, &c.merged, &err), DREAMO_OK);
+    assert_int_equal(st_set_open(TEST_DATA "/models/tiny/transformer", "diffusion_pytorch_model", &c.base, &err), DREAMO_OK);
+    lora_attach(&f);
+    assert_int_equal(lora_merge(&layers, &f, false, &err), DREAMO_OK);
+    dit_visit(m, check_param, &c);
+    assert_int_equal(c.compared, c.merged.ntensors);
+    lora_unmerge(&layers);
+    lora_detach(&f);
+    c.strength = 0; /* and all is as it was */
+    dit_visit(m, check_param, &c);
+    lora_close(&f);
+    st_close(&c.merged);
+    st_set_close(&c.base);
+    dit_free(m);
+    bind_close(&files);
+    assert_int_equal(mem_live(), 0);
+}
+
+static void test_lycoris(void **state)
+{
+    (void)state;
+    check_merged(KINDS "lycoris.safetensors", KINDS "lycoris-merged.safetensors", 1);
+    check_merged(KINDS "lycoris.safetensors", KINDS "lycoris-merged.safetensors", -0.75f);
+}
+
+static void test_peft(void **state)
+{
+    (void)state;
+    check_merged(KINDS "peft.safetensors", KINDS "peft-merged.safetensors", 1);
+    check_merged(KINDS "rslora.safetensors", KINDS "rslora-merged.safetensors", 1);
+}
+
+/* kohya's text encoder halves go to CLIP and T5; without these they are told as not used. */
+static void check_text_param(void *user, const param *p)
+{
+    merge_check *c = user;
+    const st_tensor *want = st_find(&c->merged, p->name);
+    if (!p->w || (!want && !p->w->adapters)) return;
+    assert_non_null(want);
+    double *got = mem_alloc(want->count * sizeof *got);
+    merge(p->w, p->part, got);
+    for (size_t i = 0; i < want->count; i++) assert_true(fabs(got[i] - (double)((const float *)want->data)[i]) <= 1e-5);
+    mem_free(got);
+    c->compared++;
+}
+
+static void test_text_encoders(void **state)
+{
+    clip_config clips;
+    t5_config t5s;
+    dreamo_error err = { 0 };
+    bound_files a, b;
+    merge_check c = { .strength = 1 };
+    lora_file f;
+    (void)state;
+    assert_int_equal(config_clip(TEST_DATA "/models/tiny/text_encoder/config.json", &clips, &err), DREAMO_OK);
+    assert_int_equal(config_t5(TEST_DATA "/models/tiny/text_encoder_2/config.json", &t5s, &err), DREAMO_OK);
+    dit *m = dit_new(&tiny);
+    clip *words = clip_new(&clips);
+    t5 *text = t5_new(&t5s);
+    assert_int_equal(bind_clip(words, TEST_DATA "/models/tiny/text_encoder", &a, &err), DREAMO_OK);
+    assert_int_equal(bind_t5(text, TEST_DATA "/models/tiny/text_encoder_2", &b, &err), DREAMO_OK);
+    if (lora_open_all(KINDS "text.safetensors", 1, &(lora_networks){ m, words, text }, &f, &err)) fail_msg("%s", err.message);
+    assert_null(f.warning);
+    lora_attach(&f);
+    assert_int_equal(st_open(KINDS "text-merged.safetensors", &c.merged, &err), DREAMO_OK);
+    clip_visit(words, check_text_param, &c);
+    t5_visit(text, check_text_param, &c);
+    assert_int_equal(c.compared, c.merged.ntensors);
+    lora_detach(&f);
+    lora_close(&f);
+    assert_int_equal(lora_open(KINDS "text.safetensors", 1, m, TEXT_WIDTH, &f, &err), DREAMO_MISMATCH);
+    st_close(&c.merged);
+    bind_close(&a);
+    bind_close(&b);
+    clip_free(words);
+    t5_free(text);
+    dit_free(m);
 }
 
 /* ---- the main LoRA under four names ---- */
@@ -341,6 +477,7 @@ static void test_failed_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_scales), cmocka_unit_test(test_refusals), cmocka_unit_test(test_failed_allocations),
-                                        cmocka_unit_test(test_same_lora_other_names), cmocka_unit_test(test_kohya), cmocka_unit_test(test_v11_stack) };
+                                        cmocka_unit_test(test_same_lora_other_names), cmocka_unit_test(test_kohya), cmocka_unit_test(test_v11_stack),
+                                        cmocka_unit_test(test_lycoris), cmocka_unit_test(test_peft), cmocka_unit_test(test_text_encoders) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

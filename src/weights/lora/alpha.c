@@ -92,17 +92,32 @@ static double pattern(const json_t *table, const char *module)
     return NAN;
 }
 
+/* "transformer.single_transformer_blocks.0.attn.to_k": the network's name, and the module's in it. */
+static const char *split(const char *stem, const char **network)
+{
+    if (starts(stem, "base_model.model.")) stem += strlen("base_model.model.");
+    *network = "transformer";
+    if (starts(stem, "text_encoder_2.")) *network = "text_encoder_2";
+    else if (starts(stem, "text_encoder.")) *network = "text_encoder";
+    else if (!starts(stem, "transformer.")) return stem;
+    return stem + strlen(*network) + 1;
+}
+
 double lora_alpha_of(const lora_alphas *a, const char *stem, int rank)
 {
-    const char *network = "transformer", *module = stem;
-    if (starts(module, "base_model.model.")) module += strlen("base_model.model.");
-    if (starts(module, "text_encoder_2.")) network = "text_encoder_2", module += strlen("text_encoder_2.");
-    else if (starts(module, "text_encoder.")) network = "text_encoder", module += strlen("text_encoder.");
-    else if (starts(module, "transformer.")) module += strlen("transformer.");
+    const char *network, *module = split(stem, &network);
     double alpha = pattern(field(a, network, "alpha_pattern"), module);
     const json_t *all = field(a, network, "lora_alpha");
     if (!json_is_number(all)) all = field(a, network, "alpha"); /* LoHa's and LoKr's name for it */
     if (isnan(alpha) && json_is_number(all)) alpha = json_number_value(all);
     if (isnan(alpha)) return a->number;
     return json_is_true(field(a, network, "use_rslora")) ? alpha * sqrt((double)rank) : alpha;
+}
+
+int lora_rank_of(const lora_alphas *a, const char *stem)
+{
+    const char *network, *module = split(stem, &network);
+    double rank = pattern(field(a, network, "rank_pattern"), module);
+    if (isnan(rank)) rank = json_number_value(field(a, network, "r")); /* 0: none */
+    return rank >= 1 && rank <= 65536 ? (int)rank : 0;
 }

@@ -19,4 +19,6 @@ void          lora_alphas_free(lora_alphas *a); /* zeroed ones are allowed */
 /* Alpha of the module with this stem ("transformer.single_transformer_blocks.0.attn.to_k") and rank, so that the scale is alpha / rank; NAN:
  * not said. */
 double        lora_alpha_of(const lora_alphas *a, const char *stem, int rank);
+/* The rank that PEFT's configuration gives the module, for what its tensors do not show (a LoKr of two whole factors); 0: not said. */
+int           lora_rank_of(const lora_alphas *a, const char *stem);
 #endif
