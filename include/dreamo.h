@@ -118,7 +118,9 @@ typedef struct dreamo_model_options {
     const dreamo_lora *loras;  /* applied in order, after the variant's */
     int nloras;
     bool no_default_lora;      /* do not load the folder's own dreamo/ adapter */
-    bool fast;                 /* in the denoising steps multiply in 8-bit integers where weights are in ggml's blocks (Q8_0 ... Q3_K; not Q2_K, whose products stay):
+    bool fast, exact;          /* whether to round for speed; neither: fast where the transformer's weights are in ggml's blocks, it is of FLUX's size, the
+                                  machine gains by it (AVX-512 VNNI) and `numerics` is not "exact".  Both at once are refused.
+                                  fast: in the denoising steps multiply in 8-bit integers where weights are in ggml's blocks (Q8_0 ... Q3_K; not Q2_K, whose products stay):
                                   activations are rounded to 8 bits in blocks of 32, an error of about 0.5 % in each product.  Faster with
                                   AVX-512 VNNI only; the same numbers everywhere, in backend "ref", too.  With AVX-512 BF16, attention over
                                   1,024 rows or more multiplies in bf16 */
@@ -172,9 +174,8 @@ typedef struct dreamo_request {
     int steps;                          /* 0 = the model's default */
     double guidance;                    /* < 0 = the model's default */
     double first_guidance;              /* <= 0 = same as guidance */
-    double true_cfg;                    /* 1 = off; 0 = the model's default.  A model whose default is more than 1 takes all steps and an empty
-                                           negative prompt where they are not given; others need both */
-    int cfg_start, cfg_end;             /* true CFG in steps start <= i < end */
+    double true_cfg;                    /* 1 = off; 0 = the model's default.  Without a negative prompt the empty one is taken */
+    int cfg_start, cfg_end;             /* true CFG in steps start <= i < end; both 0 = all steps */
     double negative_guidance;           /* < 0 = 3.5 */
     uint64_t seed;
     bool ref_noise;                     /* sample the reference's posterior with ref_seed; false = its mean */

@@ -32,7 +32,8 @@ const option generate_options[] = {
     { "lora", 0, VALUE_TEXT, true, 0, 0, "FILE[@SCALE]", "apply a LoRA; repeat for a stack" },
     { "no-adapter", 0, VALUE_NONE, false, 0, 0, NULL, "without the model folder's own DreamO adapter" },
     { "numerics", 0, VALUE_TEXT, false, 0, 0, "KIND", "official (the reference's bf16 roundings) or exact (fp32)" },
-    { "fast", 0, VALUE_NONE, false, 0, 0, NULL, "steps with 8-bit products of quantised weights (Q8_0 ... Q3_K): 0.5 % off in each" },
+    { "fast", 0, VALUE_NONE, false, 0, 0, NULL, "steps with 8-bit products of quantised weights (Q8_0 ... Q3_K), 0.5 % off in each; default for FLUX with AVX-512 VNNI" },
+    { "exact", 0, VALUE_NONE, false, 0, 0, NULL, "never round what is multiplied" },
     { "ref-noise", 0, VALUE_TEXT, false, 0, 0, "SEED|mean", "sample the references' latents, or take their mean (default)" },
     { "noise", 0, VALUE_TEXT, false, 0, 0, "KERNEL", "bf16, fp32 or fp32-rounded" },
     { "dump", 0, VALUE_TEXT, false, 0, 0, "DIR", "write every stage as safetensors" },
@@ -266,6 +267,8 @@ static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
     m->backend = option_text(p, "backend", NULL);
     m->threads = (int)option_integer(p, "threads", 0);
     m->fast = option_flag(p, "fast");
+    m->exact = option_flag(p, "exact");
+    if (m->fast && m->exact) return complain(err, DREAMO_ARG, NULL, "--fast and --exact contradict each other");
     m->no_default_lora = option_flag(p, "no-adapter");
     m->loras = j->loras;
     m->progress = r->progress = screen_event;

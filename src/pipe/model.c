@@ -39,12 +39,15 @@ dreamo_status model_check_files(const dreamo_model *m, dreamo_error *err)
 
 void dreamo_model_options_init(dreamo_model_options *o) { *o = (dreamo_model_options){ .size = sizeof *o }; }
 
+enum { FLUX_WIDTH = 3072, SCHNELL_TOKENS = 256 };
+
 /* ---- defaults ---- */
 
 static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
 {
     model_defaults *d = &m->defaults;
-    *d = (model_defaults){ .width = 1024, .height = 1024, .steps = 12, .ref_res = 512, .guidance = 4.5, .true_cfg = 1 };
+    bool flux = m->dit->config.heads * m->dit->config.head_dim == FLUX_WIDTH;
+    *d = (model_defaults){ .known = flux, .width = 1024, .height = 1024, .steps = 12, .ref_res = 512, .guidance = 4.5, .true_cfg = 1 };
     char *path = mem_printf("%s/dreamo/defaults.json", m->dir);
     if (!path) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
     json_t *o = NULL;
@@ -58,11 +61,26 @@ static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
         if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res", 8, 4096, res, &res, err);
         if (s == DREAMO_OK) s = json_get_number(o, path, "guidance", 0, 100, d->guidance, &d->guidance, err);
         if (s == DREAMO_OK) s = json_get_number(o, path, "true_cfg", 1, 100, d->true_cfg, &d->true_cfg, err);
-        *d = (model_defaults){ (int)width, (int)height, (int)steps, (int)res, d->guidance, d->true_cfg };
+        *d = (model_defaults){ (int)width, (int)height, (int)steps, (int)res, d->guidance, d->true_cfg, true };
         json_decref(o);
     }
     mem_free(path);
     return s;
+}
+
+/* FLUX.1-schnell's file under the shipped configurations, which are FLUX.1-dev's: a whole folder has its own. */
+static bool is_schnell(const dreamo_model *m)
+{
+    return !m->dit->config.guidance && m->dit->config.heads * m->dit->config.head_dim == FLUX_WIDTH && m->schedule.dynamic;
+}
+
+/* As its own folder and code say: four steps, a schedule that does not depend on the size, 256 tokens of text. */
+static void use_schnell(dreamo_model *m)
+{
+    m->schedule.dynamic = false;
+    m->schedule.shift = 1;
+    m->defaults.steps = 4;
+    if (m->text_tokens > SCHNELL_TOKENS) m->text_tokens = SCHNELL_TOKENS;
 }
 
 /* ---- adapters ---- */
@@ -142,8 +160,6 @@ static dreamo_status add_loras(dreamo_model *m, const dreamo_model_options *o, c
 }
 
 /* ---- what the model is ---- */
-
-enum { FLUX_WIDTH = 3072 };
 
 /* Official numerics copy the rounding of a pipeline that ran FLUX in bf16; other models were never run that way. */
 static void choose_numerics(dreamo_model *m, dreamo_numerics asked)
@@ -241,6 +257,7 @@ static dreamo_status open_words(dreamo_model *m, dreamo_error *err)
     char path[PATH_MAX];
     dreamo_status s = part_path(m, "tokenizer_2", "", path, err);
     if (s == DREAMO_OK) s = unigram_open(path, &m->t5_words, err);
+    if (s == DREAMO_OK) m->text_tokens = unigram_max_length(m->t5_words);
     if (s == DREAMO_OK) s = part_path(m, "tokenizer", "", path, err);
     if (s == DREAMO_OK) s = bpe_open(path, &m->clip_words, err);
     if (s == DREAMO_OK) s = part_path(m, "scheduler", "scheduler_config.json", path, err);
@@ -256,8 +273,7 @@ static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o,
     if (!m->backend || m->backend->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
     m->dev = m->backend->open(o->threads);
     if (!m->dev) return fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
-    m->fast = o->fast;
-    return DREAMO_OK;
+    return o->fast && o->exact ? fail(err, DREAMO_ARG, "fast and exact contradict each other") : DREAMO_OK;
 }
 
 /* A folder without model_index.json may hold FLUX's weights as single files, and a file several networks: then configurations and vocabularies are
@@ -307,6 +323,16 @@ dtype model_weights_type(const dreamo_model *m)
     return d->config.single_layers ? d->singles[0].out.part[0].type : d->config.layers ? d->doubles[0].img.proj.part[0].type : d->x_in.part[0].type;
 }
 
+/* Where weights were rounded to blocks, by half a percent to seven, the 0.2 % that rounding activations adds to a velocity is no question of quality
+ * (SPEED.md): it is taken where it saves time. */
+static void choose_speed(dreamo_model *m, const dreamo_model_options *o)
+{
+    bool flux = m->dit->config.heads * m->dit->config.head_dim == FLUX_WIDTH;
+    dtype t = model_weights_type(m);
+    bool blocks = dtype_block(t) > 1 && t != DT_Q2_K && t != DT_NF4;
+    m->fast = o->fast || (!o->exact && o->numerics != DREAMO_NUMERICS_EXACT && flux && blocks && m->dev->gains_by_fast);
+}
+
 static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo_error *err)
 {
     const dit_config *d = &m->dit->config;
@@ -327,11 +353,13 @@ static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dr
     if (s == DREAMO_OK) s = open_words(m, err);
     if (s == DREAMO_OK) s = check_parts_fit(m, err);
     if (s == DREAMO_OK) s = read_defaults(m, err);
+    if (s == DREAMO_OK && is_schnell(m)) use_schnell(m);
     if (s == DREAMO_OK) choose_numerics(m, o->numerics);
     for (int i = 0; s == DREAMO_OK && i < MODEL_PARTS; i++)
         if (m->files[i].warning) s = report_line(&to, DREAMO_EVENT_WARNING, err, "%s", m->files[i].warning);
     if (s == DREAMO_OK) s = add_loras(m, o, &to, err);
     if (s != DREAMO_OK) return s;
+    choose_speed(m, o);
     hash_headers(&m->files[MODEL_DIT], m->hash);
     return introduce(m, &to, err);
 }

@@ -16,7 +16,11 @@
 #include "text/tokenizer.h"
 
 /* What a request gets when it does not say: DIR/dreamo/defaults.json, else FLUX's and the DreamO demo's. */
-typedef struct model_defaults { int width, height, steps, ref_res; double guidance, true_cfg; } model_defaults;
+typedef struct model_defaults {
+    int width, height, steps, ref_res;
+    double guidance, true_cfg;
+    bool known;          /* the model was trained at about this size */
+} model_defaults;
 
 enum { MODEL_DIT, MODEL_T5, MODEL_CLIP, MODEL_VAE, MODEL_PARTS };
 
@@ -32,6 +36,7 @@ struct dreamo_model {
     vae *vae;
     unigram *t5_words;
     bpe *clip_words;
+    int text_tokens;            /* T5's, padding included */
     schedule_config schedule;
     model_defaults defaults;
     int nloras;

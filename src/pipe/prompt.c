@@ -55,7 +55,7 @@ static int32_t *pad(token_ids *t, int length, int32_t with)
 static dreamo_status read_t5(const dreamo_model *m, const char *text, const reporter *to, prompt *out, dreamo_error *err)
 {
     token_ids t = { 0 };
-    out->nt5 = unigram_max_length(m->t5_words);
+    out->nt5 = m->text_tokens;
     dreamo_status s = unigram_encode(m->t5_words, text, out->nt5, &t, err);
     if (s == DREAMO_OK) s = warn_if_cut(&t, text, "T5", to, err);
     if (s == DREAMO_OK) s = warn_if_unknown(&t, to, err);
