@@ -202,6 +202,7 @@ typedef struct dreamo_plan {
                                 a reference, modulations, steps, decoding): mapped pages of the weights that it reads, which leave the
                                 process when it ends, and its work */
     double seconds;          /* from the rate measured on this machine; < 0 unknown */
+    bool fast;               /* steps round what they multiply (dreamo_model_options.fast, or by themselves) */
 } dreamo_plan;
 DREAMO_API dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err);
 

@@ -315,15 +315,15 @@ static void print_plan(const dreamo_plan *plan)
 {
     double mb = 1.0 / (1 << 20);
     if (screen_json()) {
-        printf("{\"event\":\"plan\",\"width\":%d,\"height\":%d,\"steps\":%d,\"tokens\":%d,\"ops\":%lld,\"flops\":%.6g,\"weight_bytes\":%llu,\"work_bytes\":%llu,\"peak_bytes\":%llu,\"seconds\":%.4g}\n",
+        printf("{\"event\":\"plan\",\"width\":%d,\"height\":%d,\"steps\":%d,\"tokens\":%d,\"ops\":%lld,\"flops\":%.6g,\"weight_bytes\":%llu,\"work_bytes\":%llu,\"peak_bytes\":%llu,\"seconds\":%.4g,\"fast\":%s}\n",
                plan->width, plan->height, plan->steps, plan->tokens, (long long)plan->ops, plan->flops,
-               (unsigned long long)plan->weight_bytes, (unsigned long long)plan->work_bytes, (unsigned long long)plan->peak_bytes, plan->seconds);
+               (unsigned long long)plan->weight_bytes, (unsigned long long)plan->work_bytes, (unsigned long long)plan->peak_bytes, plan->seconds, plan->fast ? "true" : "false");
         return;
     }
     char about[40] = "";
     if (plan->seconds >= 0) snprintf(about, sizeof about, "about %.2g s, ", plan->seconds);
-    screen_line("plan", "%dx%d, %d steps, %d tokens: %s%.3g GFLOP in %lld ops, weights %.1f MB, work %.1f MB, at most %.1f MB at a time", plan->width, plan->height, plan->steps,
-                plan->tokens, about, plan->flops * 1e-9, (long long)plan->ops, (double)plan->weight_bytes * mb, (double)plan->work_bytes * mb,
+    screen_line("plan", "%dx%d, %d steps%s, %d tokens: %s%.3g GFLOP in %lld ops, weights %.1f MB, work %.1f MB, at most %.1f MB at a time", plan->width, plan->height, plan->steps,
+                plan->fast ? " (fast)" : "", plan->tokens, about, plan->flops * 1e-9, (long long)plan->ops, (double)plan->weight_bytes * mb, (double)plan->work_bytes * mb,
                 (double)plan->peak_bytes * mb);
 }
 
