@@ -147,6 +147,34 @@ static void test_kohya(void **state)
     check_stack(stack, 1, LORA "kohya-fused.safetensors");
 }
 
+/* ---- files written here: scales, the swap, refusals ---- */
+
+#define FILE_NAME "lora_test.safetensors"
+
+typedef struct made { const char *key; int rows, cols; float fill; } made; /* rows 0: a scalar */
+
+static dreamo_status open_made(const made *list, int n, dit *m, lora_file *out, dreamo_error *err)
+{
+    static float zeros[64][64 * 40];
+    st_tensor t[16] = { 0 };
+    for (int i = 0; i < n; i++) {
+        const made *k = &list[i];
+        t[i] = (st_tensor){ .name = k->key, .type = DT_F32, .rank = k->rows ? 2 : 0, .shape = { k->rows, k->cols }, .data = zeros[i] };
+        t[i].count = k->rows ? (size_t)(k->rows * k->cols) : 1;
+        t[i].nbytes = 4 * t[i].count;
+        for (size_t j = 0; j < t[i].count; j++) zeros[i][j] = k->fill + (k->cols ? (float)(j / (size_t)k->cols) : 0);
+    }
+    *err = (dreamo_error){ 0 };
+    assert_int_equal(st_write(FILE_NAME, t, n, NULL, 0, err), DREAMO_OK);
+    dreamo_status s = lora_open(FILE_NAME, 2, m, TEXT_WIDTH, out, err);
+    remove(FILE_NAME);
+    return s;
+}
+
+#define OPEN(...) open_made((const made[]){ __VA_ARGS__ }, sizeof((const made[]){ __VA_ARGS__ }) / sizeof(made), m, &f, &err)
+#define Q "transformer.transformer_blocks.0.attn.to_q"
+#define K "transformer.transformer_blocks.0.attn.to_k"
+
 /* ---- what is merged: LyCORIS 3.1.1 and PEFT 0.15.2 made the files of lora/kinds, and the merged weights beside them ---- */
 
 #define KINDS TEST_DATA "/lora/kinds/"
@@ -230,6 +258,97 @@ static void test_peft(void **state)
     (void)state;
     check_merged(KINDS "peft.safetensors", KINDS "peft-merged.safetensors", 1);
     check_merged(KINDS "rslora.safetensors", KINDS "rslora-merged.safetensors", 1);
+}
+
+/* The same by dreamo_convert, which never holds a merged layer. */
+static void test_converted(void **state)
+{
+    static const struct { const char *file, *merged; } rows[] = { { KINDS "lycoris.safetensors", KINDS "lycoris-merged.safetensors" }, { KINDS "peft.safetensors", KINDS "peft-merged.safetensors" } };
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const dreamo_lora fuse = { rows[i].file, 0.5f };
+        dreamo_convert_options o;
+        dreamo_error err = { 0 };
+        bound_files files;
+        merge_check c = { .strength = 0.5f };
+        dreamo_convert_options_init(&o);
+        o.in = TEST_DATA "/models/tiny";
+        o.out = "lora_test_fused.safetensors";
+        o.to = "f32";
+        o.fuse = &fuse;
+        o.nfuse = 1;
+        o.clobber = o.verify = true;
+        o.threads = 2;
+        if (dreamo_convert(&o, &err)) fail_msg("%s", err.message);
+        dit *m = dit_new(&tiny);
+        assert_int_equal(bind_dit(m, o.out, &files, &err), DREAMO_OK);
+        assert_int_equal(st_open(rows[i].merged, &c.merged, &err), DREAMO_OK);
+        assert_int_equal(st_set_open(TEST_DATA "/models/tiny/transformer", "diffusion_pytorch_model", &c.base, &err), DREAMO_OK);
+        dit_visit(m, check_param, &c);
+        assert_int_equal(c.compared, c.merged.ntensors);
+        st_close(&c.merged);
+        st_set_close(&c.base);
+        dit_free(m);
+        bind_close(&files);
+        remove(o.out);
+        assert_int_equal(mem_live(), 0);
+    }
+}
+
+/* Adapters that are not applied are refused by their names; so is a mix, and a bias where the layer has none. */
+static void test_other_methods(void **state)
+{
+    (void)state;
+    dit *m = dit_new(&tiny);
+    lora_file f;
+    dreamo_error err;
+    assert_int_equal(OPEN({ Q ".a1.weight", 2, 32, 0 }, { Q ".b1.weight", 32, 2, 0 }), DREAMO_MISMATCH);
+    assert_non_null(strstr(err.message, "GLoRA"));
+    assert_int_equal(OPEN({ Q ".lora_A.weight", 2, 32, 0 }, { Q ".lora_B.weight", 32, 2, 0 }, { Q ".set_weight", 32, 32, 0 }), DREAMO_FORMAT);
+    assert_non_null(strstr(err.message, "holds a patch that replaces weights"));
+    assert_int_equal(OPEN({ Q ".lora_A.weight", 2, 32, 0 }, { Q ".lora_B.weight", 32, 2, 0 }, { Q ".lokr_w1", 4, 4, 0 }), DREAMO_FORMAT);
+    assert_non_null(strstr(err.message, "two methods at once"));
+    assert_int_equal(OPEN({ Q ".lokr_w1", 4, 4, 0 }, { Q ".lokr_w2", 8, 7, 0 }), DREAMO_MISMATCH);
+    assert_int_equal(OPEN({ Q ".lokr_w1", 4, 4, 0 }), DREAMO_FORMAT);
+    assert_non_null(strstr(err.message, "has no matrix lokr_w2"));
+    assert_int_equal(OPEN({ Q ".hada_w1_a", 32, 2, 0 }, { Q ".hada_w1_b", 2, 32, 0 }, { Q ".hada_w2_a", 32, 2, 0 }), DREAMO_FORMAT);
+    assert_int_equal(OPEN({ Q ".diff", 32, 31, 0 }), DREAMO_MISMATCH);
+    assert_int_equal(OPEN({ "transformer_blocks.0.attn.norm_q.lora_A.weight", 1, 16, 0 }, { "transformer_blocks.0.attn.norm_q.lora_B.weight", 16, 1, 0 }), DREAMO_MISMATCH);
+    assert_non_null(strstr(err.message, "a vector"));
+    assert_int_equal(OPEN({ "lora_unet_down_blocks_0_x.lora_down.weight", 1, 16, 0 }), DREAMO_MISMATCH);
+    assert_non_null(strstr(err.message, "is LoRA for Stable Diffusion"));
+    dit_free(m);
+    assert_int_equal(mem_live(), 0);
+}
+
+/* A strength that is said in metadata, by one number; one that is not understood is told. */
+static void test_metadata(void **state)
+{
+    static const float zeros[4 * 32] = { 1 };
+    const st_tensor t[] = { { .name = Q ".lora_A.weight", .type = DT_F32, .rank = 2, .shape = { 4, 32 }, .count = 128, .nbytes = 512, .data = zeros },
+                            { .name = Q ".lora_B.weight", .type = DT_F32, .rank = 2, .shape = { 32, 4 }, .count = 128, .nbytes = 512, .data = zeros } };
+    static const struct { const char *key, *value; float scale; const char *warning; } rows[] = {
+        { "ss_network_alpha", "16.0", 4, NULL }, { "lora_alpha", "2", 0.5f, NULL }, { "network_alpha", "8", 2, NULL }, { "ss_network_alpha", "None", 1, NULL },
+        { "my_alpha_field", "7", 1, "its metadata says \"my_alpha_field\", which is not understood" },
+        { "lora_adapter_metadata", "{\"transformer.lora_alpha\": 6}", 1.5f, NULL }, { "lora_adapter_metadata", "{\"lora_alpha\": 6, \"use_rslora\": true}", 3, NULL },
+        { "lora_adapter_metadata", "{\"transformer.lora_alpha\": 6, \"transformer.alpha_pattern\": {\"attn.to_q\": 20, \"o_q\": 1}}", 5, NULL },
+        { "lora_adapter_metadata", "{broken", 1, "\"lora_adapter_metadata\", which is not understood" },
+    };
+    (void)state;
+    dit *m = dit_new(&tiny);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        lora_file f;
+        dreamo_error err = { 0 };
+        const char *const meta[][2] = { { rows[i].key, rows[i].value } };
+        assert_int_equal(st_write(FILE_NAME, t, 2, meta, 1, &err), DREAMO_OK);
+        if (lora_open(FILE_NAME, 1, m, TEXT_WIDTH, &f, &err)) fail_msg("%s", err.message);
+        if (f.modules[0].a.scale != rows[i].scale) fail_msg("%s: scale %g", rows[i].value, (double)f.modules[0].a.scale);
+        if (!f.warning != !rows[i].warning || (f.warning && !strstr(f.warning, rows[i].warning))) fail_msg("%s: %s", rows[i].key, f.warning ? f.warning : "no warning");
+        lora_close(&f);
+    }
+    remove(FILE_NAME);
+    dit_free(m);
+    assert_int_equal(mem_live(), 0);
 }
 
 /* kohya's text encoder halves go to CLIP and T5; without these they are told as not used. */
@@ -367,34 +486,6 @@ static void test_names(void **state)
     dit_free(m);
 }
 
-/* ---- files written here: scales, the swap, refusals ---- */
-
-#define FILE_NAME "lora_test.safetensors"
-
-typedef struct made { const char *key; int rows, cols; float fill; } made; /* rows 0: a scalar */
-
-static dreamo_status open_made(const made *list, int n, dit *m, lora_file *out, dreamo_error *err)
-{
-    static float zeros[64][64 * 40];
-    st_tensor t[16] = { 0 };
-    for (int i = 0; i < n; i++) {
-        const made *k = &list[i];
-        t[i] = (st_tensor){ .name = k->key, .type = DT_F32, .rank = k->rows ? 2 : 0, .shape = { k->rows, k->cols }, .data = zeros[i] };
-        t[i].count = k->rows ? (size_t)(k->rows * k->cols) : 1;
-        t[i].nbytes = 4 * t[i].count;
-        for (size_t j = 0; j < t[i].count; j++) zeros[i][j] = k->fill + (k->cols ? (float)(j / (size_t)k->cols) : 0);
-    }
-    *err = (dreamo_error){ 0 };
-    assert_int_equal(st_write(FILE_NAME, t, n, NULL, 0, err), DREAMO_OK);
-    dreamo_status s = lora_open(FILE_NAME, 2, m, TEXT_WIDTH, out, err);
-    remove(FILE_NAME);
-    return s;
-}
-
-#define OPEN(...) open_made((const made[]){ __VA_ARGS__ }, sizeof((const made[]){ __VA_ARGS__ }) / sizeof(made), m, &f, &err)
-#define Q "transformer.transformer_blocks.0.attn.to_q"
-#define K "transformer.transformer_blocks.0.attn.to_k"
-
 static void test_scales(void **state)
 {
     (void)state;
@@ -478,6 +569,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_scales), cmocka_unit_test(test_refusals), cmocka_unit_test(test_failed_allocations),
                                         cmocka_unit_test(test_same_lora_other_names), cmocka_unit_test(test_kohya), cmocka_unit_test(test_v11_stack),
-                                        cmocka_unit_test(test_lycoris), cmocka_unit_test(test_peft), cmocka_unit_test(test_text_encoders) };
+                                        cmocka_unit_test(test_lycoris), cmocka_unit_test(test_peft), cmocka_unit_test(test_converted), cmocka_unit_test(test_other_methods),
+                                        cmocka_unit_test(test_metadata), cmocka_unit_test(test_text_encoders) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
