@@ -127,6 +127,8 @@ typedef struct dreamo_model_options {
     dreamo_numerics numerics;
     int threads;               /* 0 = one for each core */
     const char *backend;       /* "cpu" (default), "ref" */
+    const char *cache;         /* a folder (made when missing) that keeps what the text encoders made of prompts, and gives it back bit for bit; NULL = none.
+                                  It holds prompts' embeddings, 8 MB each with FLUX, and is never emptied here */
     dreamo_progress progress;
     void *user;
 } dreamo_model_options;

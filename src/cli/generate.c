@@ -34,6 +34,7 @@ const option generate_options[] = {
     { "numerics", 0, VALUE_TEXT, false, 0, 0, "KIND", "official (the reference's bf16 roundings) or exact (fp32)" },
     { "fast", 0, VALUE_NONE, false, 0, 0, NULL, "steps with 8-bit products of quantised weights (Q8_0 ... Q3_K), 0.5 % off in each; default for FLUX with AVX-512 VNNI" },
     { "exact", 0, VALUE_NONE, false, 0, 0, NULL, "never round what is multiplied" },
+    { "cache", 0, VALUE_TEXT, false, 0, 0, "DIR", "keep what the text encoders make of prompts here, and take it from here" },
     { "ref-noise", 0, VALUE_TEXT, false, 0, 0, "SEED|mean", "sample the references' latents, or take their mean (default)" },
     { "noise", 0, VALUE_TEXT, false, 0, 0, "KERNEL", "bf16, fp32 or fp32-rounded" },
     { "dump", 0, VALUE_TEXT, false, 0, 0, "DIR", "write every stage as safetensors" },
@@ -270,6 +271,7 @@ static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
     m->exact = option_flag(p, "exact");
     if (m->fast && m->exact) return complain(err, DREAMO_ARG, NULL, "--fast and --exact contradict each other");
     m->no_default_lora = option_flag(p, "no-adapter");
+    m->cache = option_text(p, "cache", NULL);
     m->loras = j->loras;
     m->progress = r->progress = screen_event;
     for (; !s && (text = option_nth(p, "lora", m->nloras)); m->nloras++) {

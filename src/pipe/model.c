@@ -360,6 +360,8 @@ static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dr
     if (s == DREAMO_OK) s = add_loras(m, o, &to, err);
     if (s != DREAMO_OK) return s;
     choose_speed(m, o);
+    if (o->cache && !(m->cache = mem_strdup(o->cache))) return no_memory("cache's name", err);
+    if (o->cache && (s = folder_make(o->cache, err)) != DREAMO_OK) return s; /* before the work, not after */
     hash_headers(&m->files[MODEL_DIT], m->hash);
     return introduce(m, &to, err);
 }
@@ -400,6 +402,7 @@ void dreamo_close(dreamo_model *m)
     if (m->t5_words) unigram_close(m->t5_words);
     if (m->clip_words) bpe_close(m->clip_words);
     if (m->dev) m->backend->close(m->dev);
+    mem_free(m->cache);
     mem_free(m->source);
     mem_free(m->dir);
     mem_free(m->home);

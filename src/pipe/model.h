@@ -44,6 +44,7 @@ struct dreamo_model {
     lora_merged merged;         /* layers that LoKr and its kin change */
     dreamo_tables own;          /* of a transformer that was fused with DreamO's LoRA */
     dreamo_tables tables;       /* borrowed from the last LoRA file that has them, else `own` */
+    char *cache;                /* folder of prompts' embeddings; NULL: none */
     bool official;              /* numerics */
     bool fast;                  /* the denoising steps may round what they multiply (nn/backend.h) */
     const backend *backend;

@@ -79,7 +79,8 @@ static dreamo_status measure_all(generation *g, phases *p, dreamo_error *err)
     uint64_t channels = (uint64_t)g->m->dit->config.in_channels * sizeof(float), lists = 0;
     uint64_t held = prompt_nbytes(g->m, &g->positive) + (g->cfg ? prompt_nbytes(g->m, &g->negative) : 0);
     nn_counts text = { 0 }, before = { 0 }, steps = { 0 };
-    dreamo_status s = prompt_measure(g->m, &g->positive, g->cfg ? 2 : 1, &text, err);
+    int prompts = !g->positive.ready + (g->cfg && !g->negative.ready); /* that are not in the cache */
+    dreamo_status s = prompts ? prompt_measure(g->m, &g->positive, prompts, &text, err) : DREAMO_OK;
     add_phase(p, &text, held);
     held += (uint64_t)condition_image_rows(&g->sample) * channels; /* noise, and references */
     for (int i = 0; s == DREAMO_OK && i < g->sample.nrefs; i++) s = measure_reference(g, &g->refs[i], p, held, err);

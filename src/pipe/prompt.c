@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "pipe/phase.h"
+#include "pipe/prompt_cache.h"
 
 void prompt_free(prompt *p)
 {
@@ -106,6 +107,7 @@ dreamo_status prompt_read(const dreamo_model *m, const char *text, const reporte
         out->embeds = mem_calloc((size_t)out->nt5 * (size_t)m->t5->config.width, sizeof(float));
         out->pooled = mem_calloc((size_t)m->clip->config.width, sizeof(float));
         if (!out->embeds || !out->pooled) s = fail(err, DREAMO_MEMORY, "no memory for the prompt's embeddings");
+        else out->ready = prompt_cache_read(m, out);
     }
     if (s != DREAMO_OK) prompt_free(out);
     return s;
@@ -141,8 +143,9 @@ dreamo_status prompt_measure(const dreamo_model *m, prompt *p, int64_t times, nn
 dreamo_status prompt_encode(const dreamo_model *m, prompt *p, dump *d, const char *prefix, dreamo_error *err)
 {
     encode_job job = { m, p };
-    dreamo_status s = phase_run(m->dev, encode_t5, &job, err);
-    if (s == DREAMO_OK) s = phase_run(m->dev, encode_clip, &job, err);
+    dreamo_status s = p->ready ? DREAMO_OK : phase_run(m->dev, encode_t5, &job, err);
+    if (s == DREAMO_OK && !p->ready) s = phase_run(m->dev, encode_clip, &job, err);
+    if (s == DREAMO_OK && !p->ready) s = prompt_cache_write(m, p, err);
     if (s != DREAMO_OK) return s;
     if (!*prefix) { /* the ids of the negative prompt are not among the stages */
         dump_tensor(d, DT_I32, SHAPE(p->nt5), p->t5_ids, "t5.ids");
