@@ -86,6 +86,17 @@ dreamo_status text_file(const char *option, const char *path, char *room, size_t
     return DREAMO_OK;
 }
 
+dreamo_status print_file(const char *path, dreamo_error *err)
+{
+    char bytes[1 << 14];
+    FILE *f = fopen(path, "re");
+    if (!f) return complain(err, DREAMO_IO, NULL, "%s: %s", path, strerror(errno));
+    for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;) fwrite(bytes, 1, n, stdout);
+    bool broken = ferror(f);
+    fclose(f);
+    return broken || fflush(stdout) ? complain(err, DREAMO_IO, NULL, "standard output: could not be written") : DREAMO_OK;
+}
+
 dreamo_status text_lora(const char *option, const char *whole, char *room, size_t nbytes, dreamo_lora *out, dreamo_error *err)
 {
     const char *at = access(whole, F_OK) == 0 ? NULL : strrchr(whole, '@');

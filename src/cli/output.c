@@ -189,20 +189,15 @@ static void keep_for_grid(output *o, int i, const dreamo_image *image)
 static dreamo_status put_stdout(const output *o, const dreamo_image *image, dreamo_error *err)
 {
     const char *folder = getenv("TMPDIR");
-    char path[1024], bytes[1 << 14];
+    char path[1024];
     snprintf(path, sizeof path, "%s/dreamo-XXXXXX", folder && *folder ? folder : "/tmp");
     int fd = mkstemp(path);
     if (fd < 0) return complain(err, DREAMO_IO, NULL, "%s: %s", path, strerror(errno));
     close(fd);
     dreamo_status s = dreamo_image_write(image, path, o->format, true, err);
-    FILE *f = s ? NULL : fopen(path, "re");
+    if (!s) s = print_file(path, err);
     unlink(path);
-    if (s) return s;
-    if (!f) return complain(err, DREAMO_IO, NULL, "%s: %s", path, strerror(errno));
-    for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;) fwrite(bytes, 1, n, stdout);
-    bool broken = ferror(f);
-    fclose(f);
-    return broken || fflush(stdout) ? complain(err, DREAMO_IO, NULL, "standard output: could not be written") : DREAMO_OK;
+    return s;
 }
 
 dreamo_status output_put(output *o, int i, dreamo_image *image, dreamo_error *err)
