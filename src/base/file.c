@@ -342,6 +342,12 @@ void file_unlock(int fd)
 
 /* ---- folders ---- */
 
+bool file_same(const char *one, const char *other)
+{
+    struct stat a, b;
+    return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 bool file_exists(const char *path)
 {
     struct stat st;

@@ -44,6 +44,7 @@ void          file_unlock(int fd);
 dreamo_status file_space(const char *path, uint64_t *nbytes, dreamo_error *err);
 
 bool  file_exists(const char *path);
+bool  file_same(const char *one, const char *other); /* two names of one file that is there */
 bool  folder_exists(const char *path);
 dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err); /* of a regular file; DREAMO_NOT_FOUND, DREAMO_FORMAT */
 dreamo_status folder_make(const char *path, dreamo_error *err);   /* existing is fine; parents are not made */

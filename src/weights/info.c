@@ -37,7 +37,9 @@ static dreamo_status weights_info(const char *path, bool tensors, json_t *o, dre
         numbers += f.tensors[i].count;
         by_type[f.tensors[i].type] += f.tensors[i].count;
     }
-    json_object_set_new(o, "kind", json_string(kind_of_weights(&f).words));
+    weights_kind kind = kind_of_weights(&f);
+    json_object_set_new(o, "kind", json_string(kind.words));
+    if (kind.instead) json_object_set_new(o, "not_taken", json_string(kind.instead));
     json_object_set_new(o, "format", json_string(gguf_is(f.map.data, f.map.nbytes) ? "GGUF" : "safetensors"));
     json_object_set_new(o, "tensors", json_integer(f.ntensors));
     json_object_set_new(o, "numbers", json_integer((json_int_t)numbers));

@@ -66,9 +66,12 @@ static bool count_values(const lora_group *g, size_t *total)
     bool fits = true;
     for (int i = 0; i < LORA_ROLES; i++)
         if (g->t[i] && i != LORA_ALPHA) fits = fits && add_nbytes(*total, g->t[i]->count, total);
-    size_t rows = g->target.w ? (size_t)g->target.rows : 0, in = g->target.w ? (size_t)g->target.w->in : 0;
-    if (g->method == LOKR) fits = fits && add_nbytes(*total, 2 * rows * in, total); /* no product of its factors has more */
-    return fits && add_nbytes(*total, in, total);
+    for (int i = LOKR_W1; i <= LOKR_W2; i += LOKR_W2 - LOKR_W1) { /* factors that are products are multiplied out */
+        size_t product = 0;
+        if (g->method != LOKR || g->t[i]) continue;
+        fits = fits && mul_nbytes((size_t)g->t[i + 1]->shape[0], (size_t)g->t[i + 2]->shape[1], &product) && add_nbytes(*total, product, total);
+    }
+    return fits && add_nbytes(*total, g->t[LORA_MAGNITUDE] ? (size_t)g->target.w->in : 0, total); /* lengths of columns */
 }
 
 static dreamo_status allot(lora_reader *r, lora_file *out, dreamo_error *err)

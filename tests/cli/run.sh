@@ -196,6 +196,8 @@ check 0 - convert -q model -o c.gguf --plan
 check 0 - convert -q model -o c.gguf --to bf16 --verify
 check 7 "exists already" convert -q model -o c.gguf
 check 0 - convert -q model -o c.gguf --to bf16 --force --json
+check 2 "c.gguf: is the file that is converted" convert -q c.gguf --model model -o ./c.gguf --force
+check 2 "is a LoRA that is fused" convert -q model -o lora.safetensors --fuse lora.safetensors --force
 small - 0 x --seed 3 -o c1.jpg
 small - 0 x --seed 3 -o c2.jpg --dit c.gguf # bf16 in, bf16 out: the same picture (JPEG: no metadata)
 cmp -s c1.jpg c2.jpg || { echo "not ok: another picture from the converted transformer"; failed=$((failed + 1)); }

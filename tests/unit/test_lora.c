@@ -159,8 +159,8 @@ static dreamo_status open_made(const made *list, int n, dit *m, lora_file *out, 
     st_tensor t[16] = { 0 };
     for (int i = 0; i < n; i++) {
         const made *k = &list[i];
-        t[i] = (st_tensor){ .name = k->key, .type = DT_F32, .rank = k->rows ? 2 : 0, .shape = { k->rows, k->cols }, .data = zeros[i] };
-        t[i].count = k->rows ? (size_t)(k->rows * k->cols) : 1;
+        t[i] = (st_tensor){ .name = k->key, .type = DT_F32, .rank = k->rows || k->cols ? 2 : 0, .shape = { k->rows, k->cols }, .data = zeros[i] };
+        t[i].count = t[i].rank ? (size_t)(k->rows * k->cols) : 1;
         t[i].nbytes = 4 * t[i].count;
         for (size_t j = 0; j < t[i].count; j++) zeros[i][j] = k->fill + (k->cols ? (float)(j / (size_t)k->cols) : 0);
     }
@@ -309,6 +309,7 @@ static void test_other_methods(void **state)
     assert_int_equal(OPEN({ Q ".lora_A.weight", 2, 32, 0 }, { Q ".lora_B.weight", 32, 2, 0 }, { Q ".lokr_w1", 4, 4, 0 }), DREAMO_FORMAT);
     assert_non_null(strstr(err.message, "two methods at once"));
     assert_int_equal(OPEN({ Q ".lokr_w1", 4, 4, 0 }, { Q ".lokr_w2", 8, 7, 0 }), DREAMO_MISMATCH);
+    assert_int_equal(OPEN({ Q ".lokr_w1", 4, 4, 0 }, { Q ".lokr_w2_a", 0, 2, 0 }, { Q ".lokr_w2_b", 2, 8, 0 }), DREAMO_FORMAT);
     assert_int_equal(OPEN({ Q ".lokr_w1", 4, 4, 0 }), DREAMO_FORMAT);
     assert_non_null(strstr(err.message, "has no matrix lokr_w2"));
     assert_int_equal(OPEN({ Q ".hada_w1_a", 32, 2, 0 }, { Q ".hada_w1_b", 2, 32, 0 }, { Q ".hada_w2_a", 32, 2, 0 }), DREAMO_FORMAT);

@@ -194,9 +194,9 @@ static dreamo_status check_product(const lora_reader *r, const lora_group *g, lo
 /* One factor of a LoKr: whole, or a product. */
 static dreamo_status check_factor(const lora_reader *r, lora_group *g, lora_role whole, int64_t *out, int64_t *in, dreamo_error *err)
 {
-    if (!g->t[whole]) return check_product(r, g, whole + 1, whole + 2, out, in, &g->rank, err);
-    if (matrix(g->t[whole], out, in) && *out > 0 && *in > 0) return DREAMO_OK;
-    return fail(err, DREAMO_FORMAT, "%s: %s must be a matrix", r->path, g->t[whole]->name);
+    dreamo_status s = g->t[whole] ? DREAMO_OK : check_product(r, g, whole + 1, whole + 2, out, in, &g->rank, err);
+    if (s != DREAMO_OK || ((!g->t[whole] || matrix(g->t[whole], out, in)) && *out > 0 && *in > 0)) return s;
+    return fail(err, DREAMO_FORMAT, "%s: %.*s: its factors must be matrices", r->path, (int)g->stem, g->name);
 }
 
 /* Blocks of b x b that turn `n` rows or columns. */
