@@ -75,20 +75,25 @@ static int head_dim(const st_set *s, int otherwise)
     return otherwise;
 }
 
-static void fit(const st_set *s, dit_config *c)
+static dreamo_status fit(const st_set *s, const char *path, dit_config *c, dreamo_error *err)
 {
     static const int flux_axes[3] = { 16, 56, 56 };
     int dim = head_dim(s, c->head_dim), width = side(find(s, image_in), 0, c->heads * c->head_dim);
-    if (!find(s, image_in) || !find(s, text_in)) return; /* no whole transformer: its tensors will be named */
+    if (!find(s, image_in) || !find(s, text_in)) return DREAMO_OK; /* no whole transformer: its tensors will be named */
+    if (dim != c->head_dim && dim != flux_axes[0] + flux_axes[1] + flux_axes[2]) {
+        fail(err, DREAMO_MISMATCH, "%s: its heads are %d wide, those of the configuration %d: which of them belong to which axis only its own configuration tells", path, dim,
+             c->head_dim);
+        return hint(err, "put it into a folder with model_index.json and transformer/config.json, or name such a folder: -m DIR --dit FILE");
+    }
     count_blocks(s, c);
     c->guidance = find(s, guidance_in) != NULL;
     c->in_channels = c->out_channels = side(find(s, image_in), 1, c->in_channels);
     c->text_dim = side(find(s, text_in), 1, c->text_dim);
     c->pooled_dim = side(find(s, pooled_in), 1, c->pooled_dim);
-    if (dim != c->head_dim && dim == flux_axes[0] + flux_axes[1] + flux_axes[2]) memcpy(c->rope_axes, flux_axes, sizeof flux_axes);
-    else if (dim != c->head_dim) return; /* how its head is divided among the axes, only a configuration tells: shapes will not fit */
+    if (dim != c->head_dim) memcpy(c->rope_axes, flux_axes, sizeof flux_axes);
     c->head_dim = dim;
     if (width % dim == 0) c->heads = width / dim;
+    return DREAMO_OK;
 }
 
 dreamo_status fit_dit(const char *path, dit_config *c, dreamo_error *err)
@@ -101,7 +106,7 @@ dreamo_status fit_dit(const char *path, dit_config *c, dreamo_error *err)
     mem_free(own);
     if (configured || status) return status;
     status = kind_refuse(&s, path, HAS_DIT, err);
-    if (!status) fit(&s, c);
+    if (!status) status = fit(&s, path, c, err);
     st_set_close(&s);
     return status;
 }

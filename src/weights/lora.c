@@ -47,7 +47,7 @@ static void fill_alphas(lora_reader *r, bool *ranks_differ, bool *guessed)
         if (g->method == LOKR && !g->rank) g->rank = lora_rank_of(&r->alphas, stem); /* LyCORIS takes no alpha here, PEFT does */
         if (!isnan(g->alpha) || !g->rank) continue;
         g->alpha = (float)lora_alpha_of(&r->alphas, stem, g->rank);
-        if (!isnan(g->alpha)) continue;
+        if (isfinite(g->alpha)) continue;
         g->alpha = g->target.diffusers && !isnan(common) ? common : (float)g->rank;
         *guessed = true;
         if (!g->target.diffusers || !isnan(common)) continue;

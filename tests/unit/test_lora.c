@@ -333,6 +333,7 @@ static void test_metadata(void **state)
         { "my_alpha_field", "7", 1, "its metadata says \"my_alpha_field\", which is not understood" },
         { "lora_adapter_metadata", "{\"transformer.lora_alpha\": 6}", 1.5f, NULL }, { "lora_adapter_metadata", "{\"lora_alpha\": 6, \"use_rslora\": true}", 3, NULL },
         { "lora_adapter_metadata", "{\"transformer.lora_alpha\": 6, \"transformer.alpha_pattern\": {\"attn.to_q\": 20, \"o_q\": 1}}", 5, NULL },
+        { "lora_adapter_metadata", "{\"lora_alpha\": 1e300}", 1, NULL }, { "ss_network_alpha", "1e60", 1, NULL }, { "lora_alpha", "-3", 1, NULL },
         { "lora_adapter_metadata", "{broken", 1, "\"lora_adapter_metadata\", which is not understood" },
     };
     (void)state;
