@@ -118,13 +118,17 @@ typedef struct dreamo_model_options {
     const dreamo_lora *loras;  /* applied in order, after the variant's */
     int nloras;
     bool no_default_lora;      /* do not load the folder's own dreamo/ adapter */
-    bool fast;                 /* in the denoising steps multiply in 8-bit integers where weights are in ggml's blocks (Q8_0 ... Q3_K; not Q2_K, whose products stay):
+    bool fast, exact;          /* whether to round for speed; neither: fast where the transformer's weights are in ggml's blocks, it is of FLUX's size, the
+                                  machine gains by it (AVX-512 VNNI) and `numerics` is not "exact".  Both at once are refused.
+                                  fast: in the denoising steps multiply in 8-bit integers where weights are in ggml's blocks (Q8_0 ... Q3_K; not Q2_K, whose products stay):
                                   activations are rounded to 8 bits in blocks of 32, an error of about 0.5 % in each product.  Faster with
                                   AVX-512 VNNI only; the same numbers everywhere, in backend "ref", too.  With AVX-512 BF16, attention over
                                   1,024 rows or more multiplies in bf16 */
     dreamo_numerics numerics;
     int threads;               /* 0 = one for each core */
     const char *backend;       /* "cpu" (default), "ref" */
+    const char *cache;         /* a folder (made when missing) that keeps what the text encoders made of prompts, and gives it back bit for bit; NULL = none.
+                                  It holds prompts' embeddings, 8 MB each with FLUX, and is never emptied here */
     dreamo_progress progress;
     void *user;
 } dreamo_model_options;
@@ -172,9 +176,8 @@ typedef struct dreamo_request {
     int steps;                          /* 0 = the model's default */
     double guidance;                    /* < 0 = the model's default */
     double first_guidance;              /* <= 0 = same as guidance */
-    double true_cfg;                    /* 1 = off; 0 = the model's default.  A model whose default is more than 1 takes all steps and an empty
-                                           negative prompt where they are not given; others need both */
-    int cfg_start, cfg_end;             /* true CFG in steps start <= i < end */
+    double true_cfg;                    /* 1 = off; 0 = the model's default.  Without a negative prompt the empty one is taken */
+    int cfg_start, cfg_end;             /* true CFG in steps start <= i < end; both 0 = all steps */
     double negative_guidance;           /* < 0 = 3.5 */
     uint64_t seed;
     bool ref_noise;                     /* sample the reference's posterior with ref_seed; false = its mean */
@@ -201,6 +204,7 @@ typedef struct dreamo_plan {
                                 a reference, modulations, steps, decoding): mapped pages of the weights that it reads, which leave the
                                 process when it ends, and its work */
     double seconds;          /* from the rate measured on this machine; < 0 unknown */
+    bool fast;               /* steps round what they multiply (dreamo_model_options.fast, or by themselves) */
 } dreamo_plan;
 DREAMO_API dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err);
 
@@ -211,6 +215,7 @@ typedef struct dreamo_tokens {
     int32_t *t5, *clip;      /* owned */
     char **t5_piece, **clip_piece; /* owned, one string an id */
     char *t5_cut, *clip_cut; /* the part of the text that did not fit; NULL when all did */
+    char *t5_unknown;        /* the first of the characters that T5's vocabulary lacks and that are not read; NULL: none */
 } dreamo_tokens;
 /* Both tokenizers of a model folder, to be used for many texts and from many threads.  A text is given with its length, so
  * that it may hold NUL characters; it must be UTF-8 (DREAMO_ARG) and at most 1 MiB (DREAMO_LIMIT). */

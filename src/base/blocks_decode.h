@@ -11,6 +11,10 @@
 #include "base/half.h"
 
 enum { BLOCKS_RUN = 32 };
+#define BLOCKS_NF4_VALUES                                                                                                         \
+    -1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f, -0.18477343022823334f,         \
+    -0.09105003625154495f, 0.0f, 0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f,            \
+    0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f
 
 static inline float blocks_half(const uint8_t *p)
 {
@@ -44,6 +48,20 @@ static inline void blocks_q4_1(const uint8_t *restrict b, int run, float *restri
     (void)run;
     for (int j = 0; j < 16; j++) y[j] = (float)(b[4 + j] & 15) * d + m;
     for (int j = 0; j < 16; j++) y[j + 16] = (float)(b[4 + j] >> 4) * d + m;
+}
+
+/* NF4 of bitsandbytes (QLoRA, appendix E): quantiles of a normal distribution, times the largest magnitude of the block.  Files hold codes and
+ * magnitudes apart (weights/nf4.c); here a fp32 magnitude stands before 16 bytes, the first number of each in its upper half. */
+static inline void blocks_nf4(const uint8_t *restrict b, int run, float *restrict y)
+{
+    static const float values[16] = { BLOCKS_NF4_VALUES };
+    float most;
+    (void)run;
+    memcpy(&most, b, sizeof most);
+    for (int j = 0; j < 16; j++) {
+        y[2 * j] = values[b[4 + j] >> 4] * most;
+        y[2 * j + 1] = values[b[4 + j] & 15] * most;
+    }
 }
 
 /* The fifth bits of all 32 numbers stand in one word. */
@@ -178,6 +196,7 @@ static inline void blocks_decode(dtype t, const uint8_t *row, size_t from, size_
     case DT_Q4_K: RUNS(q4_k, 8, 144);
     case DT_Q5_K: RUNS(q5_k, 8, 176);
     case DT_Q6_K: RUNS(q6_k, 8, 210);
+    case DT_NF4: RUNS(nf4, 1, 20);
     default: break;
     }
 #undef RUNS

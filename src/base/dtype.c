@@ -12,7 +12,7 @@ static const struct { const char *name; size_t block, nbytes; } types[DT_COUNT] 
     [DT_Q8_0] = { "Q8_0", 32, 34 },  [DT_Q5_1] = { "Q5_1", 32, 24 },  [DT_Q5_0] = { "Q5_0", 32, 22 },
     [DT_Q4_1] = { "Q4_1", 32, 20 },  [DT_Q4_0] = { "Q4_0", 32, 18 },
     [DT_Q6_K] = { "Q6_K", 256, 210 }, [DT_Q5_K] = { "Q5_K", 256, 176 }, [DT_Q4_K] = { "Q4_K", 256, 144 },
-    [DT_Q3_K] = { "Q3_K", 256, 110 }, [DT_Q2_K] = { "Q2_K", 256, 84 },
+    [DT_Q3_K] = { "Q3_K", 256, 110 }, [DT_Q2_K] = { "Q2_K", 256, 84 },  [DT_NF4] = { "NF4", 32, 20 },
     [DT_F64] = { "F64", 1, 8 },      [DT_I64] = { "I64", 1, 8 },      [DT_I32] = { "I32", 1, 4 },   [DT_I16] = { "I16", 1, 2 },
     [DT_I8] = { "I8", 1, 1 },        [DT_U64] = { "U64", 1, 8 },      [DT_U32] = { "U32", 1, 4 },   [DT_U16] = { "U16", 1, 2 },
     [DT_U8] = { "U8", 1, 1 },        [DT_BOOL] = { "BOOL", 1, 1 },
@@ -57,13 +57,13 @@ void dtype_to_f32(dtype t, const void *src, size_t n, float *dst)
     case DT_F8_E4M3: CONVERT(uint8_t, f8_e4m3_to_f32(v));
     case DT_F8_E5M2: CONVERT(uint8_t, f8_e5m2_to_f32(v));
     case DT_Q8_0: case DT_Q6_K: case DT_Q5_K: case DT_Q5_1: case DT_Q5_0: case DT_Q4_K: case DT_Q4_1: case DT_Q4_0: case DT_Q3_K:
-    case DT_Q2_K: blocks_to_f32(t, src, n, dst); break;
+    case DT_Q2_K: case DT_NF4: blocks_to_f32(t, src, n, dst); break;
     case DT_COUNT: break;
     }
 #undef CONVERT
 }
 
-bool dtype_is_encoded(dtype t) { return dtype_is_weight(t) && t != DT_Q2_K && t != DT_Q3_K; }
+bool dtype_is_encoded(dtype t) { return dtype_is_weight(t) && t != DT_Q2_K && t != DT_Q3_K && t != DT_NF4; }
 
 /* Round to a float of 8 bits with `fraction` fraction bits whose smallest normal number is 2^least; `top` is infinity or NaN. */
 static uint8_t f32_to_f8(float f, int fraction, int least, uint8_t top)

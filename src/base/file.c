@@ -33,6 +33,16 @@ size_t memory_now(void)
     return n == 2 ? (size_t)held * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
+uint64_t memory_free(void)
+{
+    char line[128];
+    unsigned long long kib = 0;
+    FILE *f = fopen("/proc/meminfo", "re");
+    while (f && !kib && fgets(line, sizeof line, f)) kib = strncmp(line, "MemAvailable:", 13) == 0 ? strtoull(line + 13, NULL, 10) : 0;
+    if (f) fclose(f);
+    return kib << 10;
+}
+
 /* ---- reading ---- */
 
 static dreamo_status must_be_regular(const struct stat *st, const char *path, dreamo_error *err)
@@ -331,6 +341,12 @@ void file_unlock(int fd)
 }
 
 /* ---- folders ---- */
+
+bool file_same(const char *one, const char *other)
+{
+    struct stat a, b;
+    return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
 
 bool file_exists(const char *path)
 {

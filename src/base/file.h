@@ -44,6 +44,7 @@ void          file_unlock(int fd);
 dreamo_status file_space(const char *path, uint64_t *nbytes, dreamo_error *err);
 
 bool  file_exists(const char *path);
+bool  file_same(const char *one, const char *other); /* two names of one file that is there */
 bool  folder_exists(const char *path);
 dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err); /* of a regular file; DREAMO_NOT_FOUND, DREAMO_FORMAT */
 dreamo_status file_remove(const char *path, dreamo_error *err);
@@ -56,4 +57,5 @@ dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_er
 void          folder_list_free(char **names, int count);
 double seconds_now(void); /* monotonic clock */
 size_t memory_now(void);  /* bytes that this process holds, mapped files included; 0: the system does not tell */
+uint64_t memory_free(void); /* bytes that programs may still take without swapping; 0: the system does not tell */
 #endif

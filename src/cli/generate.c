@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/screen.h"
@@ -31,7 +32,9 @@ const option generate_options[] = {
     { "lora", 0, VALUE_TEXT, true, 0, 0, "FILE[@SCALE]", "apply a LoRA; repeat for a stack" },
     { "no-adapter", 0, VALUE_NONE, false, 0, 0, NULL, "without the model folder's own DreamO adapter" },
     { "numerics", 0, VALUE_TEXT, false, 0, 0, "KIND", "official (the reference's bf16 roundings) or exact (fp32)" },
-    { "fast", 0, VALUE_NONE, false, 0, 0, NULL, "steps with 8-bit products of quantised weights (Q8_0 ... Q3_K): 0.5 % off in each" },
+    { "fast", 0, VALUE_NONE, false, 0, 0, NULL, "steps with 8-bit products of quantised weights (Q8_0 ... Q3_K), 0.5 % off in each; default for FLUX with AVX-512 VNNI" },
+    { "exact", 0, VALUE_NONE, false, 0, 0, NULL, "never round what is multiplied" },
+    { "cache", 0, VALUE_TEXT, false, 0, 0, "DIR", "keep what the text encoders make of prompts here, and take it from here" },
     { "ref-noise", 0, VALUE_TEXT, false, 0, 0, "SEED|mean", "sample the references' latents, or take their mean (default)" },
     { "noise", 0, VALUE_TEXT, false, 0, 0, "KERNEL", "bf16, fp32 or fp32-rounded" },
     { "dump", 0, VALUE_TEXT, false, 0, 0, "DIR", "write every stage as safetensors" },
@@ -39,7 +42,7 @@ const option generate_options[] = {
     { "threads", 0, VALUE_INTEGER, false, 1, 1024, "N", "one a core by default" },
     { "timings", 0, VALUE_NONE, false, 0, 0, NULL, "tell the seconds of each stage and the most memory" },
     { "plan", 0, VALUE_NONE, false, 0, 0, NULL, "print what it would cost and stop" },
-    { "output", 'o', VALUE_TEXT, false, 0, 0, "PATTERN", "file name with {seed} {n} {date} {prompt}; dreamo-{seed}.png by default" },
+    { "output", 'o', VALUE_TEXT, false, 0, 0, "PATTERN", "file name with {seed} {n} {date} {prompt}, or - for standard output; dreamo-{seed}.png by default" },
     { "format", 0, VALUE_TEXT, false, 0, 0, "png|jpeg", "by the output's name by default" },
     { "grid", 0, VALUE_NONE, false, 0, 0, NULL, "all pictures in one, too: {seed} and {n} of its name are \"grid\"" },
     { "no-clobber", 0, VALUE_NONE, false, 0, 0, NULL, "refuse to replace a file" },
@@ -61,6 +64,8 @@ typedef struct job {
     uint64_t seeds[MAX_SEEDS];
     int nseeds;
     char prompt[1 << 16];     /* of --prompt-file */
+    const char *inputs[MAX_REFS + MAX_LORAS + 8]; /* files that no picture may replace */
+    int ninputs;
     output out;
 } job;
 
@@ -96,10 +101,12 @@ static dreamo_status ref_setting(const char *whole, const char *key, const char 
     return DREAMO_OK;
 }
 
-/* Where the settings begin: the last run of ",word=..." pieces, so that a comma in a file name stays part of it. */
+/* Where the settings begin: the last run of ",word=..." pieces, so that a comma in a file name stays part of it; nowhere, when there is
+ * a file of the whole name. */
 static size_t settings_at(const char *s)
 {
     size_t end = strlen(s);
+    if (access(s, F_OK) == 0) return end;
     for (;;) {
         size_t at = end;
         while (at > 0 && s[at - 1] != ',') at--;
@@ -147,14 +154,43 @@ static dreamo_status parse_lora(job *j, const char *whole, dreamo_lora *l, dream
 
 static dreamo_status bad_seed(const char *s, dreamo_error *err)
 {
-    return complain(err, DREAMO_ARG, "a whole number of 0 or more, random, a list 1,2,5 or a range 1..8", "--seed: \"%s\" is not a seed", s);
+    return complain(err, DREAMO_ARG, "a whole number from 0 to 18446744073709551615, random, a list 1,2,5 or a range 1..8", "--seed: \"%s\" is not a seed", s);
+}
+
+/* s[0..n) as a seed. */
+static bool seed_of(const char *s, size_t n, uint64_t *out)
+{
+    char piece[32];
+    if (n >= sizeof piece) return false;
+    memcpy(piece, s, n);
+    piece[n] = '\0';
+    return text_seed(piece, out);
+}
+
+static dreamo_status parse_range(job *j, const char *s, const char *dots, dreamo_error *err)
+{
+    uint64_t a = 0, b = 0;
+    if (!seed_of(s, (size_t)(dots - s), &a) || !text_seed(dots + 2, &b) || b < a) return bad_seed(s, err);
+    if (b - a >= MAX_SEEDS) return complain(err, DREAMO_LIMIT, NULL, "--seed: %s is more than %d seeds", s, MAX_SEEDS);
+    for (uint64_t i = 0; i <= b - a; i++) j->seeds[j->nseeds++] = a + i;
+    return DREAMO_OK;
+}
+
+static dreamo_status parse_list(job *j, const char *s, dreamo_error *err)
+{
+    for (const char *at = s;; at++) {
+        size_t length = strcspn(at, ",");
+        if (j->nseeds == MAX_SEEDS) return complain(err, DREAMO_LIMIT, NULL, "--seed: more than %d seeds", MAX_SEEDS);
+        if (!seed_of(at, length, &j->seeds[j->nseeds])) return bad_seed(s, err);
+        j->nseeds++;
+        at += length;
+        if (!*at) return DREAMO_OK;
+    }
 }
 
 static dreamo_status parse_seeds(job *j, const char *s, int count, dreamo_error *err)
 {
-    char piece[32];
     const char *dots = strstr(s, "..");
-    int64_t a = 0, b = 0;
     if (strcmp(s, "random") == 0) {
         for (int i = 0; i < count; i++) {
             if (getrandom(&j->seeds[i], 8, 0) != 8) return complain(err, DREAMO_IO, NULL, "--seed: the system gave no random number");
@@ -163,26 +199,12 @@ static dreamo_status parse_seeds(job *j, const char *s, int count, dreamo_error 
         j->nseeds = count;
         return DREAMO_OK;
     }
-    if (dots) {
-        if (dots - s > 20) return bad_seed(s, err);
-        snprintf(piece, sizeof piece, "%.*s", (int)(dots - s), s);
-        if (!text_integer(piece, &a) || !text_integer(dots + 2, &b) || a < 0 || b < a) return bad_seed(s, err);
-        if (b - a >= MAX_SEEDS) return complain(err, DREAMO_LIMIT, NULL, "--seed: %s is more than %d seeds", s, MAX_SEEDS);
-        for (int64_t v = a; v <= b; v++) j->seeds[j->nseeds++] = (uint64_t)v;
-    } else {
-        for (const char *at = s;; at++) {
-            size_t length = strcspn(at, ",");
-            if (length > 20) return bad_seed(s, err);
-            snprintf(piece, sizeof piece, "%.*s", (int)length, at);
-            if (!text_integer(piece, &a) || a < 0) return bad_seed(s, err);
-            if (j->nseeds == MAX_SEEDS) return complain(err, DREAMO_LIMIT, NULL, "--seed: more than %d seeds", MAX_SEEDS);
-            j->seeds[j->nseeds++] = (uint64_t)a;
-            at += length;
-            if (!*at) break;
-        }
-    }
+    dreamo_status status = dots ? parse_range(j, s, dots, err) : parse_list(j, s, err);
+    if (status) return status;
     if (count > 1 && j->nseeds > 1 && count != j->nseeds)
         return complain(err, DREAMO_ARG, "leave out --count", "--count %d: %d seeds are given", count, j->nseeds);
+    if (j->nseeds < count && j->seeds[0] > UINT64_MAX - (uint64_t)count)
+        return complain(err, DREAMO_ARG, "begin lower", "--seed: the %d seeds from %s on pass the largest, %llu", count, s, (unsigned long long)UINT64_MAX);
     while (j->nseeds < count) {
         j->seeds[j->nseeds] = j->seeds[0] + (uint64_t)j->nseeds;
         j->nseeds++;
@@ -212,10 +234,8 @@ static dreamo_status parse_exactness(const parsed *p, job *j, dreamo_error *err)
     else if (s) return complain(err, DREAMO_ARG, NULL, "--numerics: \"%s\" is neither official nor exact", s);
     s = option_text(p, "ref-noise", "mean");
     if (strcmp(s, "mean") != 0) {
-        int64_t seed;
-        if (!text_integer(s, &seed) || seed < 0) return complain(err, DREAMO_ARG, NULL, "--ref-noise: \"%s\" is neither mean nor a seed", s);
+        if (!text_seed(s, &j->request.ref_seed)) return complain(err, DREAMO_ARG, NULL, "--ref-noise: \"%s\" is neither mean nor a seed", s);
         j->request.ref_noise = true;
-        j->request.ref_seed = (uint64_t)seed;
     }
     return DREAMO_OK;
 }
@@ -248,7 +268,10 @@ static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
     m->backend = option_text(p, "backend", NULL);
     m->threads = (int)option_integer(p, "threads", 0);
     m->fast = option_flag(p, "fast");
+    m->exact = option_flag(p, "exact");
+    if (m->fast && m->exact) return complain(err, DREAMO_ARG, NULL, "--fast and --exact contradict each other");
     m->no_default_lora = option_flag(p, "no-adapter");
+    m->cache = option_text(p, "cache", NULL);
     m->loras = j->loras;
     m->progress = r->progress = screen_event;
     for (; !s && (text = option_nth(p, "lora", m->nloras)); m->nloras++) {
@@ -279,21 +302,30 @@ static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
     return s;
 }
 
+static void list_inputs(const parsed *p, job *j)
+{
+    const char *const files[] = { j->model.dir, j->model.dit, j->model.t5, j->model.clip, j->model.vae, option_text(p, "prompt-file", NULL) };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (files[i]) j->inputs[j->ninputs++] = files[i];
+    for (int i = 0; i < j->request.nrefs; i++) j->inputs[j->ninputs++] = j->refs[i].path;
+    for (int i = 0; i < j->model.nloras; i++) j->inputs[j->ninputs++] = j->loras[i].path;
+}
+
 /* ---- run ---- */
 
 static void print_plan(const dreamo_plan *plan)
 {
     double mb = 1.0 / (1 << 20);
     if (screen_json()) {
-        printf("{\"event\":\"plan\",\"width\":%d,\"height\":%d,\"steps\":%d,\"tokens\":%d,\"ops\":%lld,\"flops\":%.6g,\"weight_bytes\":%llu,\"work_bytes\":%llu,\"peak_bytes\":%llu,\"seconds\":%.4g}\n",
+        printf("{\"event\":\"plan\",\"width\":%d,\"height\":%d,\"steps\":%d,\"tokens\":%d,\"ops\":%lld,\"flops\":%.6g,\"weight_bytes\":%llu,\"work_bytes\":%llu,\"peak_bytes\":%llu,\"seconds\":%.4g,\"fast\":%s}\n",
                plan->width, plan->height, plan->steps, plan->tokens, (long long)plan->ops, plan->flops,
-               (unsigned long long)plan->weight_bytes, (unsigned long long)plan->work_bytes, (unsigned long long)plan->peak_bytes, plan->seconds);
+               (unsigned long long)plan->weight_bytes, (unsigned long long)plan->work_bytes, (unsigned long long)plan->peak_bytes, plan->seconds, plan->fast ? "true" : "false");
         return;
     }
     char about[40] = "";
     if (plan->seconds >= 0) snprintf(about, sizeof about, "about %.2g s, ", plan->seconds);
-    screen_line("plan", "%dx%d, %d steps, %d tokens: %s%.3g GFLOP in %lld ops, weights %.1f MB, work %.1f MB, at most %.1f MB at a time", plan->width, plan->height, plan->steps,
-                plan->tokens, about, plan->flops * 1e-9, (long long)plan->ops, (double)plan->weight_bytes * mb, (double)plan->work_bytes * mb,
+    screen_line("plan", "%dx%d, %d steps%s, %d tokens: %s%.3g GFLOP in %lld ops, weights %.1f MB, work %.1f MB, at most %.1f MB at a time", plan->width, plan->height, plan->steps,
+                plan->fast ? " (fast)" : "", plan->tokens, about, plan->flops * 1e-9, (long long)plan->ops, (double)plan->weight_bytes * mb, (double)plan->work_bytes * mb,
                 (double)plan->peak_bytes * mb);
 }
 
@@ -326,7 +358,8 @@ int run_generate(const parsed *p)
     dreamo_plan plan;
     bool only_plan = option_flag(p, "plan");
     dreamo_status s = parse_job(p, &j, &err);
-    if (!s && !only_plan) s = output_open(&j.out, p, j.request.prompt, j.seeds, j.nseeds, &err);
+    if (!s) list_inputs(p, &j);
+    if (!s && !only_plan) s = output_open(&j.out, p, j.request.prompt, j.seeds, j.nseeds, j.inputs, j.ninputs, &err);
     screen_catch_signals();
     if (!s) s = dreamo_open(&j.model, &model, &err);
     if (!s && only_plan && (s = dreamo_plan_request(model, &j.request, &plan, &err)) == DREAMO_OK) print_plan(&plan); /* else generate tells it */

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 dreamo_status complain(dreamo_error *err, dreamo_status status, const char *hint, const char *format, ...)
 {
@@ -28,6 +29,17 @@ bool text_integer(const char *s, int64_t *out)
     if (n == 0 || digits[n] != '\0') return false;
     errno = 0;
     long long v = strtoll(s, NULL, 10);
+    if (errno) return false;
+    *out = v;
+    return true;
+}
+
+bool text_seed(const char *s, uint64_t *out)
+{
+    size_t n = strspn(s, "0123456789");
+    if (n == 0 || s[n] != '\0') return false;
+    errno = 0;
+    unsigned long long v = strtoull(s, NULL, 10);
     if (errno) return false;
     *out = v;
     return true;
@@ -74,10 +86,23 @@ dreamo_status text_file(const char *option, const char *path, char *room, size_t
     return DREAMO_OK;
 }
 
+dreamo_status print_file(const char *path, dreamo_error *err)
+{
+    char bytes[1 << 14];
+    FILE *f = fopen(path, "re");
+    if (!f) return complain(err, DREAMO_IO, NULL, "%s: %s", path, strerror(errno));
+    for (size_t n; (n = fread(bytes, 1, sizeof bytes, f)) > 0;) fwrite(bytes, 1, n, stdout);
+    bool broken = ferror(f);
+    fclose(f);
+    return broken || fflush(stdout) ? complain(err, DREAMO_IO, NULL, "standard output: could not be written") : DREAMO_OK;
+}
+
 dreamo_status text_lora(const char *option, const char *whole, char *room, size_t nbytes, dreamo_lora *out, dreamo_error *err)
 {
-    const char *at = strrchr(whole, '@');
+    const char *at = access(whole, F_OK) == 0 ? NULL : strrchr(whole, '@');
     double scale = 1;
+    if (at && strcspn(at, "/") < strlen(at)) at = NULL; /* a folder's name has it */
+    if (at && strstr(at, ".safetensors")) at = NULL;    /* "my@home.safetensors", which is not there */
     size_t n = at ? (size_t)(at - whole) : strlen(whole);
     if (at && !text_number(at + 1, &scale)) return complain(err, DREAMO_ARG, NULL, "--%s %s: \"%s\" is not a number", option, whole, at + 1);
     if (fabs(scale) > 1000) return complain(err, DREAMO_ARG, NULL, "--%s %s: the scale is outside -1000 to 1000", option, whole);
@@ -156,11 +181,33 @@ static const option *find_option(const command *c, const char *name, size_t leng
     return o ? o : find_in(global_options, name, length, letter);
 }
 
+/* What other programs of this field call it. */
+static const char *known_elsewhere(const char *name, size_t n)
+{
+    static const struct { const char *theirs, *ours; } names[] = {
+        { "width", "-s WIDTHxHEIGHT" }, { "height", "-s WIDTHxHEIGHT" }, { "W", "-s WIDTHxHEIGHT" }, { "H", "-s WIDTHxHEIGHT" }, { "resolution", "-s WIDTHxHEIGHT" },
+        { "cfg", "--guidance, or --true-cfg with --negative" }, { "cfg-scale", "--guidance, or --true-cfg with --negative" }, { "scale", "--guidance" },
+        { "guidance-scale", "--guidance" }, { "sampling-steps", "--steps" }, { "num-inference-steps", "--steps" }, { "negative-prompt", "--negative" },
+        { "image", "-r ip=FILE" }, { "input", "-r ip=FILE" }, { "init-img", "-r ip=FILE" }, { "ref-image", "-r ip=FILE" }, { "reference", "-r ip=FILE" },
+        { "prompt", "the prompt as an argument: dreamo generate \"a red toy\"" }, { "batch", "--count" }, { "batch-count", "--count" }, { "batch-size", "--count" },
+        { "num-images", "--count" }, { "n-samples", "--count" }, { "checkpoint", "--model" }, { "ckpt", "--model" }, { "diffusion-model", "--dit" }, { "unet", "--dit" },
+        { "transformer", "--dit" }, { "clip_l", "--clip" }, { "t5xxl", "--t5" }, { "lora-dir", "--lora FILE@SCALE" }, { "outdir", "--output DIR/{seed}.png" },
+        { "out", "--output" }, { "device", "--backend" }, { "type", "dreamo convert --to TYPE" }, { "quant", "dreamo convert --to TYPE" },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i].theirs) == n && strncmp(names[i].theirs, name, n) == 0) return names[i].ours;
+    return NULL;
+}
+
 static dreamo_status unknown_option(const command *c, const char *typed, dreamo_error *err)
 {
     nearest best = { 0 };
     char words[200], otherwise[80];
-    const char *name = typed + strspn(typed, "-");
+    const char *name = typed + strspn(typed, "-"), *ours = strcmp(c->name, "generate") == 0 ? known_elsewhere(name, strcspn(name, "=")) : NULL;
+    if (ours) {
+        snprintf(words, sizeof words, "here it is %s", ours);
+        return complain(err, DREAMO_ARG, words, "%s: no such option", typed);
+    }
     for (const option *o = c->options; o->name; o++) nearest_offer(&best, name, o->name);
     for (const option *o = global_options; o->name; o++) nearest_offer(&best, name, o->name);
     snprintf(otherwise, sizeof otherwise, "dreamo help %s lists the options", c->name);

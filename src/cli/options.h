@@ -60,12 +60,16 @@ void commands_help(FILE *to);
 
 /* Strict readings of text: the whole string, ASCII digits, finite. */
 bool text_integer(const char *s, int64_t *out);
+bool text_seed(const char *s, uint64_t *out); /* 0 to 2^64 - 1, as other programs take them */
 bool text_number(const char *s, double *out);
 
 /* The words in PATH (- = standard input), the value of --OPTION, without the line ends after them; at most nbytes - 1 bytes, none of them 0. */
 dreamo_status text_file(const char *option, const char *path, char *room, size_t nbytes, dreamo_error *err);
 
-/* FILE[@SCALE], the value of --OPTION; the path is copied into `room`. */
+/* A file's bytes to standard output. */
+dreamo_status print_file(const char *path, dreamo_error *err);
+
+/* FILE[@SCALE], the value of --OPTION; a file whose name is all of it counts first.  The path is copied into `room`. */
 dreamo_status text_lora(const char *option, const char *whole, char *room, size_t nbytes, dreamo_lora *out, dreamo_error *err);
 
 /* Fill err and return the status, so that checks read `return complain(err, DREAMO_ARG, hint, ...)`. */

@@ -1,12 +1,14 @@
 /* output.c - file names, checks, the grid. */
 #include "cli/output.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <utf8proc.h>
 
 #include "cli/screen.h"
 
@@ -23,17 +25,32 @@ static void put(name *out, const char *s, size_t n)
     out->text[out->used += n] = '\0';
 }
 
-/* The prompt as part of a file name: letters, digits and dashes, at most 48 bytes. */
-static void put_prompt(name *out, const char *prompt)
+/* Letters, their marks, and digits of every script. */
+static bool is_word(int32_t c)
+{
+    utf8proc_category_t k = utf8proc_category(c);
+    return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO) || (k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME) ||
+           (k >= UTF8PROC_CATEGORY_ND && k <= UTF8PROC_CATEGORY_NO);
+}
+
+/* The prompt as part of a file name: letters, digits and dashes, at most 48 bytes, no letter cut; where nothing is left, the seed. */
+static void put_prompt(name *out, const char *prompt, const char *otherwise)
 {
     char words[49];
     size_t n = 0;
-    for (; *prompt && n < 48; prompt++) {
-        bool plain = (*prompt >= 'a' && *prompt <= 'z') || (*prompt >= 'A' && *prompt <= 'Z') || (*prompt >= '0' && *prompt <= '9');
-        if (plain) words[n++] = *prompt;
-        else if (n && words[n - 1] != '-') words[n++] = '-';
+    utf8proc_int32_t c;
+    for (utf8proc_ssize_t k; *prompt && (k = utf8proc_iterate((const utf8proc_uint8_t *)prompt, -1, &c)) > 0; prompt += k) {
+        size_t room = sizeof words - 1 - n;
+        if (is_word(c)) {
+            if ((size_t)k > room) break;
+            memcpy(words + n, prompt, (size_t)k);
+            n += (size_t)k;
+        } else if (utf8proc_category(c) != UTF8PROC_CATEGORY_CF && n && words[n - 1] != '-' && room) { /* joiners stand within words */
+            words[n++] = '-';
+        }
     }
-    put(out, words, n);
+    if (n) put(out, words, n);
+    else put(out, otherwise, strlen(otherwise));
 }
 
 /* Of the i-th picture; i = n: of the grid. */
@@ -43,16 +60,18 @@ static dreamo_status output_name(const output *o, int i, name *out, dreamo_error
     time_t now = time(NULL);
     out->used = 0;
     bool grid = i == o->n;
+    char seed[32] = "grid";
+    if (!grid) snprintf(seed, sizeof seed, "%llu", (unsigned long long)o->seeds[i]);
     for (const char *s = o->pattern; *s;) {
         size_t plain = strcspn(s, "{"), brace = strcspn(s + plain, "}");
         put(out, s, plain);
         s += plain;
         if (!*s) break;
         if (grid && (strncmp(s, "{seed}", 6) == 0 || strncmp(s, "{n}", 3) == 0)) put(out, "grid", 4);
-        else if (strncmp(s, "{seed}", 6) == 0) put(out, number, (size_t)snprintf(number, sizeof number, "%llu", (unsigned long long)o->seeds[i]));
+        else if (strncmp(s, "{seed}", 6) == 0) put(out, seed, strlen(seed));
         else if (strncmp(s, "{n}", 3) == 0) put(out, number, (size_t)snprintf(number, sizeof number, "%d", i + 1));
         else if (strncmp(s, "{date}", 6) == 0) put(out, number, strftime(number, sizeof number, "%Y-%m-%d", localtime(&now)));
-        else if (strncmp(s, "{prompt}", 8) == 0) put_prompt(out, o->prompt);
+        else if (strncmp(s, "{prompt}", 8) == 0) put_prompt(out, o->prompt, seed);
         else return complain(err, DREAMO_ARG, "{seed} {n} {date} {prompt} are known", "--output %s: %.*s: no such field", o->pattern, (int)brace + 1, s);
         s += brace + 1;
     }
@@ -70,6 +89,43 @@ static dreamo_status check_name(const char *path, bool clobber, dreamo_error *er
     return DREAMO_OK;
 }
 
+/* A picture in place of what it was made from would be found out too late. */
+static dreamo_status check_inputs(const char *path, const char *const *inputs, int n, dreamo_error *err)
+{
+    struct stat out, in;
+    if (stat(path, &out) != 0) return DREAMO_OK;
+    for (int i = 0; i < n; i++)
+        if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            return complain(err, DREAMO_ARG, "choose another name", "--output %s: is the run's own input %s", path, inputs[i]);
+    return DREAMO_OK;
+}
+
+/* png or jpeg, by --format or by the name's end; a name of another kind of file would lie. */
+static dreamo_status choose_format(output *o, const char *dot, dreamo_error *err)
+{
+    if (o->format) {
+        if (strcmp(o->format, "png") && strcmp(o->format, "jpeg")) return complain(err, DREAMO_ARG, NULL, "--format: \"%s\" is neither png nor jpeg", o->format);
+        return DREAMO_OK;
+    }
+    size_t letters = dot ? strspn(dot + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") : 0;
+    bool jpeg = dot && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0), png = dot && strcasecmp(dot, ".png") == 0;
+    o->format = jpeg ? "jpeg" : "png";
+    if (jpeg || png || !letters || dot[1 + letters] || letters > 11 || strspn(dot + 1, "0123456789") == letters) return DREAMO_OK; /* "v1.2" is no kind of file */
+    return complain(err, DREAMO_ARG, "name it .png or .jpg; --format png writes PNG under any name", "--output %s: %s files are not written", o->pattern, dot);
+}
+
+/* The same name twice would lose a picture. */
+static dreamo_status check_seeds(const output *o, dreamo_error *err)
+{
+    if (strstr(o->pattern, "{n}")) return DREAMO_OK;
+    for (int i = 0; i < o->n; i++)
+        for (int k = 0; k < i; k++)
+            if (o->seeds[i] == o->seeds[k])
+                return complain(err, DREAMO_ARG, "add {n} to its name", "--output %s: seed %llu is there twice, and its pictures would replace each other", o->pattern,
+                                (unsigned long long)o->seeds[i]);
+    return DREAMO_OK;
+}
+
 static dreamo_status check_folder(const char *path, dreamo_error *err)
 {
     struct stat st;
@@ -82,7 +138,17 @@ static dreamo_status check_folder(const char *path, dreamo_error *err)
     return DREAMO_OK;
 }
 
-dreamo_status output_open(output *o, const parsed *p, const char *prompt, const uint64_t *seeds, int n, dreamo_error *err)
+/* One picture on standard output, and nothing else. */
+static dreamo_status open_stdout(const output *o, dreamo_error *err)
+{
+    if (o->n > 1 || o->grid) return complain(err, DREAMO_ARG, "ask for one picture", "--output -: standard output takes one picture, not %d", o->n);
+    if (screen_json()) return complain(err, DREAMO_ARG, "leave one out", "--output -: standard output has the events of --json");
+    if (isatty(1)) return complain(err, DREAMO_ARG, "send it to a file or a program", "--output -: standard output is a terminal");
+    return DREAMO_OK;
+}
+
+dreamo_status output_open(output *o, const parsed *p, const char *prompt, const uint64_t *seeds, int n, const char *const *inputs, int ninputs,
+                          dreamo_error *err)
 {
     name out;
     *o = (output){ .pattern = option_text(p, "output", "dreamo-{seed}.png"), .format = option_text(p, "format", NULL), .prompt = prompt,
@@ -90,20 +156,23 @@ dreamo_status output_open(output *o, const parsed *p, const char *prompt, const 
                    .grid = option_flag(p, "grid") };
     const char *dot = strrchr(o->pattern, '.');
     if (dot && strchr(dot, '/')) dot = NULL;
-    if (!o->format) o->format = dot && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0) ? "jpeg" : "png";
-    if (strcmp(o->format, "png") && strcmp(o->format, "jpeg")) return complain(err, DREAMO_ARG, NULL, "--format: \"%s\" is neither png nor jpeg", o->format);
-    if (o->grid && n < 2) return complain(err, DREAMO_ARG, "add --count, or more seeds", "--grid: one picture makes no grid");
+    o->to_stdout = strcmp(o->pattern, "-") == 0;
+    dreamo_status s = choose_format(o, dot, err);
+    if (!s && o->to_stdout) return open_stdout(o, err);
+    if (!s && o->grid && n < 2) s = complain(err, DREAMO_ARG, "add --count, or more seeds", "--grid: one picture makes no grid");
+    if (s) return s;
     if (n > 1 && !strstr(o->pattern, "{seed}") && !strstr(o->pattern, "{n}")) {
         size_t stem = dot ? (size_t)(dot - o->pattern) : strlen(o->pattern);
         snprintf(o->numbered, sizeof o->numbered, "%.*s-{n}%s", (int)stem, o->pattern, dot ? dot : "");
         o->pattern = o->numbered;
     }
-    for (int i = 0; i < n + o->grid; i++) {
-        dreamo_status s = output_name(o, i, &out, err);
+    s = check_seeds(o, err);
+    for (int i = 0; !s && i < n + o->grid; i++) {
+        s = output_name(o, i, &out, err);
         if (!s) s = check_name(out.text, o->clobber, err);
-        if (s) return s;
+        if (!s) s = check_inputs(out.text, inputs, ninputs, err);
     }
-    return check_folder(out.text, err);
+    return s ? s : check_folder(out.text, err);
 }
 
 /* ---- pictures ---- */
@@ -116,18 +185,34 @@ static void keep_for_grid(output *o, int i, const dreamo_image *image)
     for (int y = 0; y < image->height; y++) memcpy(to + (size_t)y * whole, image->rgb + (size_t)y * row, row);
 }
 
+/* The library writes files: one in the system's folder for such, whose bytes go on. */
+static dreamo_status put_stdout(const output *o, const dreamo_image *image, dreamo_error *err)
+{
+    const char *folder = getenv("TMPDIR");
+    char path[1024];
+    snprintf(path, sizeof path, "%s/dreamo-XXXXXX", folder && *folder ? folder : "/tmp");
+    int fd = mkstemp(path);
+    if (fd < 0) return complain(err, DREAMO_IO, NULL, "%s: %s", path, strerror(errno));
+    close(fd);
+    dreamo_status s = dreamo_image_write(image, path, o->format, true, err);
+    if (!s) s = print_file(path, err);
+    unlink(path);
+    return s;
+}
+
 dreamo_status output_put(output *o, int i, dreamo_image *image, dreamo_error *err)
 {
-    name out;
+    name out = { "", 0 };
     char *metadata = image->metadata;
-    dreamo_status s = output_name(o, i, &out, err);
+    dreamo_status s = o->to_stdout ? DREAMO_OK : output_name(o, i, &out, err);
     if (!o->metadata) image->metadata = NULL;
-    if (!s) s = dreamo_image_write(image, out.text, o->format, o->clobber, err);
+    if (!s && o->to_stdout) s = put_stdout(o, image, err);
+    else if (!s) s = dreamo_image_write(image, out.text, o->format, o->clobber, err);
     image->metadata = metadata;
     if (s) return s;
     if (o->sheet.rgb) keep_for_grid(o, i, image);
     screen_line("seed", "%llu", (unsigned long long)o->seeds[i]);
-    screen_result(out.text);
+    if (!o->to_stdout) screen_result(out.text);
     return DREAMO_OK;
 }
 

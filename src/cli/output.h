@@ -7,15 +7,16 @@ typedef struct output {
     const char *pattern, *format, *prompt;
     const uint64_t *seeds;     /* [n], one a picture; not owned */
     int n;
-    bool clobber, metadata, grid;
+    bool clobber, metadata, grid, to_stdout;
     dreamo_image sheet;        /* of --grid, `columns` pictures a row, white where there is none; its pixels are malloc's */
     int columns;
     char numbered[1024];       /* the pattern, when it needed {n} */
 } output;
 
-/* -o, --format, --no-clobber, --no-metadata, --grid.  The folder is there and can be written, the names differ, the format is known.
- * What is passed in must outlive the output. */
-dreamo_status output_open(output *o, const parsed *p, const char *prompt, const uint64_t *seeds, int n, dreamo_error *err);
+/* -o, --format, --no-clobber, --no-metadata, --grid.  The folder is there and can be written, the names differ, none is that of one of the `inputs`,
+ * the format is known and is the name's.  What is passed in must outlive the output. */
+dreamo_status output_open(output *o, const parsed *p, const char *prompt, const uint64_t *seeds, int n, const char *const *inputs, int ninputs,
+                          dreamo_error *err);
 /* Write the i-th picture and tell its name; keep it for the grid. */
 dreamo_status output_put(output *o, int i, dreamo_image *image, dreamo_error *err);
 /* Room for a grid of width x height pictures, before the first of them; and its file, after the last. */

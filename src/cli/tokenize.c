@@ -26,11 +26,12 @@ static void print_json(const dreamo_tokens *t)
     printf("}\n");
 }
 
-static void print_pieces(const char *name, const int32_t *ids, char **pieces, int n, const char *cut)
+static void print_pieces(const char *name, const int32_t *ids, char **pieces, int n, const char *cut, const char *unknown)
 {
     printf("%s, %d tokens\n", name, n);
     for (int i = 0; i < n; i++) printf("  %6d  %s\n", ids[i], pieces[i]);
     if (cut) printf("  not read: %s\n", cut);
+    if (unknown) printf("  not in the vocabulary: %s\n", unknown);
 }
 
 /* One text; its result on stdout. */
@@ -42,8 +43,8 @@ static dreamo_status tokenize(const dreamo_tokenizer *tokenizer, const char *tex
     if (screen_json()) {
         print_json(&t);
     } else {
-        print_pieces("T5", t.t5, t.t5_piece, t.nt5, t.t5_cut);
-        print_pieces("CLIP", t.clip, t.clip_piece, t.nclip, t.clip_cut);
+        print_pieces("T5", t.t5, t.t5_piece, t.nt5, t.t5_cut, t.t5_unknown);
+        print_pieces("CLIP", t.clip, t.clip_piece, t.nclip, t.clip_cut, NULL);
     }
     dreamo_tokens_free(&t);
     return DREAMO_OK;

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "format/image_codec.h"
+#include "format/sniff.h"
 
 dreamo_status image_check_size(const char *what, int64_t width, int64_t height, dreamo_error *err)
 {
@@ -39,55 +40,32 @@ void image_note(const image_source *src, const char *text)
     if (src->note && used < src->note_nbytes) snprintf(src->note + used, src->note_nbytes - used, "%s%s", used ? "; " : "", text);
 }
 
-/* ---- what is it ---- */
-
-/* Files that people try, so that the message can name them. */
-static const struct { size_t at, n; const char *magic, *name; } others[] = {
-    { 0, 4, "GIF8", "a GIF" }, { 0, 2, "BM", "a BMP" }, { 0, 4, "II*\0", "a TIFF" }, { 0, 4, "MM\0*", "a TIFF" }, { 0, 4, "8BPS", "a Photoshop file" },
-    { 0, 4, "qoif", "a QOI picture" }, { 0, 4, "\0\0\1\0", "an icon file" }, { 0, 2, "\xFF\x0A", "a JPEG XL picture" }, { 4, 4, "JXL ", "a JPEG XL picture" },
-    { 4, 4, "jP  ", "a JPEG 2000 picture" }, { 4, 8, "ftypavif", "an AVIF picture" }, { 4, 7, "ftyphei", "a HEIC picture" }, { 4, 7, "ftyphev", "a HEIC picture" },
-    { 4, 8, "ftypmif1", "a HEIF picture" }, { 4, 8, "ftypmsf1", "a HEIF picture" }, { 4, 4, "ftyp", "a video or another file of the MP4 family" },
-    { 0, 4, "%PDF", "a PDF" }, { 0, 4, "PK\3\4", "a zip archive" }, { 0, 4, "GGUF", "a GGUF model" },
-};
-
-/* Letters, white space and what may be UTF-8. */
-static bool is_text(const unsigned char *data, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (data[i] == 0x7F || (data[i] < ' ' && !strchr("\t\n\f\r", data[i]))) return false;
-    return true;
-}
-
-static const char *kind_of(const unsigned char *data, size_t nbytes)
-{
-    size_t beginning = nbytes < 1000 ? nbytes : 1000;
-    if (nbytes == 0) return "empty";
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (nbytes >= others[i].at + others[i].n && memcmp(data + others[i].at, others[i].magic, others[i].n) == 0) return others[i].name;
-    if (memmem(data, beginning, "<svg", 4)) return "an SVG drawing";
-    if (memmem(data, beginning, "<html", 5) || memmem(data, beginning, "<!DOCTYPE", 9)) return "a web page";
-    return is_text(data, beginning) ? "text" : "not a picture of a known kind";
-}
-
 /* ---- reading ---- */
+
+static bool is_png(const unsigned char *data, size_t n) { return n >= 8 && memcmp(data, "\x89PNG\r\n\x1A\n", 8) == 0; }
+static bool is_jpeg(const unsigned char *data, size_t n) { return n >= 3 && data[0] == 0xFF && data[1] == 0xD8 && data[2] == 0xFF; }
+static bool is_webp(const unsigned char *data, size_t n) { return n >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0; }
+
+bool image_is_known(const unsigned char *data, size_t nbytes) { return is_png(data, nbytes) || is_jpeg(data, nbytes) || is_webp(data, nbytes); }
 
 dreamo_status image_decode(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err)
 {
-    static const unsigned char png[8] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n' };
     image_source src = { data, nbytes, what, note, note_nbytes, 1 };
     dreamo_status s;
     *out = (bitmap){ 0 };
     if (note && note_nbytes) note[0] = '\0';
     if (nbytes > IMAGE_MAX_FILE) return fail(err, DREAMO_LIMIT, "%s: %zu bytes, at most %zu are allowed", what, nbytes, IMAGE_MAX_FILE);
-    if (nbytes >= 8 && memcmp(data, png, 8) == 0) {
+    if (is_png(data, nbytes)) {
         s = png_decode(&src, out, err);
-    } else if (nbytes >= 3 && data[0] == 0xFF && data[1] == 0xD8 && data[2] == 0xFF) {
+    } else if (is_jpeg(data, nbytes)) {
         s = jpeg_decode(&src, out, err);
-    } else if (nbytes >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0) {
+    } else if (is_webp(data, nbytes)) {
         s = webp_decode(&src, out, err);
     } else {
-        fail(err, DREAMO_FORMAT, "%s: is %s; PNG, JPEG and WebP are read", what, kind_of(data, nbytes));
-        return hint(err, "Convert it to PNG first.");
+        sniffed is = sniff(data, nbytes);
+        if (!is.what) return fail(err, DREAMO_FORMAT, "%s: is not a picture of a known kind; PNG, JPEG and WebP are read", what);
+        fail(err, DREAMO_FORMAT, "%s: is %s; PNG, JPEG and WebP are read", what, is.what);
+        return hint(err, "%s", is.instead);
     }
     if (!s) s = image_orient(out, src.orientation, err);
     if (s) bitmap_free(out);

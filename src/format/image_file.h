@@ -7,6 +7,8 @@
 
 typedef struct bitmap { int width, height, channels; /* 3 = RGB, 4 = RGBA straight alpha */ unsigned char *data; } bitmap;
 
+/* Does it begin as a PNG, JPEG or WebP file does? */
+bool          image_is_known(const unsigned char *data, size_t nbytes);
 dreamo_status bitmap_new(bitmap *b, int width, int height, int channels, dreamo_error *err);
 void          bitmap_free(bitmap *b);
 /* Keeps alpha when the file has it.  `note` (may be NULL) gets a line about what was ignored, e.g. an ICC profile. */

@@ -10,10 +10,12 @@
 #include "base/mem.h"
 #include "format/gguf.h"
 #include "format/json.h"
+#include "format/sniff.h"
 
 #define MAX_HEADER 100000000u
 #define MAX_TENSORS 100000
 #define MAX_META 1000000
+#define MAX_FILE 1000000000000000ull /* what may be told as a size */
 
 /* ---- the header's text, before it is parsed ---- */
 
@@ -155,6 +157,19 @@ static dreamo_status check_cover(st_file *f, size_t room, dreamo_error *err)
     return DREAMO_OK;
 }
 
+/* What a file that is cut short should have had: the end of the last tensor. */
+static unsigned long long data_end(const json_t *header)
+{
+    const char *name;
+    json_t *value;
+    unsigned long long end = 0;
+    json_object_foreach((json_t *)(uintptr_t)header, name, value) {
+        json_int_t to = json_integer_value(json_array_get(json_object_get(value, "data_offsets"), 1));
+        if (to > 0 && (unsigned long long)to > end) end = (unsigned long long)to;
+    }
+    return end;
+}
+
 static dreamo_status read_header(st_file *f, const json_t *header, size_t nheader, dreamo_error *err)
 {
     const char *name;
@@ -181,6 +196,8 @@ static dreamo_status read_header(st_file *f, const json_t *header, size_t nheade
             f->ntensors++;
         }
     }
+    unsigned long long end = s == DREAMO_FORMAT ? data_end(header) : 0;
+    if (end > room && end < MAX_FILE) return hint(err, "%llu of the file's %llu bytes are missing: fetch it again", end - room, end + 8 + nheader);
     if (!s) s = check_cover(f, room, err);
     if (s) return s;
     for (int i = 0; i < f->ntensors; i++) f->tensors[i].data = f->map.data + 8 + nheader + (uintptr_t)f->tensors[i].data;
@@ -190,34 +207,25 @@ static dreamo_status read_header(st_file *f, const json_t *header, size_t nheade
 
 /* ---- the first eight bytes ---- */
 
-/* What else people give as a model, so that the message can say so. */
-static const char *foreign_kind(const unsigned char *p, size_t n)
-{
-    static const struct { const char *magic; const char *kind; } kinds[] = {
-        { "GGUF", "a GGUF model" }, { "PK\3\4", "a zip archive, perhaps a PyTorch file, which holds Python code; convert it where it came from" },
-        { "\x80\2", "a Python pickle, which holds code; convert it where it came from" }, { "\x80\4", "a Python pickle, which holds code; convert it where it came from" },
-        { "version http", "a Git LFS pointer, not the file that it stands for" }, { "<", "a web page or XML" }, { "\x89HDF", "an HDF5 file" },
-        { "{", "JSON" },
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (n >= strlen(kinds[i].magic) && memcmp(p, kinds[i].magic, strlen(kinds[i].magic)) == 0) return kinds[i].kind;
-    return NULL;
-}
-
 /* Rules 1 and 2, with nothing read beyond the length. */
 static dreamo_status read_length(const char *path, const filemap *map, size_t *out, dreamo_error *err)
 {
     uint64_t n = 0;
-    if (map->nbytes < 8) return fail(err, DREAMO_FORMAT, "%s: %zu bytes; a safetensors file has at least 8", path, map->nbytes);
-    for (int i = 7; i >= 0; i--) n = n << 8 | map->data[i];
-    if (n <= MAX_HEADER && n <= map->nbytes - 8) {
+    for (int i = 7; i >= 0 && map->nbytes >= 8; i--) n = n << 8 | map->data[i];
+    if (n > 0 && n <= MAX_HEADER && n <= map->nbytes - 8) {
         *out = (size_t)n;
         return DREAMO_OK;
     }
-    const char *kind = foreign_kind(map->data, map->nbytes);
-    if (kind) return fail(err, DREAMO_FORMAT, "%s: is not a safetensors file but %s", path, kind);
+    sniffed is = sniff(map->data, map->nbytes);
+    if (is.what) {
+        fail(err, DREAMO_FORMAT, "%s: is %s", path, is.what);
+        return hint(err, "%s", is.instead);
+    }
+    if (map->nbytes < 8) return fail(err, DREAMO_FORMAT, "%s: %zu bytes; a safetensors file has at least 8", path, map->nbytes);
+    if (n == 0) return fail(err, DREAMO_FORMAT, "%s: a header of 0 bytes", path);
     if (n > MAX_HEADER) return fail(err, DREAMO_FORMAT, "%s: a header of %llu bytes, at most %u are allowed", path, (unsigned long long)n, MAX_HEADER);
-    return fail(err, DREAMO_FORMAT, "%s: a header of %llu bytes in a file of %zu; the file is cut short", path, (unsigned long long)n, map->nbytes);
+    fail(err, DREAMO_FORMAT, "%s: a header of %llu bytes in a file of %zu; the file is cut short", path, (unsigned long long)n, map->nbytes);
+    return hint(err, "at least %llu bytes are missing: fetch it again", (unsigned long long)n + 8 - map->nbytes);
 }
 
 static dreamo_status st_read(st_file *f, dreamo_error *err)

@@ -127,6 +127,7 @@ struct device {
     const backend *be;
     pool *threads;      /* NULL for one thread */
     bool failed;        /* a kernel could not get memory */
+    bool gains_by_fast; /* products of blocks in integers are faster here than in floats */
     bool fast;          /* asked for: `linear` and `attention` may round what they multiply (there) */
     void *state;        /* the backend's own */
 };

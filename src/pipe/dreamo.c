@@ -22,8 +22,8 @@ static dreamo_status announce(generation *g, const dreamo_plan *p, dreamo_error 
         snprintf(time, sizeof time, "about %s, ", words);
     }
     return report_line(&g->to, DREAMO_EVENT_PLAN, err,
-                       "%dx%d, %d step%s, %d tokens: %s%.3g %s, %.1f MB of weights, at most %.1f MB at a time", p->width, p->height, p->steps,
-                       p->steps == 1 ? "" : "s", p->tokens, time, p->flops * (tera ? 1e-12 : 1e-9), tera ? "TFLOP" : "GFLOP",
+                       "%dx%d, %d step%s%s, %d tokens: %s%.3g %s, %.1f MB of weights, at most %.1f MB at a time", p->width, p->height, p->steps,
+                       p->steps == 1 ? "" : "s", p->fast ? " (fast)" : "", p->tokens, time, p->flops * (tera ? 1e-12 : 1e-9), tera ? "TFLOP" : "GFLOP",
                        (double)p->weight_bytes / (1 << 20), (double)p->peak_bytes / (1 << 20));
 }
 
@@ -42,7 +42,7 @@ static dreamo_status generate(dreamo_model *m, const dreamo_request *r, dreamo_i
     if (s == DREAMO_OK) s = announce(&g, &plan, err);
     double start = seconds_now();
     if (s == DREAMO_OK) s = generation_run(&g, out, err);
-    if (s == DREAMO_OK) m->rate = plan.flops / (seconds_now() - start + 1e-9);
+    if (s == DREAMO_OK && plan.seconds > 0) m->pace = (m->pace > 0 ? m->pace : 1) * (seconds_now() - start) / plan.seconds;
     generation_free(&g);
     return s;
 }

@@ -56,7 +56,7 @@ static json_t *describe(const generation *g)
         if (!cfg || json_object_set_new(o, "cfg", cfg)) goto no_memory;
     }
     if (json_object_set_new(o, "references", references(g)) || json_object_set_new(o, "loras", loras(g->m))) goto no_memory;
-    if (g->m->fast && json_object_set_new(o, "fast", json_true())) goto no_memory;
+    if (json_object_set_new(o, "fast", json_boolean(g->m->fast))) goto no_memory;
     if (r->ref_noise && json_object_set_new(o, "ref_seed", seed(r->ref_seed))) goto no_memory;
     return o;
 no_memory:

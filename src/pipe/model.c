@@ -11,6 +11,7 @@
 #include "format/json.h"
 #include "weights/config.h"
 #include "weights/default_model.h"
+#include "weights/fit.h"
 #include "weights/kind.h"
 #include "base/report.h"
 #include "weights/tables.h"
@@ -38,12 +39,15 @@ dreamo_status model_check_files(const dreamo_model *m, dreamo_error *err)
 
 void dreamo_model_options_init(dreamo_model_options *o) { *o = (dreamo_model_options){ .size = sizeof *o }; }
 
+enum { FLUX_WIDTH = 3072, SCHNELL_TOKENS = 256 };
+
 /* ---- defaults ---- */
 
 static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
 {
     model_defaults *d = &m->defaults;
-    *d = (model_defaults){ .width = 1024, .height = 1024, .steps = 12, .ref_res = 512, .guidance = 4.5, .true_cfg = 1 };
+    bool flux = m->dit->config.heads * m->dit->config.head_dim == FLUX_WIDTH;
+    *d = (model_defaults){ .known = flux, .width = 1024, .height = 1024, .steps = 12, .ref_res = 512, .guidance = 4.5, .true_cfg = 1 };
     char *path = mem_printf("%s/dreamo/defaults.json", m->dir);
     if (!path) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
     json_t *o = NULL;
@@ -57,11 +61,26 @@ static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
         if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res", 8, 4096, res, &res, err);
         if (s == DREAMO_OK) s = json_get_number(o, path, "guidance", 0, 100, d->guidance, &d->guidance, err);
         if (s == DREAMO_OK) s = json_get_number(o, path, "true_cfg", 1, 100, d->true_cfg, &d->true_cfg, err);
-        *d = (model_defaults){ (int)width, (int)height, (int)steps, (int)res, d->guidance, d->true_cfg };
+        *d = (model_defaults){ (int)width, (int)height, (int)steps, (int)res, d->guidance, d->true_cfg, true };
         json_decref(o);
     }
     mem_free(path);
     return s;
+}
+
+/* FLUX.1-schnell's file under the shipped configurations, which are FLUX.1-dev's: a whole folder has its own. */
+static bool is_schnell(const dreamo_model *m)
+{
+    return !m->dit->config.guidance && m->dit->config.heads * m->dit->config.head_dim == FLUX_WIDTH && m->schedule.dynamic;
+}
+
+/* As its own folder and code say: four steps, a schedule that does not depend on the size, 256 tokens of text. */
+static void use_schnell(dreamo_model *m)
+{
+    m->schedule.dynamic = false;
+    m->schedule.shift = 1;
+    m->defaults.steps = 4;
+    if (m->text_tokens > SCHNELL_TOKENS) m->text_tokens = SCHNELL_TOKENS;
 }
 
 /* ---- adapters ---- */
@@ -92,12 +111,16 @@ static dreamo_status replace_token_rows(dreamo_model *m, dreamo_error *err)
 static dreamo_status add_lora(dreamo_model *m, const char *path, float scale, const reporter *to, dreamo_error *err)
 {
     lora_file *f = &m->loras[m->nloras];
-    dreamo_status s = lora_open(path, scale, m->dit, m->t5->config.width, f, err);
+    const lora_networks networks = { m->dit, m->clip, m->t5 };
+    dreamo_status s = lora_open_all(path, scale, &networks, f, err);
     if (s != DREAMO_OK) return s;
     m->nloras++;
     if (f->warning) s = report_line(to, DREAMO_EVENT_WARNING, err, "%s", f->warning);
-    if (scale == 0) return s; /* as if it were not there, tables included */
+    if (s == DREAMO_OK && f->ranks_differ && m->official)
+        s = report_line(to, DREAMO_EVENT_WARNING, err, "%s: its ranks differ and no alpha is given: each module's alpha is its rank; the official pipeline's diffusers (0.33.1) took the first one's for all", path);
+    if (s != DREAMO_OK || scale == 0) return s; /* as if it were not there, tables included */
     lora_attach(f);
+    s = lora_merge(&m->merged, f, false, err);
     if (s == DREAMO_OK && f->tables.task && m->tables.task)
         s = report_line(to, DREAMO_EVENT_WARNING, err, "%s: its embedding tables replace those of an earlier LoRA", path);
     tables_replace(&m->tables, &f->tables);
@@ -137,8 +160,6 @@ static dreamo_status add_loras(dreamo_model *m, const dreamo_model_options *o, c
 }
 
 /* ---- what the model is ---- */
-
-enum { FLUX_WIDTH = 3072 };
 
 /* Official numerics copy the rounding of a pipeline that ran FLUX in bf16; other models were never run that way. */
 static void choose_numerics(dreamo_model *m, dreamo_numerics asked)
@@ -198,12 +219,18 @@ static dreamo_status no_memory(const char *part, dreamo_error *err)
     return fail(err, DREAMO_MEMORY, "no memory for the %s", part);
 }
 
+/* Only transformers come in sizes. */
+#define fit_t5(path, config, err) DREAMO_OK
+#define fit_clip(path, config, err) DREAMO_OK
+#define fit_vae(path, config, err) DREAMO_OK
+
 /* One network: its config, its struct, its weights from the folder or from a file given instead. */
 #define OPEN_NETWORK(m, kind, folder, instead, index)                                                          \
     do {                                                                                                       \
         kind##_config config;                                                                                  \
         s = part_path(m, folder, "config.json", path, err);                                                    \
         if (s == DREAMO_OK) s = config_##kind(path, &config, err);                                             \
+        if (s == DREAMO_OK && (instead)) s = fit_##kind((instead), &config, err);                              \
         if (s == DREAMO_OK) s = part_path(m, folder, "", path, err);                                           \
         if (s != DREAMO_OK) return s;                                                                          \
         (m)->kind = kind##_new(&config);                                                                       \
@@ -230,6 +257,7 @@ static dreamo_status open_words(dreamo_model *m, dreamo_error *err)
     char path[PATH_MAX];
     dreamo_status s = part_path(m, "tokenizer_2", "", path, err);
     if (s == DREAMO_OK) s = unigram_open(path, &m->t5_words, err);
+    if (s == DREAMO_OK) m->text_tokens = unigram_max_length(m->t5_words);
     if (s == DREAMO_OK) s = part_path(m, "tokenizer", "", path, err);
     if (s == DREAMO_OK) s = bpe_open(path, &m->clip_words, err);
     if (s == DREAMO_OK) s = part_path(m, "scheduler", "scheduler_config.json", path, err);
@@ -245,24 +273,22 @@ static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o,
     if (!m->backend || m->backend->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
     m->dev = m->backend->open(o->threads);
     if (!m->dev) return fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
-    m->fast = o->fast;
-    return DREAMO_OK;
+    return o->fast && o->exact ? fail(err, DREAMO_ARG, "fast and exact contradict each other") : DREAMO_OK;
 }
 
-/* A folder without model_index.json may hold FLUX's weights as single files: then configurations and vocabularies are the shipped ones. */
+/* A folder without model_index.json may hold FLUX's weights as single files, and a file several networks: then configurations and vocabularies are
+ * the shipped ones. */
 static dreamo_status find_parts(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
 {
-    char *index = path_join(m->dir, "model_index.json");
-    bool whole = index && file_exists(index);
-    mem_free(index);
-    if (!index) return no_memory("model's name", err);
-    if (whole) return DREAMO_OK;
     int given = (o->dit ? HAS_DIT : 0) | (o->t5 ? HAS_T5 : 0) | (o->clip ? HAS_CLIP : 0) | (o->vae ? HAS_VAE : 0);
-    dreamo_status s = parts_find(m->dir, given, &m->parts, err);
-    if (s != DREAMO_OK || !(m->parts.dit || m->parts.t5 || m->parts.clip || m->parts.vae)) return s; /* the missing model_index.json will be named */
-    mem_free(m->dir);
-    m->dir = model_folder("flux-dev");
-    return m->dir ? s : no_memory("model's name", err);
+    dreamo_status s = parts_find(m->source, given, &m->parts, err);
+    bool file = !folder_exists(m->source);
+    if (s == DREAMO_OK && !file && !given && !parts_holds(&m->parts) && !m->parts.passed) {
+        fail(err, DREAMO_NOT_FOUND, "%s: holds no model: neither model_index.json nor weight files", m->source);
+        return hint(err, "name a folder in the diffusers layout, or one with a transformer, T5, CLIP and an autoencoder in it");
+    }
+    if (s == DREAMO_OK) s = parts_check(&m->parts, m->source, given, err);
+    return s;
 }
 
 static dreamo_status find_folder(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
@@ -274,16 +300,21 @@ static dreamo_status find_folder(dreamo_model *m, const dreamo_model_options *o,
         hint(err, "name a model folder, or set DREAMO_MODEL");
         return DREAMO_NOT_FOUND;
     }
-    m->dir = model_folder(dir);
+    m->source = model_folder(dir);
+    if (!m->source) return no_memory("model's name", err);
+    size_t n = strlen(m->source);
+    while (n > 1 && m->source[n - 1] == '/') m->source[--n] = '\0';
+    bool file = !folder_exists(m->source) && file_exists(m->source);
+    if (!file && !folder_exists(m->source)) return fail(err, DREAMO_NOT_FOUND, "%s: no such folder", m->source);
+    const char *slash = file ? strrchr(m->source, '/') : NULL;
+    m->home = !file ? mem_strdup(m->source) : slash ? mem_printf("%.*s", (int)(slash - m->source) + (slash == m->source), m->source) : mem_strdup(".");
+    char *index = m->home ? path_join(m->home, "model_index.json") : NULL;
+    if (!index) return no_memory("model's name", err);
+    bool configured = file_exists(index);
+    mem_free(index);
+    m->dir = configured ? mem_strdup(m->home) : model_folder("flux-dev");
     if (!m->dir) return no_memory("model's name", err);
-    size_t n = strlen(m->dir);
-    while (n > 1 && m->dir[n - 1] == '/') m->dir[--n] = '\0';
-    m->home = mem_strdup(m->dir);
-    if (!m->home) return no_memory("model's name", err);
-    if (folder_exists(m->dir)) return find_parts(m, o, err);
-    if (!file_exists(m->dir)) return fail(err, DREAMO_NOT_FOUND, "%s: no such folder", m->dir);
-    fail(err, DREAMO_FORMAT, "%s: is a file; a model is a folder in the diffusers layout", m->dir);
-    return hint(err, "a transformer alone: -m flux-dev --dit %s", m->dir);
+    return configured && !file ? DREAMO_OK : find_parts(m, o, err);
 }
 
 dtype model_weights_type(const dreamo_model *m)
@@ -292,13 +323,23 @@ dtype model_weights_type(const dreamo_model *m)
     return d->config.single_layers ? d->singles[0].out.part[0].type : d->config.layers ? d->doubles[0].img.proj.part[0].type : d->x_in.part[0].type;
 }
 
+/* Where weights were rounded to blocks, by half a percent to seven, the 0.2 % that rounding activations adds to a velocity is no question of quality
+ * (SPEED.md): it is taken where it saves time. */
+static void choose_speed(dreamo_model *m, const dreamo_model_options *o)
+{
+    bool flux = m->dit->config.heads * m->dit->config.head_dim == FLUX_WIDTH;
+    dtype t = model_weights_type(m);
+    bool blocks = dtype_block(t) > 1 && t != DT_Q2_K && t != DT_NF4;
+    m->fast = o->fast || (!o->exact && o->numerics != DREAMO_NUMERICS_EXACT && flux && blocks && m->dev->gains_by_fast);
+}
+
 static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo_error *err)
 {
     const dit_config *d = &m->dit->config;
-    const char *slash = strrchr(m->home, '/');
+    const char *slash = strrchr(m->source, '/');
     int threads = pool_threads(m->dev->threads);
     return report_line(to, DREAMO_EVENT_OPEN, err, "%s, %d + %d blocks of %d, %s, %d LoRA%s, %s on %d thread%s, %s numerics%s",
-                       slash && slash[1] ? slash + 1 : m->home, d->layers, d->single_layers, d->heads * d->head_dim,
+                       slash && slash[1] ? slash + 1 : m->source, d->layers, d->single_layers, d->heads * d->head_dim,
                        dtype_name(model_weights_type(m)), m->nloras, m->nloras == 1 ? "" : "s", m->backend->name, threads,
                        threads == 1 ? "" : "s", m->official ? "official" : "exact", m->fast ? ", fast" : "");
 }
@@ -312,9 +353,15 @@ static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dr
     if (s == DREAMO_OK) s = open_words(m, err);
     if (s == DREAMO_OK) s = check_parts_fit(m, err);
     if (s == DREAMO_OK) s = read_defaults(m, err);
+    if (s == DREAMO_OK && is_schnell(m)) use_schnell(m);
+    if (s == DREAMO_OK) choose_numerics(m, o->numerics);
+    for (int i = 0; s == DREAMO_OK && i < MODEL_PARTS; i++)
+        if (m->files[i].warning) s = report_line(&to, DREAMO_EVENT_WARNING, err, "%s", m->files[i].warning);
     if (s == DREAMO_OK) s = add_loras(m, o, &to, err);
     if (s != DREAMO_OK) return s;
-    choose_numerics(m, o->numerics);
+    choose_speed(m, o);
+    if (o->cache && !(m->cache = mem_strdup(o->cache))) return no_memory("cache's name", err);
+    if (o->cache && (s = folder_make(o->cache, err)) != DREAMO_OK) return s; /* before the work, not after */
     hash_headers(&m->files[MODEL_DIT], m->hash);
     return introduce(m, &to, err);
 }
@@ -340,6 +387,7 @@ dreamo_status dreamo_open(const dreamo_model_options *o, dreamo_model **model, d
 void dreamo_close(dreamo_model *m)
 {
     if (!m) return;
+    lora_unmerge(&m->merged);
     for (int i = 0; i < m->nloras; i++) {
         lora_detach(&m->loras[i]);
         lora_close(&m->loras[i]);
@@ -354,6 +402,8 @@ void dreamo_close(dreamo_model *m)
     if (m->t5_words) unigram_close(m->t5_words);
     if (m->clip_words) bpe_close(m->clip_words);
     if (m->dev) m->backend->close(m->dev);
+    mem_free(m->cache);
+    mem_free(m->source);
     mem_free(m->dir);
     mem_free(m->home);
     parts_free(&m->parts);

@@ -10,17 +10,23 @@
 #include "weights/bind.h"
 #include "pipe/condition.h"
 #include "weights/lora.h"
+#include "weights/lora/merge.h"
 #include "weights/parts.h"
 #include "pipe/schedule.h"
 #include "text/tokenizer.h"
 
 /* What a request gets when it does not say: DIR/dreamo/defaults.json, else FLUX's and the DreamO demo's. */
-typedef struct model_defaults { int width, height, steps, ref_res; double guidance, true_cfg; } model_defaults;
+typedef struct model_defaults {
+    int width, height, steps, ref_res;
+    double guidance, true_cfg;
+    bool known;          /* the model was trained at about this size */
+} model_defaults;
 
 enum { MODEL_DIT, MODEL_T5, MODEL_CLIP, MODEL_VAE, MODEL_PARTS };
 
 struct dreamo_model {
-    char *home;                 /* the folder that was asked for */
+    char *source;               /* what was asked for: a folder, or a file of several networks */
+    char *home;                 /* that folder, or the file's: adapters lie in its dreamo/ */
     char *dir;                  /* with the configuration files: the same, or the shipped ones of FLUX.1-dev */
     parts parts;                /* weight files outside it, found in a folder of them */
     bound_files files[MODEL_PARTS];
@@ -30,17 +36,21 @@ struct dreamo_model {
     vae *vae;
     unigram *t5_words;
     bpe *clip_words;
+    int text_tokens;            /* T5's, padding included */
     schedule_config schedule;
     model_defaults defaults;
     int nloras;
     lora_file *loras;
+    lora_merged merged;         /* layers that LoKr and its kin change */
     dreamo_tables own;          /* of a transformer that was fused with DreamO's LoRA */
     dreamo_tables tables;       /* borrowed from the last LoRA file that has them, else `own` */
+    char *cache;                /* folder of prompts' embeddings; NULL: none */
     bool official;              /* numerics */
     bool fast;                  /* the denoising steps may round what they multiply (nn/backend.h) */
     const backend *backend;
     device *dev;
-    double rate;                /* flops a second, from the last request; 0: none yet */
+    double rate, step_rate;     /* flops a second with plain weights and with the transformer's; 0: not measured yet */
+    double pace;                /* seconds of the last request as a share of those planned at these rates; 0: none yet */
     char hash[65];              /* sha256 over the transformer files' headers and sizes */
     pthread_mutex_t busy;       /* one request at a time */
 };

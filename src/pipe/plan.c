@@ -9,7 +9,7 @@
 #include "pipe/phase.h"
 #include "pipe/rate.h"
 
-typedef struct phases { nn_counts all; uint64_t peak; } phases;
+typedef struct phases { nn_counts all; uint64_t peak; double step_flops; } phases;
 
 /* host: bytes beside the arenas. */
 static void add_phase(phases *p, const nn_counts *c, uint64_t host)
@@ -79,14 +79,25 @@ static dreamo_status measure_all(generation *g, phases *p, dreamo_error *err)
     uint64_t channels = (uint64_t)g->m->dit->config.in_channels * sizeof(float), lists = 0;
     uint64_t held = prompt_nbytes(g->m, &g->positive) + (g->cfg ? prompt_nbytes(g->m, &g->negative) : 0);
     nn_counts text = { 0 }, before = { 0 }, steps = { 0 };
-    dreamo_status s = prompt_measure(g->m, &g->positive, g->cfg ? 2 : 1, &text, err);
+    int prompts = !g->positive.ready + (g->cfg && !g->negative.ready); /* that are not in the cache */
+    dreamo_status s = prompts ? prompt_measure(g->m, &g->positive, prompts, &text, err) : DREAMO_OK;
     add_phase(p, &text, held);
     held += (uint64_t)condition_image_rows(&g->sample) * channels; /* noise, and references */
     for (int i = 0; s == DREAMO_OK && i < g->sample.nrefs; i++) s = measure_reference(g, &g->refs[i], p, held, err);
     if (s == DREAMO_OK) s = denoise_measure(&in, &before, &steps, &lists, err);
     add_phase(p, &before, held + lists);
     add_phase(p, &steps, held + lists);
+    p->step_flops = steps.flops;
     return s == DREAMO_OK ? measure_decoding(g, p, held, err) : s;
+}
+
+/* Steps at the rate of the transformer's weights, the rest at that of plain ones; `pace` is what the last request took, compared with this. */
+static double seconds_of(dreamo_model *m, const phases *p)
+{
+    if (m->rate <= 0) m->rate = rate_measure(m->dev, DT_F32, false);
+    if (m->step_rate <= 0) m->step_rate = rate_measure(m->dev, model_weights_type(m), m->fast);
+    if (m->rate <= 0 || m->step_rate <= 0) return -1;
+    return (m->pace > 0 ? m->pace : 1) * ((p->all.flops - p->step_flops) / m->rate + p->step_flops / m->step_rate);
 }
 
 dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *err)
@@ -95,10 +106,9 @@ dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *er
     phases p = { 0 };
     dreamo_status s = measure_all(g, &p, err);
     if (s != DREAMO_OK) return s;
-    if (g->m->rate <= 0) g->m->rate = rate_measure(g->m->dev, g->m->fast ? model_weights_type(g->m) : DT_F32);
     *plan = (dreamo_plan){ .width = g->width, .height = g->height, .steps = g->how.steps, .ops = p.all.ops, .flops = p.all.flops,
                            .tokens = g->positive.nt5 + condition_image_rows(&g->sample), .weight_bytes = model_weight_bytes(g->m),
                            .work_bytes = p.all.work_peak + p.all.keep_peak, .peak_bytes = held + p.peak,
-                           .seconds = g->m->rate > 0 ? p.all.flops / g->m->rate : -1 };
+                           .seconds = seconds_of(g->m, &p), .fast = g->m->fast };
     return DREAMO_OK;
 }

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "pipe/phase.h"
+#include "pipe/prompt_cache.h"
 
 void prompt_free(prompt *p)
 {
@@ -33,6 +34,13 @@ static dreamo_status warn_if_cut(const token_ids *t, const char *text, const cha
                        t->nfull, encoder, t->n, n, lost, lost[n] ? "..." : "");
 }
 
+static dreamo_status warn_if_unknown(const token_ids *t, const reporter *to, dreamo_error *err)
+{
+    if (!t->nunknown) return DREAMO_OK;
+    return report_line(to, DREAMO_EVENT_WARNING, err, "T5's vocabulary lacks %d character%s of the prompt, which it does not read: \"%s\"", t->nunknown,
+                       t->nunknown == 1 ? "" : "s", t->unknown);
+}
+
 /* ids padded to `length`; t->ids is taken over. */
 static int32_t *pad(token_ids *t, int length, int32_t with)
 {
@@ -48,9 +56,10 @@ static int32_t *pad(token_ids *t, int length, int32_t with)
 static dreamo_status read_t5(const dreamo_model *m, const char *text, const reporter *to, prompt *out, dreamo_error *err)
 {
     token_ids t = { 0 };
-    out->nt5 = unigram_max_length(m->t5_words);
+    out->nt5 = m->text_tokens;
     dreamo_status s = unigram_encode(m->t5_words, text, out->nt5, &t, err);
     if (s == DREAMO_OK) s = warn_if_cut(&t, text, "T5", to, err);
+    if (s == DREAMO_OK) s = warn_if_unknown(&t, to, err);
     if (s != DREAMO_OK) {
         mem_free(t.ids);
         return s;
@@ -98,6 +107,7 @@ dreamo_status prompt_read(const dreamo_model *m, const char *text, const reporte
         out->embeds = mem_calloc((size_t)out->nt5 * (size_t)m->t5->config.width, sizeof(float));
         out->pooled = mem_calloc((size_t)m->clip->config.width, sizeof(float));
         if (!out->embeds || !out->pooled) s = fail(err, DREAMO_MEMORY, "no memory for the prompt's embeddings");
+        else out->ready = prompt_cache_read(m, out);
     }
     if (s != DREAMO_OK) prompt_free(out);
     return s;
@@ -133,8 +143,9 @@ dreamo_status prompt_measure(const dreamo_model *m, prompt *p, int64_t times, nn
 dreamo_status prompt_encode(const dreamo_model *m, prompt *p, dump *d, const char *prefix, dreamo_error *err)
 {
     encode_job job = { m, p };
-    dreamo_status s = phase_run(m->dev, encode_t5, &job, err);
-    if (s == DREAMO_OK) s = phase_run(m->dev, encode_clip, &job, err);
+    dreamo_status s = p->ready ? DREAMO_OK : phase_run(m->dev, encode_t5, &job, err);
+    if (s == DREAMO_OK && !p->ready) s = phase_run(m->dev, encode_clip, &job, err);
+    if (s == DREAMO_OK && !p->ready) s = prompt_cache_write(m, p, err);
     if (s != DREAMO_OK) return s;
     if (!*prefix) { /* the ids of the negative prompt are not among the stages */
         dump_tensor(d, DT_I32, SHAPE(p->nt5), p->t5_ids, "t5.ids");

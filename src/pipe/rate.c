@@ -5,35 +5,50 @@
 #include "base/mem.h"
 #include "pipe/phase.h"
 
-enum { ROWS = 128, WIDTH = 256 };
+/* A first size for any device, and one at which products in integers are what they are in FLUX, for devices that are quick enough. */
+static const struct { int rows, width; } sizes[] = { { 128, 256 }, { 512, 1024 } };
+#define QUICK 5e9
 
-static void multiply(nn *cx, void *job) { op_linear(cx, tensor_from(cx, ROWS, WIDTH, NULL), job); }
+typedef struct product { int rows; weight w; } product;
 
-static double repeat(device *dev, weight *w)
+static void multiply(nn *cx, void *job)
+{
+    product *p = job;
+    op_linear(cx, tensor_from(cx, p->rows, p->w.in, NULL), &p->w);
+}
+
+static double repeat(device *dev, product *p)
 {
     nn_counts c = { 0 };
-    if (phase_measure(multiply, w, 1, &c, NULL) != DREAMO_OK) return -1;
+    if (phase_measure(multiply, p, 1, &c, NULL) != DREAMO_OK) return -1;
     nn *cx = phase_open(dev, &c, NULL);
     if (!cx) return -1;
     double start = seconds_now(), spent = 0;
     int n = 0;
     for (; spent < 0.01 && nn_ok(cx); n++, spent = seconds_now() - start) {
         nn_reset(cx);
-        multiply(cx, w);
+        multiply(cx, p);
     }
     nn_free(cx);
     return n * c.flops / spent;
 }
 
-double rate_measure(device *dev, dtype stored)
+static double measure(device *dev, int rows, int width, dtype stored)
 {
-    float *data = mem_calloc(WIDTH * WIDTH, sizeof *data);
+    void *data = mem_calloc(1, dtype_nbytes_of(stored, (size_t)width * (size_t)width));
     if (!data) return -1;
-    weight w = { .name = "rate", .in = WIDTH, .out = WIDTH, .kh = 1, .kw = 1, .nparts = 1 };
-    w.part[0] = (weight_part){ .rows = WIDTH, .type = stored, .data = data };
-    dev->fast = stored != DT_F32;
-    double rate = repeat(dev, &w);
-    dev->fast = false;
+    product p = { rows, { .name = "rate", .in = width, .out = width, .kh = 1, .kw = 1, .nparts = 1 } };
+    p.w.part[0] = (weight_part){ .rows = width, .type = stored, .data = data };
+    double rate = repeat(dev, &p);
     mem_free(data);
+    return rate;
+}
+
+double rate_measure(device *dev, dtype stored, bool fast)
+{
+    double rate = 0;
+    dev->fast = fast;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes && (i == 0 || rate > QUICK); i++) rate = measure(dev, sizes[i].rows, sizes[i].width, stored);
+    dev->fast = false;
     return rate;
 }

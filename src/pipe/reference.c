@@ -93,6 +93,8 @@ static dreamo_status cut_out(const dreamo_reference *r, reference *out, bool alr
                        "the whole picture is used (cut=off says so silently)", out->name);
 }
 
+enum { SIDE_MAX = 16384 };
+
 static dreamo_status fit_to_grid(const dreamo_reference *r, reference *out, int cell, int default_res, dreamo_error *err)
 {
     int w = out->rgb.width, h = out->rgb.height, width = w - w % cell, height = h - h % cell, res = r->res ? r->res : default_res;
@@ -100,6 +102,10 @@ static dreamo_status fit_to_grid(const dreamo_reference *r, reference *out, int 
     if (width < cell || height < cell)
         return fail(err, DREAMO_CONTENT, "%s: %d x %d pixels become %d x %d; a reference needs at least %d on both sides", out->name, w, h,
                     width, height, cell);
+    if (width > SIDE_MAX || height > SIDE_MAX) {
+        fail(err, DREAMO_LIMIT, "%s: a strip of %d x %d pixels would become %d x %d, a side may have at most %d", out->name, w, h, width, height, SIDE_MAX);
+        return hint(err, "crop it, or give it a border: a reference is best not far from square");
+    }
     out->grid = (token_grid){ height / cell, width / cell };
     if (width == w && height == h) return DREAMO_OK;
     bitmap resized = { 0 };

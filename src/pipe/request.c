@@ -30,8 +30,7 @@ static dreamo_status check_sampling(generation *g, dreamo_error *err)
     int steps = r->steps ? r->steps : d->steps;
     double guidance = r->guidance < 0 ? d->guidance : r->guidance, first = r->first_guidance <= 0 ? guidance : r->first_guidance;
     double negative = r->negative_guidance < 0 ? 3.5 : r->negative_guidance, cfg = r->true_cfg == 0 ? d->true_cfg : r->true_cfg;
-    bool its_own = d->true_cfg > 1 && cfg > 1; /* a model made for it: all steps, an empty prompt, unless the request says otherwise */
-    int start = r->cfg_start, end = its_own && !r->cfg_start && !r->cfg_end ? steps : r->cfg_end;
+    int start = r->cfg_start, end = cfg > 1 && !r->cfg_start && !r->cfg_end ? steps : r->cfg_end; /* all steps, unless the request says otherwise */
     if (steps < 1) return fail(err, DREAMO_ARG, "steps %d: allowed is 1 to %d", steps, DENOISE_STEPS_MAX);
     if (steps > DENOISE_STEPS_MAX) return fail(err, DREAMO_LIMIT, "steps %d: allowed is 1 to %d", steps, DENOISE_STEPS_MAX);
     dreamo_status s = check_number("guidance", guidance, 0, 100, err);
@@ -41,20 +40,30 @@ static dreamo_status check_sampling(generation *g, dreamo_error *err)
     if (s != DREAMO_OK) return s;
     if (start < 0 || end < start)
         return fail(err, DREAMO_ARG, "true CFG in steps %d to %d: the first must be 0 or more, the end not before it", start, end);
-    g->negative_words = r->negative || !its_own ? r->negative : "";
-    if (cfg > 1 && !g->negative_words) {
-        fail(err, DREAMO_ARG, "true CFG %g needs a negative prompt", cfg);
-        hint(err, "an empty one counts");
-        return DREAMO_ARG;
-    }
+    g->negative_words = r->negative ? r->negative : "";
     g->how = (sampling){ .steps = steps, .guidance = (float)guidance, .first_guidance = (float)first,
                          .negative_guidance = (float)negative, .true_cfg = (float)cfg,
                          .cfg_start = start, .cfg_end = end, .official = g->m->official };
     g->cfg = cfg > 1 && start < end && start < steps;
-    if (r->negative && !g->cfg)
-        return report_line(&g->to, DREAMO_EVENT_WARNING, err, "the negative prompt has no effect: %s",
-                           cfg > 1 ? "no step lies in the true CFG window" : "true CFG is 1");
-    return DREAMO_OK;
+    if (!g->m->dit->config.guidance && (r->guidance >= 0 || r->first_guidance > 0)) {
+        s = report_line(&g->to, DREAMO_EVENT_WARNING, err, "guidance has no effect: this transformer was made without it");
+        if (s != DREAMO_OK) return s;
+    }
+    const char *unused = g->cfg ? NULL : r->negative ? "the negative prompt has" : r->cfg_start || r->cfg_end ? "the window of true CFG has"
+                       : r->negative_guidance >= 0 ? "the negative guidance has" : NULL;
+    if (!unused) return DREAMO_OK;
+    return report_line(&g->to, DREAMO_EVENT_WARNING, err, "%s no effect: %s", unused, cfg > 1 ? "no step lies in the true CFG window" : "true CFG is 1");
+}
+
+/* Pictures fall apart where training never was: a quarter of its pixels is still fine, and twice as many. */
+static dreamo_status warn_of_size(const generation *g, dreamo_error *err)
+{
+    const model_defaults *d = &g->m->defaults;
+    double ratio = (double)g->width * g->height / ((double)d->width * d->height), longer = g->width > g->height ? g->width : g->height,
+           shorter = g->width > g->height ? g->height : g->width;
+    if (!d->known || (ratio >= 0.2 && ratio <= 2.6 && longer <= 4 * shorter)) return DREAMO_OK;
+    return report_line(&g->to, DREAMO_EVENT_WARNING, err, "%dx%d is far from the %dx%d that this model was made for: expect pictures that fall apart", g->width, g->height,
+                       d->width, d->height);
 }
 
 static dreamo_status check_references(generation *g, dreamo_error *err)
@@ -106,5 +115,5 @@ dreamo_status request_check(generation *g, dreamo_error *err)
     if (s == DREAMO_OK) s = check_noise(g, err);
     if (s == DREAMO_OK) s = check_references(g, err);
     if (s == DREAMO_OK) s = check_sampling(g, err);
-    return s;
+    return s == DREAMO_OK ? warn_of_size(g, err) : s;
 }

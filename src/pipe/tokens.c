@@ -81,6 +81,7 @@ dreamo_status dreamo_tokenizer_run(const dreamo_tokenizer *t, const char *text, 
         out->clip = clip.ids;
         out->nclip = clip.n;
         if (!copy_pieces(&out->t5_piece, t5.n, t5.ids, t->t5, true) || !copy_pieces(&out->clip_piece, clip.n, clip.ids, t->clip, false) ||
+            (t5.nunknown && !(out->t5_unknown = mem_strdup(t5.unknown))) ||
             !copy_cut(&out->t5_cut, text, nbytes, t5.cut_at) || !copy_cut(&out->clip_cut, text, nbytes, clip.cut_at))
             s = fail(err, DREAMO_MEMORY, "no memory for the tokens of a prompt of %zu bytes", nbytes);
     }
@@ -111,6 +112,7 @@ void dreamo_tokens_free(dreamo_tokens *t)
     free_pieces(t->clip_piece, t->nclip);
     mem_free(t->t5);
     mem_free(t->clip);
+    mem_free(t->t5_unknown);
     mem_free(t->t5_cut);
     mem_free(t->clip_cut);
     *t = (dreamo_tokens){0};

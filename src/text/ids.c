@@ -26,7 +26,10 @@ bool ids_close(id_list *l, int32_t end, size_t text_nbytes, token_ids *out)
 {
     bool cut = l->seen++ > l->keep;
     if (!store(l, end)) return false;
-    *out = (token_ids){.ids = l->ids, .n = l->n, .nfull = l->seen, .cut_at = cut ? l->cut_at : text_nbytes};
+    out->ids = l->ids;
+    out->n = l->n;
+    out->nfull = l->seen;
+    out->cut_at = cut ? l->cut_at : text_nbytes;
     *l = (id_list){0};
     return true;
 }

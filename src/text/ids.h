@@ -14,7 +14,7 @@ typedef struct id_list {
 
 /* word = offset in the prompt of the word that the id belongs to.  false: no memory. */
 bool ids_push(id_list *l, int32_t id, size_t word);
-/* Add the end token, which is always kept, and hand the ids over.  false: no memory. */
+/* Add the end token, which is always kept, and hand the ids over; what else `out` holds stays.  false: no memory. */
 bool ids_close(id_list *l, int32_t end, size_t text_nbytes, token_ids *out);
 void ids_free(id_list *l);
 #endif

@@ -9,7 +9,13 @@ typedef struct bpe bpe;
 
 /* Text into ids.  `ids` is owned by the caller (mem_free).  nfull counts ids before cutting; cut_at = byte offset in `text`
  * where the cut part begins: the start of the first word that is not whole (T5: of the space before it), or the text's length. */
-typedef struct token_ids { int32_t *ids; int n, nfull; size_t cut_at; } token_ids;
+typedef struct token_ids {
+    int32_t *ids;
+    int n, nfull;
+    size_t cut_at;
+    int nunknown;        /* T5: characters that its vocabulary does not have */
+    char unknown[124];   /* the first of them as the tokenizer sees them, words apart; "" */
+} token_ids;
 
 /* folder = tokenizer_2/.  The choice of prefix rule is read from tokenizer_config.json (spec 6.4, "Other folders"). */
 dreamo_status unigram_open(const char *folder, unigram **out, dreamo_error *err);

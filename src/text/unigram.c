@@ -25,6 +25,7 @@ typedef struct encoder {
     node *nodes;     /* [nword + 1] */
     size_t nodes_cap;
     id_list ids;
+    token_ids *out;  /* whose unknown characters are told */
 } encoder;
 
 /* Unicode's White_Space property. */
@@ -81,6 +82,20 @@ static bool reserve_nodes(encoder *e)
     return true;
 }
 
+/* One character without a piece; `apart`: the one before it has one. */
+static void note_unknown(token_ids *out, const char *s, size_t n, bool apart)
+{
+    size_t used = strlen(out->unknown), space = apart && used;
+    out->nunknown++;
+    if (used + space + n + sizeof "..." > sizeof out->unknown) { /* the first that does not fit ends it */
+        if (used < 3 || memcmp(out->unknown + used - 3, "...", 3) != 0) memcpy(out->unknown + used, "...", 4);
+        return;
+    }
+    if (space) out->unknown[used++] = ' ';
+    memcpy(out->unknown + used, s, n);
+    out->unknown[used + n] = '\0';
+}
+
 /* Emit the word's ids, if there is a word; neighbouring unknown characters become one id. */
 static bool end_word(encoder *e)
 {
@@ -90,8 +105,10 @@ static bool end_word(encoder *e)
     for (size_t i = e->nword; i > 0; i = e->nodes[i].start) e->nodes[e->nodes[i].start].next = i;
     int32_t before = -1;
     for (size_t i = 0; i < e->nword; ) {
+        size_t from = i;
         i = e->nodes[i].next;
         int32_t id = e->nodes[i].id;
+        if (id == e->t->unk) note_unknown(e->out, e->word + from, i - from, before != id);
         if (!(id == e->t->unk && before == id) && !ids_push(&e->ids, id, e->word_from)) return false;
         before = id;
     }
@@ -182,7 +199,7 @@ dreamo_status unigram_encode_n(const unigram *t, const char *text, size_t n, int
     if (max < 1) return fail(err, DREAMO_ARG, "a limit of %d T5 tokens leaves no room for the end token", max);
     dreamo_status s = utf8_check_prompt(text, n, err);
     if (s) return s;
-    encoder e = {.t = t, .text = text, .ids.keep = max - 1};
+    encoder e = {.t = t, .text = text, .ids.keep = max - 1, .out = out};
     bool ok = encode_text(&e, n) && ids_close(&e.ids, t->eos, n, out);
     ids_free(&e.ids);
     traced_free(&e.part);

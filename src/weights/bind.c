@@ -4,10 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
+#include "format/sniff.h"
 #include "model/clip.h"
 #include "model/dit.h"
 #include "model/t5.h"
 #include "model/vae.h"
+#include "weights/kind.h"
+#include "weights/nf4.h"
 #include "weights/tables.h"
 
 enum { LISTED = 5, NAME_ROOM = 232 };
@@ -28,8 +31,10 @@ typedef struct binding {
     file_layout layout;      /* the pair that counts */
     const char *prefix;
     int found;               /* parameters that it explains */
-    faults missing, misshapen, mistyped, extra;
-    dreamo_status status;    /* DREAMO_MEMORY */
+    faults missing, misshapen, mistyped, extra, zero;
+    char found_prefix[128];
+    dreamo_status status;    /* what stopped it, told in err when it is not DREAMO_MEMORY */
+    dreamo_error *err;
 } binding;
 
 /* PREFIX + name + suffix, in the files. */
@@ -49,22 +54,52 @@ static void count_one(void *user, const param *p)
     x->found += find(x, p, &at) != NULL;
 }
 
-/* Which layout and prefix this file has: the pair that finds most, the first of several. */
+/* The first tensor that ends in the parameter's name: what stands before it is the file's prefix. */
+static void find_prefix(void *user, const param *p)
+{
+    binding *x = user;
+    file_place at;
+    if (*x->found_prefix || !p->w || !x->layout(x->network, p, &at)) return;
+    size_t k = strlen(at.name);
+    for (int f = 0; f < x->b->set.nfiles; f++)
+        for (int i = 0; i < x->b->set.files[f].ntensors; i++) {
+            const char *name = x->b->set.files[f].tensors[i].name;
+            size_t n = strlen(name);
+            if (n <= k || n - k >= sizeof x->found_prefix || strcmp(name + n - k, at.name) != 0 || name[n - k - 1] != '.') continue;
+            memcpy(x->found_prefix, name, n - k);
+            x->found_prefix[n - k] = '\0';
+            return;
+        }
+}
+
+typedef struct choice { file_layout layout; char prefix[128]; int found; } choice;
+
+static void try_pair(binding *x, void *network, bind_walk walk, file_layout layout, const char *prefix, choice *best)
+{
+    x->layout = layout;
+    x->prefix = prefix;
+    x->found = 0;
+    walk(network, count_one, x);
+    if (x->found <= best->found) return;
+    *best = (choice){ .layout = layout, .found = x->found };
+    snprintf(best->prefix, sizeof best->prefix, "%s", prefix);
+}
+
+/* Which layout and prefix this file has: the pair that finds most, the first of several.  Of prefixes nobody listed, the one that the file has. */
 static void choose_layout(binding *x, void *network, bind_walk walk)
 {
-    file_layout best = x->names->layouts[0];
-    const char *prefix = x->names->prefixes[0];
-    int most = 0;
+    choice best = { .layout = x->names->layouts[0] };
     for (const file_layout *l = x->names->layouts; *l; l++)
-        for (const char *const *p = x->names->prefixes; *p; p++) {
-            x->layout = *l;
-            x->prefix = *p;
-            x->found = 0;
-            walk(network, count_one, x);
-            if (x->found > most) most = x->found, best = *l, prefix = *p;
-        }
-    x->layout = best;
-    x->prefix = prefix;
+        for (const char *const *p = x->names->prefixes; *p; p++) try_pair(x, network, walk, *l, *p, &best);
+    for (const file_layout *l = x->names->layouts; *l && !best.found; l++) {
+        x->layout = *l;
+        x->found_prefix[0] = '\0';
+        walk(network, find_prefix, x);
+        if (*x->found_prefix) try_pair(x, network, walk, *l, x->found_prefix, &best);
+    }
+    x->layout = best.layout;
+    snprintf(x->found_prefix, sizeof x->found_prefix, "%s", best.prefix);
+    x->prefix = x->found_prefix;
 }
 
 /* Equal but for trailing dimensions of 1: [C, C] and [C, C, 1, 1] hold the same matrix.  The file's tensor may have more rows. */
@@ -179,11 +214,56 @@ static const void *in_place(binding *x, const param *p, const file_place *at, dt
     return copy;
 }
 
+static void give(const param *p, dtype type, const void *data, const float *scale)
+{
+    if (p->w) {
+        weight_part *part = &p->w->part[p->part];
+        part->type = type;
+        part->data = data;
+        part->row_scale = scale;
+    } else {
+        *p->fp32 = data;
+    }
+}
+
+/* Four bits by bitsandbytes: blocks with their scales among them, in memory of ours, where rows are whole blocks; else fp32. */
+static void bind_packed(binding *x, const param *p, const file_place *at, const st_tensor *t, const nf4 *q)
+{
+    size_t n = (size_t)param_count(p), each = n / (size_t)(p->shape[0] ? p->shape[0] : 1), from = (size_t)at->row0 * each;
+    int64_t rows = at->rows ? at->rows : p->shape[0];
+    if ((size_t)rows * each > q->count || (size_t)rows * each + 1 < q->count) {
+        fault_add(&x->misshapen, t->name, " (another number of 4-bit numbers)");
+        return;
+    }
+    bool blocks = p->w && q->common && !at->swapped && !wants_plain(p) && each % 32 == 0;
+    void *copy = copy_room(x, blocks ? dtype_nbytes_of(DT_NF4, n) : n * sizeof(float));
+    if (!copy) {
+        x->status = DREAMO_MEMORY;
+        return;
+    }
+    if (blocks) {
+        nf4_blocks(q, from, n, copy);
+    } else {
+        nf4_values(q, from, n, copy);
+        if (at->swapped) swap_halves(copy, n * sizeof(float));
+    }
+    give(p, blocks ? DT_NF4 : DT_F32, copy, NULL);
+}
+
+/* A matrix of zeros only is no training's work.  Of any other, the first bytes tell. */
+static void look_for_zeros(binding *x, const param *p, const st_tensor *t, const char *data, size_t nbytes)
+{
+    if (!p->w || nbytes < 64 || data[0] || memcmp(data, data + 1, nbytes - 1) != 0) return;
+    fault_add(&x->zero, t->name, "");
+}
+
 static void bind_one(void *user, const param *p)
 {
     binding *x = user;
     char detail[128];
     file_place at;
+    nf4 packed;
+    bool is_packed;
     if (x->status) return;
     st_tensor *t = find(x, p, &at);
     if (!t) {
@@ -192,6 +272,12 @@ static void bind_one(void *user, const param *p)
     }
     int64_t rows = at.rows ? at.rows : p->shape[0];
     t->used = true;
+    x->status = nf4_find(&x->b->set, t, &is_packed, &packed, x->err);
+    if (x->status) return;
+    if (is_packed) {
+        bind_packed(x, p, &at, t, &packed);
+        return;
+    }
     if (!same_shape(p, t, rows)) {
         shape_words(t, p, rows, detail, sizeof detail);
         fault_add(&x->misshapen, t->name, detail);
@@ -206,23 +292,11 @@ static void bind_one(void *user, const param *p)
     const void *data = (const char *)t->data + dtype_nbytes_of(t->type, (size_t)at.row0 * each);
     const float *scale;
     if (!find_scale(x, p, &at, rows, &scale)) return;
+    look_for_zeros(x, p, t, data, dtype_nbytes_of(t->type, (size_t)param_count(p)));
     bool plain = t->type == DT_F32 || t->type == DT_BF16 || t->type == DT_F16;
     bool aligned = !plain || (uintptr_t)data % dtype_nbytes(t->type) == 0;
-    weight_part *part = p->w ? &p->w->part[p->part] : NULL;
-    if (part && aligned && !(wants_plain(p) && (!plain || scale))) {
-        part->type = t->type;
-        part->data = in_place(x, p, &at, t->type, data);
-        part->row_scale = scale;
-        return;
-    }
-    const float *values = decoded(x, p, &at, t->type, data, scale);
-    if (part) {
-        part->type = DT_F32;
-        part->data = values;
-        part->row_scale = NULL;
-    } else {
-        *p->fp32 = values;
-    }
+    if (p->w && aligned && !(wants_plain(p) && (!plain || scale))) give(p, t->type, in_place(x, p, &at, t->type, data), scale);
+    else give(p, DT_F32, decoded(x, p, &at, t->type, data, scale), NULL);
 }
 
 static bool ends(const char *s, const char *with)
@@ -231,12 +305,29 @@ static bool ends(const char *s, const char *with)
     return n >= k && strcmp(s + n - k, with) == 0;
 }
 
-/* Beside the list: what fp8 files say about activations, which are not quantised here. */
-static bool may_be_unused(const binding *x, const char *name)
+static bool listed(const char *const *list, const char *name)
 {
-    const char *const *unused = x->names->unused;
-    while (unused && *unused && strcmp(*unused, name) != 0) unused++;
-    return (unused && *unused) || strcmp(name, "scaled_fp8") == 0 || ends(name, ".scale_input") || ends(name, ".input_scale");
+    for (; list && *list; list++) {
+        size_t n = strlen(*list);
+        if ((*list)[n - 1] == '*' ? strncmp(name, *list, n - 1) == 0 : strcmp(name, *list) == 0) return true;
+    }
+    return false;
+}
+
+/* ComfyUI's tag beside a scaled matrix: {"format": "float8_e4m3fn"} says what its type does; of any other format the numbers mean something else. */
+static bool is_plain_fp8(const st_tensor *t)
+{
+    static const char *const known[] = { "\"float8_e4m3fn\"", "\"float8_e5m2\"" };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (memmem(t->data, t->nbytes, known[i], strlen(known[i]))) return true;
+    return false;
+}
+
+/* Beside the list: what fp8 files say about activations, which are not quantised here. */
+static bool may_be_unused(const binding *x, const st_tensor *t, const char *name)
+{
+    if (ends(name, ".comfy_quant")) return is_plain_fp8(t);
+    return listed(x->names->unused, name) || strcmp(name, "scaled_fp8") == 0 || ends(name, ".scale_input") || ends(name, ".input_scale");
 }
 
 /* Under a prefix, only what has it is this network's. */
@@ -246,7 +337,7 @@ static void find_extra(binding *x)
     for (int f = 0; f < x->b->set.nfiles; f++)
         for (int i = 0; i < x->b->set.files[f].ntensors; i++) {
             const st_tensor *t = &x->b->set.files[f].tensors[i];
-            if (!t->used && strncmp(t->name, x->prefix, n) == 0 && !may_be_unused(x, t->name + n)) fault_add(&x->extra, t->name, "");
+            if (!t->used && strncmp(t->name, x->prefix, n) == 0 && !may_be_unused(x, t, t->name + n)) fault_add(&x->extra, t->name, "");
         }
 }
 
@@ -284,10 +375,27 @@ static void list_faults(const binding *x, words *w)
     }
 }
 
+/* "a, b and 3 more"; the file's last page tells of a tensor that stopped in its midst. */
+static bool warn_of_zeros(binding *x, const char *path)
+{
+    const faults *f = &x->zero;
+    words w = { 0 };
+    bool tail = false;
+    for (int i = 0; i < x->b->set.nfiles; i++) tail = tail || sniff_ends_in_zeros(x->b->set.files[i].map.data, x->b->set.files[i].map.nbytes);
+    if (f->n) {
+        for (int i = 0; i < f->n && i < LISTED; i++) say(&w, "%s%s", i ? ", " : "", f->name[i]);
+        if (f->n > LISTED) say(&w, " and %d more", f->n - LISTED);
+        x->b->warning = mem_printf("%s: %d %s zeros only: %s; was it fetched whole?", path, f->n, f->n == 1 ? "matrix holds" : "matrices hold", w.text);
+    } else if (tail) {
+        x->b->warning = mem_printf("%s: ends in zeros; was it fetched whole?", path);
+    }
+    return x->b->warning || !(f->n || tail);
+}
+
 dreamo_status bind_network(void *network, bind_walk walk, const char *path, const bind_names *names, bound_files *out,
                            dreamo_error *err)
 {
-    binding x = { .b = out, .network = network, .names = names };
+    binding x = { .b = out, .network = network, .names = names, .err = err };
     words w = { 0 };
     *out = (bound_files){ 0 };
     dreamo_status s = st_set_open(path, names->stem, &out->set, err);
@@ -296,8 +404,10 @@ dreamo_status bind_network(void *network, bind_walk walk, const char *path, cons
     walk(network, bind_one, &x);
     find_extra(&x);
     list_faults(&x, &w);
-    if (x.status) s = fail(err, x.status, "%s: no memory for its vectors", path);
-    else if (w.used) s = fail(err, DREAMO_FORMAT, "%.200s: %s", path, w.text);
+    if (!x.status && !w.used && !warn_of_zeros(&x, path)) x.status = DREAMO_MEMORY;
+    if (x.status == DREAMO_MEMORY) s = fail(err, x.status, "%s: no memory for its vectors", path);
+    else if (x.status) s = x.status;
+    else if (w.used && (s = kind_refuse(&out->set, path, names->holds, err)) == DREAMO_OK) s = fail(err, DREAMO_FORMAT, "%.200s: %s", path, w.text);
     if (s) bind_close(out);
     return s;
 }
@@ -306,6 +416,7 @@ void bind_close(bound_files *b)
 {
     for (int i = 0; i < b->ncopies; i++) mem_free(b->copies[i]);
     mem_free(b->copies);
+    mem_free(b->warning);
     st_set_close(&b->set);
     *b = (bound_files){ 0 };
 }
@@ -333,7 +444,7 @@ dreamo_status bind_dit(struct dit *m, const char *path, bound_files *out, dreamo
 {
     static const file_layout layouts[] = { layout_own, layout_dit_bfl, NULL };
     static const char *const prefixes[] = { "", "model.diffusion_model.", "diffusion_model.", "transformer.", NULL };
-    static const bind_names names = { .stem = "diffusion_pytorch_model", .layouts = layouts, .prefixes = prefixes, .unused = tables_names };
+    static const bind_names names = { .stem = "diffusion_pytorch_model", .layouts = layouts, .prefixes = prefixes, .unused = tables_names, .holds = HAS_DIT };
     return bind_network(m, bind_walk_dit, path, &names, out, err);
 }
 
@@ -341,7 +452,8 @@ dreamo_status bind_vae(struct vae *m, const char *path, bound_files *out, dreamo
 {
     static const file_layout layouts[] = { layout_own, layout_vae_bfl, layout_vae_old, NULL };
     static const char *const prefixes[] = { "", "vae.", "first_stage_model.", NULL };
-    static const bind_names names = { .stem = "diffusion_pytorch_model", .layouts = layouts, .prefixes = prefixes };
+    static const char *const unused[] = { "model_ema.decay", "model_ema.num_updates", "loss.*", NULL };
+    static const bind_names names = { .stem = "diffusion_pytorch_model", .layouts = layouts, .prefixes = prefixes, .unused = unused, .holds = HAS_VAE };
     return bind_network(m, bind_walk_vae, path, &names, out, err);
 }
 
@@ -349,16 +461,19 @@ dreamo_status bind_t5(struct t5 *m, const char *path, bound_files *out, dreamo_e
 {
     static const file_layout layouts[] = { layout_own, layout_t5_twin, layout_t5_gguf, NULL };
     static const char *const prefixes[] = { "", "text_encoders.t5xxl.transformer.", "text_encoders.t5xxl.", NULL };
-    static const char *const unused[] = { "encoder.embed_tokens.weight", "logit_scale", NULL }; /* the first beside shared.weight (spec 6.2) */
-    static const bind_names names = { .stem = "model", .layouts = layouts, .prefixes = prefixes, .unused = unused };
+    /* the first beside shared.weight (spec 6.2); a whole T5's other half */
+    static const char *const unused[] = { "encoder.embed_tokens.weight", "logit_scale", "spiece_model", "decoder.*", "dec.*", "lm_head.weight", "output.weight", NULL };
+    static const bind_names names = { .stem = "model", .layouts = layouts, .prefixes = prefixes, .unused = unused, .holds = HAS_T5 };
     return bind_network(m, bind_walk_t5, path, &names, out, err);
 }
 
 dreamo_status bind_clip(struct clip *m, const char *path, bound_files *out, dreamo_error *err)
 {
-    static const file_layout layouts[] = { layout_own, NULL };
+    static const file_layout layouts[] = { layout_own, layout_clip_bare, layout_clip_openai, NULL };
     static const char *const prefixes[] = { "", "text_encoders.clip_l.transformer.", "text_encoders.clip_l.", NULL };
-    static const char *const unused[] = { "text_projection.weight", "text_model.embeddings.position_ids", "logit_scale", NULL }; /* spec 5.2 */
-    static const bind_names names = { .stem = "model", .layouts = layouts, .prefixes = prefixes, .unused = unused };
+    /* spec 5.2; a whole CLIP's other half, under its two names */
+    static const char *const unused[] = { "text_projection", "text_projection.weight", "text_model.embeddings.position_ids", "embeddings.position_ids", "logit_scale", "vision_model.*",
+                                          "visual_projection.weight", "visual.*", "input_resolution", "context_length", "vocab_size", NULL };
+    static const bind_names names = { .stem = "model", .layouts = layouts, .prefixes = prefixes, .unused = unused, .holds = HAS_CLIP };
     return bind_network(m, bind_walk_clip, path, &names, out, err);
 }

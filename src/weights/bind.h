@@ -17,18 +17,24 @@ void bind_walk_t5(void *network, param_visitor visit, void *user);
 void bind_walk_clip(void *network, param_visitor visit, void *user);
 
 /* What a bound network reads from; keep it as long as the network. */
-typedef struct bound_files { st_set set; int ncopies, room; void **copies; } bound_files;
+typedef struct bound_files {
+    st_set set;
+    int ncopies, room;
+    void **copies;
+    char *warning;       /* matrices that hold zeros only, as after a download that stopped; NULL: none */
+} bound_files;
 
 /* How one kind of network may be named in files.  All lists end with NULL. */
 typedef struct bind_names {
     const char *stem;                /* of the file in a folder: STEM.safetensors or its shards */
     const file_layout *layouts;
-    const char *const *prefixes;     /* that all its tensors may have: "" and those of all-in-one files */
-    const char *const *unused;       /* tensors that may be there without being used */
+    const char *const *prefixes;     /* that all its tensors may have: "" and those of all-in-one files; any other that a file has is found */
+    const char *const *unused;       /* tensors that may be there without being used; one that ends with * begins their names */
+    int holds;                       /* HAS_... of kind.h: what it is */
 } bind_names;
 
 /* path: a .safetensors or GGUF file, an index, or a folder.  Of the layouts and prefixes the pair counts that explains most parameters.
- *  On failure *out is zeroed and the network must not be used. */
+ *  What does not fit and is of another kind is refused by the name of its kind.  On failure *out is zeroed and the network must not be used. */
 dreamo_status bind_network(void *network, bind_walk walk, const char *path, const bind_names *names, bound_files *out,
                            dreamo_error *err);
 void          bind_close(bound_files *b); /* a zeroed one is allowed */

@@ -95,6 +95,7 @@ static dreamo_status fill(void *user, int i, filewriter *w, dreamo_error *err)
         if (!s) s = convert_job_advance(j, n * t->cols, err);
     }
     mem_free(b.bytes);
+    bind_forget(&j->files); /* what was read is not read again soon: memory for one tensor, not for the model */
     return s;
 }
 
@@ -137,6 +138,10 @@ static dreamo_status write_safetensors(convert_job *j, dreamo_error *err)
 static dreamo_status check_place(const convert_job *j, uint64_t needed, dreamo_error *err)
 {
     uint64_t space = 0;
+    for (int i = 0; i < j->files.set.nfiles; i++)
+        if (file_same(j->files.set.files[i].path, j->o->out)) return fail(err, DREAMO_ARG, "%s: is the file that is converted; name another", j->o->out);
+    for (int i = 0; i < j->nloras; i++)
+        if (file_same(j->loras[i].path, j->o->out)) return fail(err, DREAMO_ARG, "%s: is a LoRA that is fused; name another", j->o->out);
     if (file_exists(j->o->out) && !j->o->clobber) {
         fail(err, DREAMO_IO, "%s: exists already", j->o->out);
         return hint(err, "--force replaces it");

@@ -7,6 +7,7 @@
 #include "base/threads.h"
 #include "format/safetensors.h"
 #include "weights/bind.h"
+#include "weights/lora/change.h"
 #include "weights/tables.h"
 
 enum { CONVERT_PIECES = WEIGHT_PARTS };
@@ -14,6 +15,7 @@ enum { CONVERT_PIECES = WEIGHT_PARTS };
 typedef struct convert_tensor {
     char name[128];
     const weight *w;      /* a matrix: all its parts, adapters added; NULL: the pieces */
+    const lora_change *changes; /* to be added to the matrix, beside its adapters */
     int npieces;          /* vectors, one below the other */
     struct { int64_t row0, rows; const float *values; } piece[CONVERT_PIECES];
     int64_t rows, cols;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "weights/config.h"
 #include "weights/default_model.h"
+#include "weights/fit.h"
 #include "weights/kind.h"
 #include "weights/parts.h"
 #include "weights/tables.h"
@@ -63,9 +64,11 @@ static dreamo_status look(const char *path, bool *is_t5, dreamo_error *err)
     dreamo_status s = st_open_any(path, &f, err);
     if (s) return s;
     weights_kind kind = kind_of_weights(&f);
+    const st_set set = { .nfiles = 1, .files = &f, .name = f.path };
     *is_t5 = kind.holds & HAS_T5 && !(kind.holds & HAS_DIT);
+    s = kind_refuse(&set, path, HAS_DIT | HAS_T5, err);
     st_close(&f);
-    if (kind.holds & (HAS_DIT | HAS_T5)) return DREAMO_OK;
+    if (s || kind.holds & (HAS_DIT | HAS_T5)) return s;
     return fail(err, DREAMO_FORMAT, "%s: holds %s, not a FLUX transformer or T5 encoder", path, kind.words);
 }
 
@@ -73,6 +76,7 @@ static dreamo_status open_dit(convert_job *j, const char *path, const char *conf
 {
     dit_config c;
     dreamo_status s = config_dit(config, &c, err);
+    if (!s && !folder_exists(path)) s = fit_dit(path, &c, err);
     if (!s && !(j->dit = dit_new(&c))) s = fail(err, DREAMO_MEMORY, "%s: no memory for the transformer", path);
     if (!s) s = bind_dit(j->dit, path, &j->files, err);
     if (!s) s = tables_read(&j->files.set, path, j->dit, c.text_dim, &j->own, err);
@@ -160,9 +164,11 @@ static dreamo_status add_lora(convert_job *j, const dreamo_lora *l, dreamo_error
     if (s) return s;
     j->nloras++;
     if (f->warning) s = report_line(&j->to_caller, DREAMO_EVENT_WARNING, err, "%s", f->warning);
-    if (l->scale == 0) return s; /* as if it were not there, tables included */
+    if (s || l->scale == 0) return s; /* as if it were not there, tables included */
     if (j->o->official) round_factors(f);
     lora_attach(f);
+    s = lora_merge(&j->merged, f, true, err); /* matrices are changed row by row */
+    if (s) return s;
     char *fused = j->fused ? mem_printf("%s, %s@%g", j->fused, base_name(l->path), (double)l->scale)
                            : mem_printf("%s@%g", base_name(l->path), (double)l->scale);
     mem_free(j->fused);
@@ -235,9 +241,24 @@ static void list_networks(convert_job *j)
     if (t->t5) convert_list_values(&j->list, 2, DREAMO_T5_ROWS, t->text_width, t->t5, "%s", tables_names[2]);
 }
 
+/* Each change goes to the tensor of its layer. */
+static void list_changes(convert_job *j)
+{
+    for (int f = 0; f < j->nloras; f++)
+        for (int k = 0; k < j->loras[f].nchanges; k++) {
+            lora_change *c = &j->loras[f].changes[k];
+            int i = 0;
+            while (i < j->list.n && j->list.tensors[i].w != c->w) i++;
+            if (i == j->list.n) continue;
+            c->next = (lora_change *)(uintptr_t)j->list.tensors[i].changes;
+            j->list.tensors[i].changes = c;
+        }
+}
+
 static dreamo_status list_output(convert_job *j, dreamo_error *err)
 {
     list_networks(j);
+    list_changes(j);
     for (int i = 0; i < j->list.n; i++) j->list.tensors[i].type = convert_type(&j->list.tensors[i], j->to);
     j->scales = mem_calloc((size_t)j->list.n + 1, sizeof *j->scales);
     if (j->scales) list_scales(j);
@@ -271,6 +292,7 @@ void convert_job_close(convert_job *j)
     mem_free(j->scales);
     mem_free(j->fused);
     convert_list_free(&j->list);
+    lora_unmerge(&j->merged);
     for (int i = 0; i < j->nloras; i++) {
         lora_detach(&j->loras[i]);
         lora_close(&j->loras[i]);

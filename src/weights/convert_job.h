@@ -5,6 +5,7 @@
 #include "model/t5.h"
 #include "weights/convert.h"
 #include "weights/lora.h"
+#include "weights/lora/merge.h"
 #include "base/report.h"
 
 typedef struct convert_job {
@@ -17,6 +18,7 @@ typedef struct convert_job {
     bound_files files;
     int nloras;
     lora_file *loras;
+    lora_merged merged;         /* biases and norms that the LoRA files change */
     dreamo_tables own;          /* of a transformer that was fused before */
     dreamo_tables tables;       /* borrowed from the last LoRA file that has them, else `own` */
     convert_list list;

@@ -5,6 +5,7 @@
 #include "base/half.h"
 #include "base/mem.h"
 #include "weights/convert.h"
+#include "weights/stored.h"
 
 /* ---- adapters ---- */
 
@@ -53,27 +54,13 @@ static void fuse(const adapter *a, int in, int row0, int n, bool bf16, float *ds
 
 /* ---- rows ---- */
 
-/* Rows of one part, row0 counted in it. */
-static void part_rows(const weight_part *p, int in, int row0, int n, float *dst)
-{
-    size_t row = dtype_nbytes_of(p->type, (size_t)in);
-    dtype_to_f32(p->type, (const char *)p->data + (size_t)row0 * row, (size_t)n * (size_t)in, dst);
-    for (int r = 0; p->row_scale && r < n; r++)
-        for (int j = 0; j < in; j++) dst[(size_t)r * (size_t)in + j] *= p->row_scale[row0 + r];
-}
-
 /* n rows of a weight, in the order in which the network has them; all of them on one side of the middle when the output swaps. */
 static void weight_rows(const weight *w, int row0, int n, bool official, float *dst)
 {
-    int start = 0;
     bool bf16 = official;
-    for (int i = 0; i < w->nparts; start += w->part[i++].rows) {
-        const weight_part *p = &w->part[i];
-        int first = row0 > start ? row0 : start, end = row0 + n < start + p->rows ? row0 + n : start + p->rows;
-        if (first >= end) continue;
-        bf16 = bf16 && p->type == DT_BF16;
-        part_rows(p, w->in, first - start, end - first, dst + (size_t)(first - row0) * (size_t)w->in);
-    }
+    for (int i = 0, start = 0; i < w->nparts; start += w->part[i++].rows)
+        bf16 = bf16 && (w->part[i].type == DT_BF16 || start >= row0 + n || start + w->part[i].rows <= row0);
+    stored_values(w, row0, n, 0, w->in, dst);
     for (const adapter *a = w->adapters; a; a = a->next) fuse(a, w->in, row0, n, bf16, dst);
 }
 
@@ -90,8 +77,9 @@ static void piece_rows(const convert_tensor *t, int64_t row0, int n, float *dst)
 
 static void source_rows(const convert_tensor *t, int64_t row0, int n, bool official, float *dst)
 {
-    if (t->w) weight_rows(t->w, (int)row0, n, official, dst);
-    else piece_rows(t, row0, n, dst);
+    if (!t->w) piece_rows(t, row0, n, dst);
+    else weight_rows(t->w, (int)row0, n, official, dst);
+    for (const lora_change *c = t->changes; c; c = c->next) change_add_rows(c, t->w, (int)row0, n, dst);
 }
 
 void convert_rows(const convert_tensor *t, int64_t row0, int n, bool official, float *dst)

@@ -94,6 +94,8 @@ dreamo_status convert_verify(convert_job *j, dreamo_error *err)
     if (s) return s;
     for (int i = 0; !s && i < j->list.n; i++) {
         s = verify_one(j, i, &f, &l, err);
+        bind_forget(&j->files);
+        file_map_forget(&f.map);
         if (s || l.mean <= l.bound) continue;
         if (lost++ == 0) memcpy(name, j->list.tensors[i].name, sizeof name);
     }

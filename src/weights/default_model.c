@@ -46,6 +46,28 @@ const char *dreamo_default_model(void)
     return found[0] ? found : NULL;
 }
 
+/* A model's folder in the hub's cache, models--OWNER--NAME, holds refs/main with the name of a folder in snapshots/. */
+char *hub_snapshot(const char *folder)
+{
+    char *ref = mem_printf("%s/refs/main", folder), *text = NULL, *path = NULL, **names = NULL;
+    size_t nbytes = 0;
+    int n = 0;
+    if (ref && file_exists(ref) && file_read(ref, 200, &text, &nbytes, NULL) == DREAMO_OK) {
+        text[strcspn(text, "/ \t\r\n")] = '\0';
+        path = mem_printf("%s/snapshots/%s", folder, text);
+    } else if ((path = mem_printf("%s/snapshots", folder)) && folder_exists(path) && folder_list(path, &names, &n, NULL) == DREAMO_OK && n == 1) {
+        mem_free(path);
+        path = mem_printf("%s/snapshots/%s", folder, names[0]);
+    }
+    bool found = path && (text || n == 1) && folder_exists(path);
+    if (names) folder_list_free(names, n);
+    mem_free(text);
+    mem_free(ref);
+    if (found) return path;
+    mem_free(path);
+    return mem_strdup(folder);
+}
+
 char *model_folder(const char *name)
 {
     const char *shipped = folder_exists(name) || file_exists(name) ? NULL : dreamo_default_model();
@@ -53,5 +75,5 @@ char *model_folder(const char *name)
     char *path = slash ? mem_printf("%.*s/%s", (int)(slash - shipped), shipped, name) : NULL;
     if (path && folder_exists(path)) return path;
     mem_free(path);
-    return mem_strdup(name);
+    return hub_snapshot(name);
 }

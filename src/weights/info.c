@@ -7,7 +7,9 @@
 #include "format/image_file.h"
 #include "format/json.h"
 #include "format/safetensors.h"
+#include "weights/default_model.h"
 #include "weights/kind.h"
+#include "weights/parts.h"
 
 #define MAX_JSON ((size_t)16 << 20)
 
@@ -35,7 +37,9 @@ static dreamo_status weights_info(const char *path, bool tensors, json_t *o, dre
         numbers += f.tensors[i].count;
         by_type[f.tensors[i].type] += f.tensors[i].count;
     }
-    json_object_set_new(o, "kind", json_string(kind_of_weights(&f).words));
+    weights_kind kind = kind_of_weights(&f);
+    json_object_set_new(o, "kind", json_string(kind.words));
+    if (kind.instead) json_object_set_new(o, "not_taken", json_string(kind.instead));
     json_object_set_new(o, "format", json_string(gguf_is(f.map.data, f.map.nbytes) ? "GGUF" : "safetensors"));
     json_object_set_new(o, "tensors", json_integer(f.ntensors));
     json_object_set_new(o, "numbers", json_integer((json_int_t)numbers));
@@ -96,6 +100,27 @@ static bool has(const char *folder, const char *name)
     return yes;
 }
 
+/* Files of a folder that generate would take together. */
+static dreamo_status parts_info(const char *path, json_t *o, dreamo_error *err)
+{
+    parts p;
+    dreamo_error missing = { 0 };
+    dreamo_status s = parts_find(path, 0, &p, err);
+    if (s) return s;
+    const struct { const char *name, *path; } all[] = { { "transformer", p.dit }, { "text_encoder_2", p.t5 }, { "text_encoder", p.clip }, { "vae", p.vae } };
+    if (!parts_holds(&p) && !p.passed) {
+        s = fail(err, DREAMO_FORMAT, "%s: a folder that is neither a model, a checkpoint nor a dataset", path);
+    } else {
+        json_object_set_new(o, "kind", json_string("folder of single weight files"));
+        for (int i = 0; i < 4; i++)
+            if (all[i].path) json_object_set_new(o, all[i].name, json_string(all[i].path));
+        if (p.passed) json_object_set_new(o, "not_taken", json_string(p.passed));
+        if (parts_check(&p, path, 0, &missing)) json_object_set_new(o, "missing", json_string(strstr(missing.message, "holds no") + strlen("holds no ")));
+    }
+    parts_free(&p);
+    return s;
+}
+
 static dreamo_status folder_info(const char *path, json_t *o, dreamo_error *err)
 {
     static const char *const parts[] = { "transformer/config.json", "vae/config.json", "text_encoder/config.json", "text_encoder_2/config.json",
@@ -110,8 +135,18 @@ static dreamo_status folder_info(const char *path, json_t *o, dreamo_error *err)
     } else if (has(path, "assets.json")) {
         json_object_set_new(o, "kind", json_string("dataset"));
     } else {
-        s = fail(err, DREAMO_FORMAT, "%s: a folder that is neither a model, a checkpoint nor a dataset", path);
+        s = parts_info(path, o, err);
     }
+    return s;
+}
+
+static dreamo_status snapshot_info(const char *path, json_t *o, dreamo_error *err)
+{
+    char *snapshot = hub_snapshot(path);
+    if (!snapshot) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", path);
+    if (strcmp(snapshot, path) != 0) json_object_set_new(o, "snapshot", json_string(snapshot));
+    dreamo_status s = folder_info(snapshot, o, err);
+    mem_free(snapshot);
     return s;
 }
 
@@ -126,13 +161,12 @@ dreamo_status dreamo_info(const char *path, bool tensors, char **json, dreamo_er
     if (!o) return fail(err, DREAMO_MEMORY, "%s: no memory, or its name is not UTF-8", path);
     dreamo_status s;
     if (folder_exists(path)) {
-        s = folder_info(path, o, err);
+        s = snapshot_info(path, o, err);
     } else if ((s = file_map(path, &map, err)) == DREAMO_OK) {
-        bool weights = gguf_is(map.data, map.nbytes) ||
-                       (map.nbytes >= 9 && map.data[7] == 0 && map.data[6] == 0 && map.data[8] == '{'); /* a length, then JSON */
+        bool picture = image_is_known(map.data, map.nbytes);
         json_object_set_new(o, "bytes", json_integer((json_int_t)map.nbytes));
         file_unmap(&map);
-        s = weights ? weights_info(path, tensors, o, err) : picture_info(path, o, err);
+        s = picture ? picture_info(path, o, err) : weights_info(path, tensors, o, err); /* whose reader says what else it is */
     }
     char *text = s ? NULL : json_text(o);
     json_decref(o);

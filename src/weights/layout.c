@@ -2,6 +2,7 @@
 #include "weights/layout.h"
 #include <stdio.h>
 #include <string.h>
+#include "model/clip.h"
 #include "model/vae.h"
 #include "weights/flux_names.h"
 
@@ -128,6 +129,40 @@ bool layout_vae_old(const void *network, const param *p, file_place *out)
         const char *at = strstr(p->name, a->ours);
         if (at) snprintf(out->name, sizeof out->name, "%.*s%s%s", (int)(at - p->name), p->name, a->theirs, at + strlen(a->ours));
     }
+    return true;
+}
+
+/* ---- CLIP (spec 5.2) ---- */
+
+bool layout_clip_bare(const void *network, const param *p, file_place *out)
+{
+    static const char begin[] = "text_model.";
+    layout_own(network, p, out);
+    if (starts(p->name, begin)) snprintf(out->name, sizeof out->name, "%s", p->name + strlen(begin));
+    return true;
+}
+
+/* OpenAI's own files keep q, k and v in one matrix, and have no ".weight" on tables. */
+bool layout_clip_openai(const void *network, const param *p, file_place *out)
+{
+    static const pair outer[] = { { "text_model.embeddings.token_embedding.", "token_embedding." }, { "text_model.embeddings.position_embedding.weight", "positional_embedding" },
+                                  { "text_model.final_layer_norm.", "ln_final." }, { NULL, NULL } };
+    static const pair within[] = { { "self_attn.out_proj.", "attn.out_proj." }, { "layer_norm1.", "ln_1." }, { "layer_norm2.", "ln_2." },
+                                   { "mlp.fc1.", "mlp.c_fc." }, { "mlp.fc2.", "mlp.c_proj." }, { NULL, NULL } };
+    const clip *m = network;
+    char rest[64], which;
+    int block, used = 0;
+    *out = (file_place){ 0 };
+    if (sscanf(p->name, "text_model.encoder.layers.%6d.%n", &block, &used) != 1 || !used) return swap_beginning(outer, p->name, out->name, sizeof out->name);
+    const char *inner = p->name + used;
+    if (sscanf(inner, "self_attn.%c_proj.%63s", &which, rest) == 2 && strchr("qkv", which)) {
+        snprintf(out->name, sizeof out->name, "transformer.resblocks.%d.attn.in_proj_%s", block, rest);
+        out->row0 = (which == 'q' ? 0 : which == 'k' ? 1 : 2) * (int64_t)m->config.width;
+        out->rows = 3 * (int64_t)m->config.width;
+        return true;
+    }
+    if (!swap_beginning(within, inner, rest, sizeof rest)) return false;
+    snprintf(out->name, sizeof out->name, "transformer.resblocks.%d.%s", block, rest);
     return true;
 }
 

@@ -21,6 +21,8 @@ bool layout_own(const void *network, const param *p, file_place *out);      /* a
 bool layout_dit_bfl(const void *network, const param *p, file_place *out);  /* flux1-dev.safetensors; ComfyUI; GGUF */
 bool layout_vae_bfl(const void *network, const param *p, file_place *out);  /* ae.safetensors */
 bool layout_vae_old(const void *network, const param *p, file_place *out);  /* diffusers before 0.18: attention.query, ... */
+bool layout_clip_bare(const void *network, const param *p, file_place *out);   /* without "text_model." */
+bool layout_clip_openai(const void *network, const param *p, file_place *out); /* transformer.resblocks.0.attn.in_proj_weight, ... */
 bool layout_t5_twin(const void *network, const param *p, file_place *out);  /* the table under its second name */
 bool layout_t5_gguf(const void *network, const param *p, file_place *out);  /* llama.cpp's names */
 #endif

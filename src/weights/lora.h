@@ -1,11 +1,13 @@
-/* lora.h - LoRA files: read, check against the model, attach to its weights (spec 2.7-2.10).
+/* lora.h - adapter files: read, check against the model, attach to its weights (spec 2.7-2.10).
  *
- * A file may also carry DreamO's three embedding tables (spec 2.1).  Adapters are applied when a layer is multiplied,
- * nothing is merged.  A file made for another model is refused; keys that mean nothing here are listed. */
+ * LoRA in every naming is applied when a layer is multiplied, nothing is merged.  LoKr, LoHa, OFT, DoRA and plain differences have no such form:
+ * they are changes (lora/change.h), merged into copies of layers (lora/merge.h).  A file may adapt the text encoders, too, and may carry
+ * DreamO's three embedding tables (spec 2.1).  A file made for another model is refused; keys that mean nothing here are listed. */
 #ifndef WEIGHTS_LORA_H
 #define WEIGHTS_LORA_H
 #include "base/error.h"
 #include "weights/tables.h"
+#include "weights/lora/change.h"
 #include "weights/lora_names.h"
 
 typedef struct lora_module {
@@ -15,21 +17,32 @@ typedef struct lora_module {
     const char *suffix_A, *suffix_B; /* stem + suffix = the file's tensor names */
 } lora_module;
 
+/* What is added to a bias or a norm's gain: factor * add. */
+typedef struct lora_vector { const float **place; int n; const float *add; float factor; } lora_vector;
+
 typedef struct lora_file {
     char *path;
     float scale;
     char sha256[65];             /* of the whole file */
-    int nmodules;
+    int nmodules, nchanges, nvectors;
     lora_module *modules;
-    float *values;               /* every A and B, fp32 */
+    lora_change *changes;
+    lora_vector *vectors;
+    float *values;               /* every A and B, fp32, and what the changes need */
     char *names;                 /* every stem */
     dreamo_tables tables;        /* pointers NULL when the file has none */
-    char *warning;               /* keys that match nothing, dropped DoRA vectors; NULL: none */
+    bool ranks_differ;           /* and no alpha is said: diffusers up to 0.33.1 gives all modules the first one's rank */
+    char *warning;               /* what is in the file and not used, or does nothing; NULL: none */
 } lora_file;
 
-/* Read PATH for model m, whose T5 has text_width columns.  Nothing is attached yet.  On failure *out is zeroed. */
+/* The networks that a file may adapt; text encoders NULL: what is for them is told as not used. */
+typedef struct lora_networks { dit *dit; clip *clip; t5 *t5; } lora_networks;
+
+/* Read PATH for these networks.  Nothing is attached yet.  On failure *out is zeroed. */
+dreamo_status lora_open_all(const char *path, float scale, const lora_networks *n, lora_file *out, dreamo_error *err);
+/* For the transformer alone; text_width: columns of the T5 encoder that the file's table must fit. */
 dreamo_status lora_open(const char *path, float scale, dit *m, int text_width, lora_file *out, dreamo_error *err);
 void          lora_close(lora_file *f); /* detach first; a zeroed file is allowed */
-void          lora_attach(lora_file *f); /* adapters go to the end of their weights' lists */
+void          lora_attach(lora_file *f); /* the modules' adapters go to the end of their weights' lists; changes are lora_merge's */
 void          lora_detach(lora_file *f);
 #endif

@@ -5,6 +5,7 @@
  * weight and a row range. */
 #include "weights/lora_names.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,23 +33,48 @@ static const struct { const char *suffix; lora_role role; } roles[] = {
     { ".lora_A.weight", LORA_A }, { ".lora_A.default.weight", LORA_A }, { ".lora_down.weight", LORA_A },
     { ".lora.down.weight", LORA_A }, { ".down.weight", LORA_A },
     { ".lora_B.weight", LORA_B }, { ".lora_B.default.weight", LORA_B }, { ".lora_up.weight", LORA_B },
-    { ".lora.up.weight", LORA_B }, { ".up.weight", LORA_B },
+    { ".lora.up.weight", LORA_B }, { ".up.weight", LORA_B }, { ".lora_B.bias", LORA_B_BIAS }, { ".lora_B.default.bias", LORA_B_BIAS },
     { ".alpha", LORA_ALPHA }, { ".lora_alpha", LORA_ALPHA }, { ".network_alpha", LORA_ALPHA },
-    { ".dora_scale", LORA_DORA }, { ".lora_magnitude_vector", LORA_DORA }, { ".lora_magnitude_vector.weight", LORA_DORA },
-    { ".lora_magnitude_vector.default.weight", LORA_DORA },
+    { ".dora_scale", LORA_MAGNITUDE }, { ".lora_magnitude_vector", LORA_MAGNITUDE }, { ".lora_magnitude_vector.weight", LORA_MAGNITUDE },
+    { ".lora_magnitude_vector.default.weight", LORA_MAGNITUDE },
+    { ".lokr_w1", LOKR_W1 }, { ".lokr_w1_a", LOKR_W1_A }, { ".lokr_w1_b", LOKR_W1_B },
+    { ".lokr_w2", LOKR_W2 }, { ".lokr_w2_a", LOKR_W2_A }, { ".lokr_w2_b", LOKR_W2_B },
+    { ".hada_w1_a", LOHA_W1_A }, { ".hada_w1_b", LOHA_W1_B }, { ".hada_w2_a", LOHA_W2_A }, { ".hada_w2_b", LOHA_W2_B },
+    { ".oft_blocks", OFT_BLOCKS }, { ".rescale", OFT_RESCALE }, { ".oft_r", OFT_R }, { ".oft_s", OFT_S },
+    { ".diff", LORA_DIFF }, { ".w_norm", LORA_DIFF }, { ".diff_b", LORA_DIFF_BIAS }, { ".b_norm", LORA_DIFF_BIAS },
 };
+
+/* Methods that people use, and that are refused by their names. */
+static const struct { const char *suffix, *method; } foreign[] = {
+    { ".lora_mid.weight", "LoCon with a Tucker core" }, { ".hada_t1", "LoHa with a Tucker core" }, { ".hada_t2", "LoHa with a Tucker core" },
+    { ".lokr_t1", "LoKr with a Tucker core" }, { ".lokr_t2", "LoKr with a Tucker core" },
+    { ".a1.weight", "GLoRA" }, { ".b1.weight", "GLoRA" }, { ".on_input", "(IA)3" }, { ".ia3_l", "(IA)3" },
+    { ".vera_lambda_b", "VeRA" }, { ".vera_lambda_d", "VeRA" }, { ".lambda_layer", "T-LoRA" }, { ".boft_R", "BOFT" }, { ".hra_u", "HRA" },
+    { ".lora_E", "AdaLoRA" }, { ".set_weight", "a patch that replaces weights" }, { ".reshape_weight", "a patch that widens layers" },
+    { ".lora_embedding_A", "a LoRA of an embedding table" },
+};
+
+static bool ends(const char *s, const char *with)
+{
+    size_t n = strlen(s), k = strlen(with);
+    return n > k && strcmp(s + n - k, with) == 0;
+}
+
+const char *lora_foreign_key(const char *key)
+{
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        if (ends(key, foreign[i].suffix)) return foreign[i].method;
+    return NULL;
+}
 
 lora_role lora_split_key(const char *key, size_t *stem_nbytes)
 {
-    size_t n = strlen(key);
+    *stem_nbytes = strlen(key);
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-        size_t k = strlen(roles[i].suffix);
-        if (n > k && strcmp(key + n - k, roles[i].suffix) == 0) {
-            *stem_nbytes = n - k;
-            return roles[i].role;
-        }
+        if (!ends(key, roles[i].suffix)) continue;
+        *stem_nbytes -= strlen(roles[i].suffix);
+        return roles[i].role;
     }
-    *stem_nbytes = n;
     return LORA_OTHER;
 }
 
@@ -123,20 +149,100 @@ static bool find_layer(flux_scope where, const char *rest, int width, layer *out
     return false;
 }
 
+/* A stem as it is compared: '_' for '.'.  False: it is too long to mean anything. */
+static bool spell(const char *stem, char out[256])
+{
+    size_t n = strlen(stem);
+    if (n >= 256) return false;
+    for (size_t i = 0; i <= n; i++) out[i] = stem[i] == '.' ? '_' : stem[i];
+    return true;
+}
+
+/* ---- parameters by their own names: vectors, and all of the text encoders ---- */
+
+typedef struct search { const char *spelled; lora_target *out; bool found; } search;
+
+/* "double_blocks.0.img_attn.norm.query_norm", with or without what files put after it. */
+static bool names_param(const char *spelled, const char *name)
+{
+    char stem[160];
+    size_t n = strlen(name) - (ends(name, ".weight") ? strlen(".weight") : 0);
+    snprintf(stem, sizeof stem, "%.*s", (int)n, name);
+    return spelled_as(spelled, stem) || spelled_as(spelled, name);
+}
+
+static void match_param(void *user, const param *p)
+{
+    search *s = user;
+    if (s->found || !ends(p->name, ".weight") || strstr(p->name, "embed") || strstr(p->name, "shared") || strstr(p->name, "relative_attention_bias") ||
+        !names_param(s->spelled, p->name)) return; /* tables take no adapter */
+    s->found = true;
+    *s->out = p->w ? (lora_target){ .w = p->w, .rows = p->w->out } : (lora_target){ .vector = p->fp32, .n = (int)p->shape[0] };
+}
+
+static const char *const text_prefixes[] = { "base_model_model_", "lora_te1_", "lora_te2_", "lora_te3_", "lora_te_", "text_encoders_", "text_encoder_2_",
+                                             "text_encoder_", "clip_l_", "t5xxl_", "transformer_" };
+
+static const char *skip_text_prefixes(const char *s)
+{
+    for (size_t i = 0; i < sizeof text_prefixes / sizeof *text_prefixes; i++)
+        if (starts(s, text_prefixes[i])) s += strlen(text_prefixes[i]), i = (size_t)-1;
+    return s;
+}
+
+bool lora_is_text(const char *stem)
+{
+    char spelled[256];
+    const char *s = spelled;
+    if (!spell(stem, spelled)) return false;
+    if (starts(s, "base_model_model_")) s += strlen("base_model_model_");
+    return starts(s, "lora_te") || starts(s, "text_encoder") || starts(s, "text_model_") || starts(s, "encoder_block_") || starts(s, "clip_l_") || starts(s, "t5xxl_");
+}
+
+lora_found lora_find_text(clip *c, t5 *t, const char *stem, lora_target *out)
+{
+    char spelled[256];
+    if (!spell(stem, spelled)) return LORA_UNKNOWN;
+    search s = { skip_text_prefixes(spelled), out, false };
+    if (c) clip_visit(c, match_param, &s);
+    if (t && !s.found) t5_visit(t, match_param, &s);
+    if (!s.found) return LORA_UNKNOWN;
+    out->diffusers = !starts(spelled, "lora_te");
+    return LORA_FOUND;
+}
+
+/* A norm's gain, under either of its names; rest: without the block. */
+static lora_found find_vector(dit *m, const char *spelled, flux_scope where, long block, const char *rest, lora_target *out)
+{
+    char ours[256];
+    search s = { spelled, out, false };
+    for (const flux_name *n = flux_names; n->ours; n++) {
+        char theirs[80];
+        if (n->where != where || n->member != FLUX_VECTOR) continue;
+        snprintf(theirs, sizeof theirs, "%s.scale", n->theirs);
+        if (!spelled_as(rest, n->theirs) && !spelled_as(rest, theirs)) continue;
+        snprintf(ours, sizeof ours, "%s_%ld_%s", where == FLUX_DOUBLE ? "transformer_blocks" : "single_transformer_blocks", block, n->ours);
+        for (char *p = ours; *p; p++) *p = *p == '.' ? '_' : *p;
+        s.spelled = ours;
+        break;
+    }
+    dit_visit(m, match_param, &s);
+    return s.found && out->vector ? LORA_FOUND : LORA_UNKNOWN;
+}
+
 lora_found lora_find(dit *m, const char *stem, lora_target *out)
 {
     char spelled[256];
-    size_t n = strlen(stem);
-    if (n >= sizeof spelled) return LORA_UNKNOWN;
-    for (size_t i = 0; i <= n; i++) spelled[i] = stem[i] == '.' ? '_' : stem[i];
+    if (!spell(stem, spelled)) return LORA_UNKNOWN;
 
     flux_scope where;
     long block;
     const char *rest = spelled;
     while (skip_prefix(&rest)) {}
+    const char *whole = rest;
     rest = split_block(rest, &where, &block);
     layer l;
-    if (!find_layer(where, rest, m->config.heads * m->config.head_dim, &l)) return LORA_UNKNOWN;
+    if (!find_layer(where, rest, m->config.heads * m->config.head_dim, &l)) return find_vector(m, whole, where, block, rest, out);
     if (block >= (where == FLUX_DOUBLE ? m->config.layers : where == FLUX_SINGLE ? m->config.single_layers : 1)) return LORA_NO_BLOCK;
 
     char *owner = where == FLUX_DOUBLE ? (char *)&m->doubles[block] : where == FLUX_SINGLE ? (char *)&m->singles[block] : (char *)m;

@@ -32,6 +32,9 @@ dreamo_status dreamo_lora_rename(const char *in, const char *model, const char *
     s = config ? config_dit(config, &c, err) : fail(err, DREAMO_MEMORY, "%s: no memory for a path", in);
     if (!s && !(m = dit_new(&c))) s = fail(err, DREAMO_MEMORY, "%s: no memory for the transformer's layers", in);
     if (!s) s = lora_open(in, 1, m, c.text_dim, &f, err);
+    if (!s && f.nchanges + f.nvectors)
+        s = fail(err, DREAMO_MISMATCH, "%s: %d of its layers are no low-rank products (LoKr, LoHa, OFT, DoRA, differences): no naming of LoRAs can hold them",
+                 in, f.nchanges + f.nvectors);
     if (!s && f.warning) s = report_line(&to_caller, DREAMO_EVENT_WARNING, err, "%s", f.warning);
     if (!s) s = lora_write(out, &f, m, (lora_naming)lora_naming_from(naming), err);
     lora_close(&f);

@@ -54,7 +54,7 @@ check 2 "given twice" generate x --steps 1 --steps 2
 check 2 "the value (N) is missing" generate x --steps
 for bad in abc 1e309 nan inf 0x10 1_000 "" " 1" 1.5; do check 2 "--steps" generate x --steps "$bad"; done
 for bad in abc 1e309 nan inf 0x10 1_000 "" "1,5"; do check 2 "--guidance" generate x --guidance "$bad"; done
-for bad in abc -1 1e3 9223372036854775808 3..1 1,,2 ""; do check 2 "--seed" generate x --seed "$bad"; done
+for bad in abc -1 1e3 18446744073709551616 3..1 1,,2 ""; do check 2 "--seed" generate x --seed "$bad"; done
 check 2 "is not WIDTHxHEIGHT" generate x -s 64
 check 2 "is not WIDTHxHEIGHT" generate x -s 64x-8
 check 2 "must begin with ip=, id= or style=" generate x -r toy.png
@@ -70,7 +70,7 @@ check 4 "vae" generate -q -m broken x -s 32x32 -o o.png
 cp model/vae/diffusion_pytorch_model.safetensors broken/vae/ && head -c 3000 model/text_encoder/model.safetensors >broken/text_encoder/model.safetensors
 check 3 "text_encoder" generate -q -m broken x -s 32x32 -o o.png
 cp model/vae/diffusion_pytorch_model.safetensors broken/text_encoder/model.safetensors
-check 3 "tensors are missing" generate -q -m broken x -s 32x32 -o o.png
+check 3 "is an autoencoder, diffusers' names, not a CLIP text encoder; take CLIP-L" generate -q -m broken x -s 32x32 -o o.png
 cp model/text_encoder/model.safetensors broken/text_encoder/ && printf '{"num_layers": "two"}' >broken/transformer/config.json
 check 3 "num_layers" generate -q -m broken x -s 32x32 -o o.png
 printf '{"num_layers": 2,' >broken/transformer/config.json
@@ -99,6 +99,79 @@ mkdir full && mount -t tmpfs -o size=4k tmpfs full 2>/dev/null && {
     umount full
 }
 rmdir full
+
+# output names: what is asked is written, or refused before any work
+small ".webp files are not written" 2 x -o a.webp
+small ".gif files are not written" 2 x -o a.gif
+small ".safetensors files are not written" 2 x -o lora.safetensors
+small "is the run's own input lora.safetensors" 2 x -o lora.safetensors --format png
+small "is the run's own input toy.png" 2 x -r ip=toy.png -o ./toy.png
+small "takes one picture" 2 x --seed 1,2 -o -
+small "events of --json" 2 x --json -o -
+small "seed 7 is there twice" 2 x --seed 7,7 -o "{seed}.png"
+small "is neither png nor jpeg" 2 x -o o.png --format webp
+small - 0 x --seed 7,7 -o "{n}.png" && rm -f 1.png 2.png
+small - 0 "一只红色的玩具!" --seed 1 -o "{prompt}.png"
+[ -s "一只红色的玩具-.png" ] || [ -s "一只红色的玩具.png" ] || { echo "not ok: no Chinese name: $(ls)"; failed=$((failed + 1)); }
+small - 0 "?!" --seed 12345678901234567890 -o "{prompt}.png"
+[ -s 12345678901234567890.png ] || { echo "not ok: a prompt without letters takes the seed"; failed=$((failed + 1)); }
+"$dreamo" generate -q -m model x -s 32x32 --steps 1 --seed 18446744073709551615 -o - >piped.png 2>/dev/null
+"$dreamo" info piped.png | grep -q 'seed: 18446744073709551615' || { echo "not ok: a picture on standard output"; failed=$((failed + 1)); }
+[ -e - ] && { echo "not ok: a file called -"; failed=$((failed + 1)); }
+rm -f *.png && cp "$data/toy.png" toy.png && head -c 2000 toy.png >cut.png
+
+# names of inputs that look like settings
+cp toy.png a,slot=2.png && cp lora.safetensors my@home.safetensors
+small - 0 x -r ip=a,slot=2.png -o o.png
+check 0 - generate -q -m model --lora my@home.safetensors x -r ip=toy.png -s 32x32 --steps 1 -o o.png
+check 0 - generate -q -m model --lora my@home.safetensors@0.5 x -s 32x32 --steps 1 -o o.png
+check 4 "your@home.safetensors: cannot be opened" generate -q -m model --lora your@home.safetensors x -s 32x32 -o p.png
+rm a,slot=2.png my@home.safetensors o.png
+check 2 "here it is -s WIDTHxHEIGHT" generate x --width 64
+check 2 "here it is --guidance, or --true-cfg" generate x --cfg 7
+
+# what is in a file or a request, and not used, is told
+small "lacks 7 characters of the prompt, which it does not read: \"一只红色 的玩具\"" 0 "a red 一只红色 toy 的玩具" -o o.png
+small "the window of true CFG has no effect" 0 x --cfg-steps 0..1 -o o.png
+small - 0 x --true-cfg 3 -o o.png
+"$dreamo" info o.png | grep -q 'true_cfg: 3' || { echo "not ok: true CFG alone"; failed=$((failed + 1)); }
+rm o.png
+
+# adapters of other kinds, weights that are none
+check 0 - generate -q -m model --lora "$data/lora/kinds/lycoris.safetensors@0.8" x -s 32x32 --steps 1 -o o.png
+check 0 - generate -q -m model --lora "$data/lora/kinds/text.safetensors" x -s 32x32 --steps 1 -o o.png
+check 11 "belongs to this model" convert -q model -o c.gguf --fuse "$data/lora/kinds/text.safetensors"
+rm -f o.png c.gguf
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 4\n' >lfs.safetensors
+printf 'Entry not found' >entry.safetensors
+printf '\n\n <html><body>Sign in</body></html>\n' >html.safetensors
+printf '\200\002}q\000.' >pickle.ckpt
+head -c 4096 /dev/zero >zeros.safetensors
+: >empty.safetensors
+head -c 9000 lora.safetensors >short.safetensors
+for file in "lfs.safetensors:a Git LFS pointer" "entry.safetensors:a hub's answer" "html.safetensors:a web page" "pickle.ckpt:a Python pickle" "zeros.safetensors:zeros only" \
+    "empty.safetensors:empty"; do
+    name=${file%%:*} what=${file#*:}
+    check 3 "$name: is $what" info "$name"
+    check 3 "$name: is $what" generate -q -m model --lora "$name" x -s 32x32 -o p.png
+    check 3 "$name: is $what" generate -q -m model --dit "$name" x -s 32x32 -o p.png
+    check 3 "$name: is $what" convert -q "$name" -o c.gguf
+done
+check 3 "bytes are missing: fetch it again" info short.safetensors
+check 3 "is a CLIP text encoder, not a FLUX.1 transformer" generate -q -m model --dit model/text_encoder/model.safetensors x -s 32x32 -o p.png
+check 3 "is an autoencoder, diffusers' names, not a LoRA" generate -q -m model --lora model/vae/diffusion_pytorch_model.safetensors x -s 32x32 -o p.png
+rm lfs.safetensors entry.safetensors html.safetensors pickle.ckpt zeros.safetensors empty.safetensors short.safetensors
+
+# folders of files, one file, the hub's cache
+mkdir -p parts hub/refs hub/snapshots && cp "$data/layouts/flux1-dev-comfy.safetensors" "$data/layouts/ae.safetensors" "$data/lora/tiny/kohya.safetensors" parts/
+check 4 "parts: holds no T5 encoder, no CLIP text encoder; add it, or name it: --t5 FILE" generate -q -m parts x -s 32x32 -o p.png
+check 4 "flux1-dev-comfy.safetensors: holds no T5 encoder" generate -q -m parts/flux1-dev-comfy.safetensors x -s 32x32 -o p.png
+"$dreamo" info parts | grep -q 'missing: T5 encoder, no CLIP text encoder' || { echo "not ok: info parts"; failed=$((failed + 1)); }
+mkdir none && check 4 "none: holds no model" generate -q -m none x -s 32x32 -o p.png
+cp -r model hub/snapshots/abc && printf abc >hub/refs/main
+check 0 - generate -q -m hub x -s 32x32 --steps 1 -o o.png
+"$dreamo" info hub | grep -q 'snapshot: hub/snapshots/abc' || { echo "not ok: info hub"; failed=$((failed + 1)); }
+rm -r parts hub none o.png
 
 # converting
 check 2 "--output FILE is missing" convert model
@@ -131,11 +204,13 @@ check 0 - convert -q model -o c.gguf --plan
 check 0 - convert -q model -o c.gguf --to bf16 --verify
 check 7 "exists already" convert -q model -o c.gguf
 check 0 - convert -q model -o c.gguf --to bf16 --force --json
+check 2 "c.gguf: is the file that is converted" convert -q c.gguf --model model -o ./c.gguf --force
+check 2 "is a LoRA that is fused" convert -q model -o lora.safetensors --fuse lora.safetensors --force
 small - 0 x --seed 3 -o c1.jpg
 small - 0 x --seed 3 -o c2.jpg --dit c.gguf # bf16 in, bf16 out: the same picture (JPEG: no metadata)
 cmp -s c1.jpg c2.jpg || { echo "not ok: another picture from the converted transformer"; failed=$((failed + 1)); }
 check 0 - convert -q model -o c.safetensors --to f32 --fuse lora.safetensors
-"$dreamo" info c.safetensors | grep -q "FLUX transformer" || { echo "not ok: info c.safetensors"; failed=$((failed + 1)); }
+"$dreamo" info c.safetensors | grep -q "FLUX.1 transformer with 2 + 2 blocks, BFL's names" || { echo "not ok: info c.safetensors"; failed=$((failed + 1)); }
 check 0 - generate -q -m model --dit c.safetensors x -r ip=toy.png -s 32x32 --steps 1 -o c3.png
 
 # fetch: nothing here goes over a network

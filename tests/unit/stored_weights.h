@@ -5,7 +5,7 @@
 #include "format/safetensors.h"
 #include "devices.h" /* and cmocka.h */
 
-#define WEIGHTS DT_F64 /* the types before it are a weight's */
+#define WEIGHTS DT_NF4 /* the types before it are a weight's, and others wrote values of them; NF4's are in test_nf4.c */
 
 /* ---- what others wrote ---- */
 

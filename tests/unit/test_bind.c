@@ -335,13 +335,12 @@ static void test_several(void **state)
     bad_vae("v.safetensors",
             "v.safetensors: 1 tensor is missing: decoder.conv_out.bias; 1 tensor is of a type that its place cannot have: decoder.conv_in.bias (U16); "
                              "1 tensor belongs to no part of the model: decoder.conv_out.bais");
-    /* another network's file: the line ends where it must */
+    /* another network's file */
     vae *m = new_vae();
     bound_files b;
     dreamo_error err = { 0 };
     assert_int_equal(bind_vae(m, TINY "text_encoder/model.safetensors", &b, &err), DREAMO_FORMAT);
-    assert_non_null(strstr(err.message, "tensors are missing"));
-    assert_non_null(strstr(err.message, "more; "));
+    assert_string_equal(err.message, TINY "text_encoder/model.safetensors: is a CLIP text encoder, not an autoencoder");
     vae_free(m);
 }
 

@@ -368,7 +368,7 @@ static void other_files_are_named(void **state)
     bitmap out;
     dreamo_error err = { 0 };
     assert_int_equal(image_decode((const unsigned char *)"text", 4, "x", &out, NULL, 0, &err), DREAMO_FORMAT);
-    assert_string_equal(err.hint, "Convert it to PNG first.");
+    assert_string_equal(err.hint, "name another file, or fetch it again");
 }
 
 static void files_are_read_by_content(void **state)

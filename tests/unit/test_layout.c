@@ -171,6 +171,170 @@ static void text_encoder(void **state)
     bind_close(&b);
 }
 
+/* ---- files written here from the official ones, under the names that others give them ---- */
+
+static st_tensor renamed[800];
+static char names[800][160];
+static int nrenamed;
+
+static void rename_to(const st_tensor *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void rename_to(const st_tensor *t, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(names[nrenamed], sizeof names[0], format, ap);
+    va_end(ap);
+    renamed[nrenamed] = *t;
+    renamed[nrenamed].name = names[nrenamed];
+    nrenamed++;
+}
+
+/* OpenAI's: in_proj over q, k and v, as clip.load makes them. */
+static void rename_openai(const st_file *f, char *room)
+{
+    static const char *const pairs[][2] = { { "self_attn.out_proj.", "attn.out_proj." }, { "layer_norm1.", "ln_1." }, { "layer_norm2.", "ln_2." }, { "mlp.fc1.", "mlp.c_fc." },
+                                            { "mlp.fc2.", "mlp.c_proj." } };
+    rename_to(st_find(f, "text_model.embeddings.token_embedding.weight"), "token_embedding.weight");
+    rename_to(st_find(f, "text_model.embeddings.position_embedding.weight"), "positional_embedding");
+    rename_to(st_find(f, "text_model.final_layer_norm.weight"), "ln_final.weight");
+    rename_to(st_find(f, "text_model.final_layer_norm.bias"), "ln_final.bias");
+    for (int layer = 0; layer < 2; layer++)
+        for (int bias = 0; bias < 2; bias++) {
+            const char *end = bias ? "bias" : "weight";
+            char name[160];
+            st_tensor all = { 0 };
+            for (int k = 0; k < 3; k++) {
+                snprintf(name, sizeof name, "text_model.encoder.layers.%d.self_attn.%c_proj.%s", layer, "qkv"[k], end);
+                const st_tensor *t = st_find(f, name);
+                memcpy(room + (size_t)k * t->nbytes, t->data, t->nbytes);
+                all = *t;
+            }
+            all.data = room;
+            all.shape[0] *= 3, all.count *= 3, all.nbytes *= 3;
+            room += all.nbytes;
+            rename_to(&all, "transformer.resblocks.%d.attn.in_proj_%s", layer, end);
+            for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+                snprintf(name, sizeof name, "text_model.encoder.layers.%d.%s%s", layer, pairs[i][0], end);
+                rename_to(st_find(f, name), "transformer.resblocks.%d.%s%s", layer, pairs[i][1], end);
+            }
+        }
+}
+
+static void clip_by_other_names(void **state)
+{
+    static const char *const prefixes[] = { "", "te.", "clip_l.transformer.", "cond_stage_model.transformer.", NULL };
+    static char room[1 << 16];
+    clip_config c;
+    bound_files a, b;
+    st_file f;
+    dreamo_error err = { 0 };
+    list want = { 0 };
+    (void)state;
+    assert_int_equal(config_clip(TINY "text_encoder/config.json", &c, &err), DREAMO_OK);
+    clip *m = clip_new(&c);
+    assert_int_equal(bind_clip(m, TINY "text_encoder", &a, &err), DREAMO_OK);
+    clip_visit(m, remember, &want);
+    assert_int_equal(st_open(TINY "text_encoder/model.safetensors", &f, &err), DREAMO_OK);
+    for (int i = 0; i < 10; i++) { /* each prefix with and without text_model., and OpenAI's names plain and behind a prefix */
+        nrenamed = 0;
+        for (int k = 0; i < 8 && k < f.ntensors; k++) {
+            const char *name = f.tensors[k].name;
+            rename_to(&f.tensors[k], "%s%s", prefixes[i / 2], i % 2 && strncmp(name, "text_model.", 11) == 0 ? name + 11 : name);
+        }
+        if (i >= 8) rename_openai(&f, room);
+        for (int k = 0; i == 9 && k < nrenamed; k++) {
+            char whole[160];
+            snprintf(whole, sizeof whole, "module.%.140s", names[k]);
+            memcpy(names[k], whole, sizeof whole);
+        }
+        const st_tensor *any = st_find(&f, "text_model.final_layer_norm.bias"); /* the other half of a whole CLIP */
+        if (i == 0) rename_to(any, "vision_model.post_layernorm.bias"), rename_to(any, "logit_scale"), rename_to(any, "visual_projection.weight");
+        if (i == 8) rename_to(any, "visual.proj"), rename_to(any, "text_projection"), rename_to(any, "logit_scale");
+        assert_int_equal(st_write("clip.safetensors", renamed, nrenamed, NULL, 0, &err), DREAMO_OK);
+        clip *o = clip_new(&c);
+        list got = { 0 };
+        if (bind_clip(o, "clip.safetensors", &b, &err)) fail_msg("case %d: %s", i, err.message);
+        clip_visit(o, remember, &got);
+        same_network(&want, &got, 0);
+        clip_free(o);
+        bind_close(&b);
+    }
+    st_close(&f);
+    clip_free(m);
+    bind_close(&a);
+}
+
+/* ComfyUI's newer scaled fp8: weight_scale, input_scale and a tag.  A tag that says another format is no fp8. */
+static void tagged_fp8(void **state)
+{
+    static const char tag[] = "{\"format\": \"float8_e4m3fn\"}", other[] = "{\"format\": \"mxfp8\"}";
+    bound_files a, b;
+    st_file f;
+    dreamo_error err = { 0 };
+    list want = { 0 }, got = { 0 };
+    (void)state;
+    dit *m = open_dit(LAYOUTS "flux1-dev-fp8-scaled.safetensors", &a);
+    dit_visit(m, remember, &want);
+    assert_int_equal(st_open(LAYOUTS "flux1-dev-fp8-scaled.safetensors", &f, &err), DREAMO_OK);
+    nrenamed = 0;
+    int last = 0;
+    for (int k = 0; k < f.ntensors; k++) {
+        const char *name = f.tensors[k].name, *dot = strrchr(name, '.');
+        int stem = dot ? (int)(dot - name) : 0;
+        if (strcmp(name, "scaled_fp8") == 0) continue;
+        if (!dot || strcmp(dot, ".scale_weight") != 0) {
+            rename_to(&f.tensors[k], "%s", name);
+            continue;
+        }
+        rename_to(&f.tensors[k], "%.*s.weight_scale", stem, name);
+        rename_to(&f.tensors[k], "%.*s.input_scale", stem, name);
+        const st_tensor t = { .type = DT_U8, .rank = 1, .shape = { sizeof tag - 1 }, .count = sizeof tag - 1, .nbytes = sizeof tag - 1, .data = tag };
+        last = nrenamed;
+        rename_to(&t, "%.*s.comfy_quant", stem, name);
+    }
+    assert_true(last > 0);
+    assert_int_equal(st_write("fp8.safetensors", renamed, nrenamed, NULL, 0, &err), DREAMO_OK);
+    dit *o = open_dit("fp8.safetensors", &b);
+    dit_visit(o, remember, &got);
+    same_network(&want, &got, 0);
+    dit_free(o);
+    bind_close(&b);
+    renamed[last].data = other;
+    renamed[last].shape[0] = (int64_t)(renamed[last].count = renamed[last].nbytes = sizeof other - 1);
+    assert_int_equal(st_write("fp8.safetensors", renamed, nrenamed, NULL, 0, &err), DREAMO_OK);
+    assert_int_equal(bind_dit(m, "fp8.safetensors", &b, &err), DREAMO_FORMAT);
+    assert_non_null(strstr(err.message, ".comfy_quant"));
+    st_close(&f);
+    dit_free(m);
+    bind_close(&a);
+}
+
+/* A download that stopped in room taken in advance: a matrix of zeros, or a file that ends in them. */
+static void zeros_are_told(void **state)
+{
+    static char zeros[1 << 16];
+    bound_files b;
+    st_file f;
+    dreamo_error err = { 0 };
+    (void)state;
+    assert_int_equal(st_open(LAYOUTS "flux1-dev-comfy.safetensors", &f, &err), DREAMO_OK);
+    nrenamed = 0;
+    for (int k = 0; k < f.ntensors; k++) rename_to(&f.tensors[k], "%s", f.tensors[k].name);
+    for (int k = 0; k < nrenamed; k++)
+        if (strstr(names[k], "img_mlp.2.weight")) renamed[k].data = zeros;
+    assert_int_equal(st_write("zeros.safetensors", renamed, nrenamed, NULL, 0, &err), DREAMO_OK);
+    dit *m = open_dit("zeros.safetensors", &b);
+    assert_string_equal(b.warning, "zeros.safetensors: 2 matrices hold zeros only: model.diffusion_model.double_blocks.0.img_mlp.2.weight, "
+                                   "model.diffusion_model.double_blocks.1.img_mlp.2.weight; was it fetched whole?");
+    dit_free(m);
+    bind_close(&b);
+    m = open_dit(LAYOUTS "flux1-dev-comfy.safetensors", &b);
+    assert_null(b.warning);
+    dit_free(m);
+    bind_close(&b);
+    st_close(&f);
+}
+
 static void what_does_not_belong_is_named(void **state)
 {
     dit_config c;
@@ -247,6 +411,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(transformer), cmocka_unit_test(scales), cmocka_unit_test(autoencoder), cmocka_unit_test(text_encoder),
+        cmocka_unit_test(clip_by_other_names), cmocka_unit_test(tagged_fp8), cmocka_unit_test(zeros_are_told),
         cmocka_unit_test(what_does_not_belong_is_named), cmocka_unit_test(parts_of_a_folder), cmocka_unit_test(variants),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);

@@ -9,8 +9,11 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "format/safetensors.h"
+#include "weights/bind.h"
+#include "weights/config.h"
 #include "weights/lora.h"
 #include "weights/lora_write.h"
+#include "weights/lora/merge.h"
 
 /* cmocka comes last: it has a macro called fail. */
 #include <setjmp.h>
@@ -143,6 +146,260 @@ static void test_kohya(void **state)
     (void)state;
     static const entry stack[] = { { LORA "kohya.safetensors", 1 } };
     check_stack(stack, 1, LORA "kohya-fused.safetensors");
+}
+
+/* ---- files written here: scales, the swap, refusals ---- */
+
+#define FILE_NAME "lora_test.safetensors"
+
+typedef struct made { const char *key; int rows, cols; float fill; } made; /* rows 0: a scalar */
+
+static dreamo_status open_made(const made *list, int n, dit *m, lora_file *out, dreamo_error *err)
+{
+    static float zeros[64][64 * 40];
+    st_tensor t[16] = { 0 };
+    for (int i = 0; i < n; i++) {
+        const made *k = &list[i];
+        t[i] = (st_tensor){ .name = k->key, .type = DT_F32, .rank = k->rows || k->cols ? 2 : 0, .shape = { k->rows, k->cols }, .data = zeros[i] };
+        t[i].count = t[i].rank ? (size_t)(k->rows * k->cols) : 1;
+        t[i].nbytes = 4 * t[i].count;
+        for (size_t j = 0; j < t[i].count; j++) zeros[i][j] = k->fill + (k->cols ? (float)(j / (size_t)k->cols) : 0);
+    }
+    *err = (dreamo_error){ 0 };
+    assert_int_equal(st_write(FILE_NAME, t, n, NULL, 0, err), DREAMO_OK);
+    dreamo_status s = lora_open(FILE_NAME, 2, m, TEXT_WIDTH, out, err);
+    remove(FILE_NAME);
+    return s;
+}
+
+#define OPEN(...) open_made((const made[]){ __VA_ARGS__ }, sizeof((const made[]){ __VA_ARGS__ }) / sizeof(made), m, &f, &err)
+#define Q "transformer.transformer_blocks.0.attn.to_q"
+#define K "transformer.transformer_blocks.0.attn.to_k"
+
+/* ---- what is merged: LyCORIS 3.1.1 and PEFT 0.15.2 made the files of lora/kinds, and the merged weights beside them ---- */
+
+#define KINDS TEST_DATA "/lora/kinds/"
+
+/* W + strength (W' - W), where the file of merged weights has W'; W elsewhere.  Merged layers are fp32. */
+typedef struct merge_check { st_file merged; st_set base; float strength; int compared; } merge_check;
+
+static void check_param(void *user, const param *p)
+{
+    merge_check *c = user;
+    size_t n = (size_t)param_count(p);
+    const st_tensor *to = st_find(&c->merged, p->name), *from = st_set_find(&c->base, p->name);
+    if (!p->w && !to) return;
+    float *got = mem_alloc(n * sizeof *got), *want = mem_alloc(n * sizeof *want), *plain = mem_alloc(n * sizeof *plain);
+    double error = 0, size = 0;
+    assert_true(got && want && plain && from);
+    if (p->w && !p->w->adapters) {
+        dtype_to_f32(p->w->part[p->part].type, p->w->part[p->part].data, n, got);
+    } else if (p->w) {
+        double *sum = mem_alloc(n * sizeof *sum);
+        merge(p->w, p->part, sum);
+        for (size_t i = 0; i < n; i++) got[i] = (float)sum[i];
+        mem_free(sum);
+    } else {
+        memcpy(got, *p->fp32, n * sizeof *got);
+    }
+    dtype_to_f32(from->type, from->data, n, plain);
+    memcpy(want, plain, n * sizeof *want);
+    if (to) dtype_to_f32(to->type, to->data, n, want);
+    for (size_t i = 0; i < n; i++) {
+        double w = (double)plain[i] + (double)c->strength * ((double)want[i] - (double)plain[i]);
+        error += ((double)got[i] - w) * ((double)got[i] - w);
+        size += w * w;
+    }
+    if (!(sqrt(error / size) <= 1e-6)) fail_msg("%s: error %g", p->name, sqrt(error / size));
+    c->compared += to != NULL;
+    mem_free(got);
+    mem_free(want);
+    mem_free(plain);
+}
+
+/* Bound as generate binds: biases and norms are there, too. */
+static void check_merged(const char *file, const char *merged, float strength)
+{
+    dreamo_error err = { 0 };
+    bound_files files;
+    lora_file f;
+    lora_merged layers = { 0 };
+    merge_check c = { .strength = strength };
+    dit *m = dit_new(&tiny);
+    assert_int_equal(bind_dit(m, TEST_DATA "/models/tiny/transformer", &files, &err), DREAMO_OK);
+    if (lora_open_all(file, strength, &(lora_networks){ .dit = m }, &f, &err)) fail_msg("%s", err.message);
+    if (f.warning) fail_msg("%s", f.warning);
+    assert_int_equal(st_open(merged, &c.merged, &err), DREAMO_OK);
+    assert_int_equal(st_set_open(TEST_DATA "/models/tiny/transformer", "diffusion_pytorch_model", &c.base, &err), DREAMO_OK);
+    lora_attach(&f);
+    assert_int_equal(lora_merge(&layers, &f, false, &err), DREAMO_OK);
+    dit_visit(m, check_param, &c);
+    assert_int_equal(c.compared, c.merged.ntensors);
+    lora_unmerge(&layers);
+    lora_detach(&f);
+    c.strength = 0; /* and all is as it was */
+    dit_visit(m, check_param, &c);
+    lora_close(&f);
+    st_close(&c.merged);
+    st_set_close(&c.base);
+    dit_free(m);
+    bind_close(&files);
+    assert_int_equal(mem_live(), 0);
+}
+
+static void test_lycoris(void **state)
+{
+    (void)state;
+    check_merged(KINDS "lycoris.safetensors", KINDS "lycoris-merged.safetensors", 1);
+    check_merged(KINDS "lycoris.safetensors", KINDS "lycoris-merged.safetensors", -0.75f);
+}
+
+static void test_peft(void **state)
+{
+    (void)state;
+    check_merged(KINDS "peft.safetensors", KINDS "peft-merged.safetensors", 1);
+    check_merged(KINDS "rslora.safetensors", KINDS "rslora-merged.safetensors", 1);
+}
+
+/* The same by dreamo_convert, which never holds a merged layer. */
+static void test_converted(void **state)
+{
+    static const struct { const char *file, *merged; } rows[] = { { KINDS "lycoris.safetensors", KINDS "lycoris-merged.safetensors" }, { KINDS "peft.safetensors", KINDS "peft-merged.safetensors" } };
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const dreamo_lora fuse = { rows[i].file, 0.5f };
+        dreamo_convert_options o;
+        dreamo_error err = { 0 };
+        bound_files files;
+        merge_check c = { .strength = 0.5f };
+        dreamo_convert_options_init(&o);
+        o.in = TEST_DATA "/models/tiny";
+        o.out = "lora_test_fused.safetensors";
+        o.to = "f32";
+        o.fuse = &fuse;
+        o.nfuse = 1;
+        o.clobber = o.verify = true;
+        o.threads = 2;
+        if (dreamo_convert(&o, &err)) fail_msg("%s", err.message);
+        dit *m = dit_new(&tiny);
+        assert_int_equal(bind_dit(m, o.out, &files, &err), DREAMO_OK);
+        assert_int_equal(st_open(rows[i].merged, &c.merged, &err), DREAMO_OK);
+        assert_int_equal(st_set_open(TEST_DATA "/models/tiny/transformer", "diffusion_pytorch_model", &c.base, &err), DREAMO_OK);
+        dit_visit(m, check_param, &c);
+        assert_int_equal(c.compared, c.merged.ntensors);
+        st_close(&c.merged);
+        st_set_close(&c.base);
+        dit_free(m);
+        bind_close(&files);
+        remove(o.out);
+        assert_int_equal(mem_live(), 0);
+    }
+}
+
+/* Adapters that are not applied are refused by their names; so is a mix, and a bias where the layer has none. */
+static void test_other_methods(void **state)
+{
+    (void)state;
+    dit *m = dit_new(&tiny);
+    lora_file f;
+    dreamo_error err;
+    assert_int_equal(OPEN({ Q ".a1.weight", 2, 32, 0 }, { Q ".b1.weight", 32, 2, 0 }), DREAMO_MISMATCH);
+    assert_non_null(strstr(err.message, "GLoRA"));
+    assert_int_equal(OPEN({ Q ".lora_A.weight", 2, 32, 0 }, { Q ".lora_B.weight", 32, 2, 0 }, { Q ".set_weight", 32, 32, 0 }), DREAMO_FORMAT);
+    assert_non_null(strstr(err.message, "holds a patch that replaces weights"));
+    assert_int_equal(OPEN({ Q ".lora_A.weight", 2, 32, 0 }, { Q ".lora_B.weight", 32, 2, 0 }, { Q ".lokr_w1", 4, 4, 0 }), DREAMO_FORMAT);
+    assert_non_null(strstr(err.message, "two methods at once"));
+    assert_int_equal(OPEN({ Q ".lokr_w1", 4, 4, 0 }, { Q ".lokr_w2", 8, 7, 0 }), DREAMO_MISMATCH);
+    assert_int_equal(OPEN({ Q ".lokr_w1", 4, 4, 0 }, { Q ".lokr_w2_a", 0, 2, 0 }, { Q ".lokr_w2_b", 2, 8, 0 }), DREAMO_FORMAT);
+    assert_int_equal(OPEN({ Q ".lokr_w1", 4, 4, 0 }), DREAMO_FORMAT);
+    assert_non_null(strstr(err.message, "has no matrix lokr_w2"));
+    assert_int_equal(OPEN({ Q ".hada_w1_a", 32, 2, 0 }, { Q ".hada_w1_b", 2, 32, 0 }, { Q ".hada_w2_a", 32, 2, 0 }), DREAMO_FORMAT);
+    assert_int_equal(OPEN({ Q ".diff", 32, 31, 0 }), DREAMO_MISMATCH);
+    assert_int_equal(OPEN({ "transformer_blocks.0.attn.norm_q.lora_A.weight", 1, 16, 0 }, { "transformer_blocks.0.attn.norm_q.lora_B.weight", 16, 1, 0 }), DREAMO_MISMATCH);
+    assert_non_null(strstr(err.message, "a vector"));
+    assert_int_equal(OPEN({ "lora_unet_down_blocks_0_x.lora_down.weight", 1, 16, 0 }), DREAMO_MISMATCH);
+    assert_non_null(strstr(err.message, "is LoRA for Stable Diffusion"));
+    dit_free(m);
+    assert_int_equal(mem_live(), 0);
+}
+
+/* A strength that is said in metadata, by one number; one that is not understood is told. */
+static void test_metadata(void **state)
+{
+    static const float zeros[4 * 32] = { 1 };
+    const st_tensor t[] = { { .name = Q ".lora_A.weight", .type = DT_F32, .rank = 2, .shape = { 4, 32 }, .count = 128, .nbytes = 512, .data = zeros },
+                            { .name = Q ".lora_B.weight", .type = DT_F32, .rank = 2, .shape = { 32, 4 }, .count = 128, .nbytes = 512, .data = zeros } };
+    static const struct { const char *key, *value; float scale; const char *warning; } rows[] = {
+        { "ss_network_alpha", "16.0", 4, NULL }, { "lora_alpha", "2", 0.5f, NULL }, { "network_alpha", "8", 2, NULL }, { "ss_network_alpha", "None", 1, NULL },
+        { "my_alpha_field", "7", 1, "its metadata says \"my_alpha_field\", which is not understood" },
+        { "lora_adapter_metadata", "{\"transformer.lora_alpha\": 6}", 1.5f, NULL }, { "lora_adapter_metadata", "{\"lora_alpha\": 6, \"use_rslora\": true}", 3, NULL },
+        { "lora_adapter_metadata", "{\"transformer.lora_alpha\": 6, \"transformer.alpha_pattern\": {\"attn.to_q\": 20, \"o_q\": 1}}", 5, NULL },
+        { "lora_adapter_metadata", "{\"lora_alpha\": 1e300}", 1, NULL }, { "ss_network_alpha", "1e60", 1, NULL }, { "lora_alpha", "-3", 1, NULL },
+        { "lora_adapter_metadata", "{broken", 1, "\"lora_adapter_metadata\", which is not understood" },
+    };
+    (void)state;
+    dit *m = dit_new(&tiny);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        lora_file f;
+        dreamo_error err = { 0 };
+        const char *const meta[][2] = { { rows[i].key, rows[i].value } };
+        assert_int_equal(st_write(FILE_NAME, t, 2, meta, 1, &err), DREAMO_OK);
+        if (lora_open(FILE_NAME, 1, m, TEXT_WIDTH, &f, &err)) fail_msg("%s", err.message);
+        if (f.modules[0].a.scale != rows[i].scale) fail_msg("%s: scale %g", rows[i].value, (double)f.modules[0].a.scale);
+        if (!f.warning != !rows[i].warning || (f.warning && !strstr(f.warning, rows[i].warning))) fail_msg("%s: %s", rows[i].key, f.warning ? f.warning : "no warning");
+        lora_close(&f);
+    }
+    remove(FILE_NAME);
+    dit_free(m);
+    assert_int_equal(mem_live(), 0);
+}
+
+/* kohya's text encoder halves go to CLIP and T5; without these they are told as not used. */
+static void check_text_param(void *user, const param *p)
+{
+    merge_check *c = user;
+    const st_tensor *want = st_find(&c->merged, p->name);
+    if (!p->w || (!want && !p->w->adapters)) return;
+    assert_non_null(want);
+    double *got = mem_alloc(want->count * sizeof *got);
+    merge(p->w, p->part, got);
+    for (size_t i = 0; i < want->count; i++) assert_true(fabs(got[i] - (double)((const float *)want->data)[i]) <= 1e-5);
+    mem_free(got);
+    c->compared++;
+}
+
+static void test_text_encoders(void **state)
+{
+    clip_config clips;
+    t5_config t5s;
+    dreamo_error err = { 0 };
+    bound_files a, b;
+    merge_check c = { .strength = 1 };
+    lora_file f;
+    (void)state;
+    assert_int_equal(config_clip(TEST_DATA "/models/tiny/text_encoder/config.json", &clips, &err), DREAMO_OK);
+    assert_int_equal(config_t5(TEST_DATA "/models/tiny/text_encoder_2/config.json", &t5s, &err), DREAMO_OK);
+    dit *m = dit_new(&tiny);
+    clip *words = clip_new(&clips);
+    t5 *text = t5_new(&t5s);
+    assert_int_equal(bind_clip(words, TEST_DATA "/models/tiny/text_encoder", &a, &err), DREAMO_OK);
+    assert_int_equal(bind_t5(text, TEST_DATA "/models/tiny/text_encoder_2", &b, &err), DREAMO_OK);
+    if (lora_open_all(KINDS "text.safetensors", 1, &(lora_networks){ m, words, text }, &f, &err)) fail_msg("%s", err.message);
+    assert_null(f.warning);
+    lora_attach(&f);
+    assert_int_equal(st_open(KINDS "text-merged.safetensors", &c.merged, &err), DREAMO_OK);
+    clip_visit(words, check_text_param, &c);
+    t5_visit(text, check_text_param, &c);
+    assert_int_equal(c.compared, c.merged.ntensors);
+    lora_detach(&f);
+    lora_close(&f);
+    assert_int_equal(lora_open(KINDS "text.safetensors", 1, m, TEXT_WIDTH, &f, &err), DREAMO_MISMATCH);
+    st_close(&c.merged);
+    bind_close(&a);
+    bind_close(&b);
+    clip_free(words);
+    t5_free(text);
+    dit_free(m);
 }
 
 /* ---- the main LoRA under four names ---- */
@@ -397,9 +654,10 @@ static void test_scales(void **state)
     lora_file f;
     dreamo_error err;
     assert_non_null(m);
-    /* No alphas, mixed ranks: every module is scaled by the first one's rank (K is first by name). */
+    /* No alphas, mixed ranks: each module's alpha is its own rank, as diffusers has it since 0.34. */
     assert_int_equal(OPEN({ K ".lora_A.weight", 2, 32, 0 }, { K ".lora_B.weight", 32, 2, 0 }, { Q ".lora_A.weight", 4, 32, 0 }, { Q ".lora_B.weight", 32, 4, 0 }), DREAMO_OK);
-    assert_true(f.modules[0].a.scale == 2.0f && f.modules[1].a.scale == 2.0f * 2 / 4);
+    assert_true(f.modules[0].a.scale == 2.0f && f.modules[1].a.scale == 2.0f);
+    assert_true(f.ranks_differ);
     lora_close(&f);
     /* One alpha: the other module gets it too. */
     assert_int_equal(OPEN({ Q ".alpha", 0, 0, 8 }, { K ".lora_A.weight", 2, 32, 0 }, { K ".lora_B.weight", 32, 2, 0 }, { Q ".lora_A.weight", 4, 32, 0 }, { Q ".lora_B.weight", 32, 4, 0 }), DREAMO_OK);
@@ -413,11 +671,10 @@ static void test_scales(void **state)
     assert_int_equal(OPEN({ "final_layer.adaLN_modulation.1.lora_A.weight", 1, 32, 0 }, { "final_layer.adaLN_modulation.1.lora_B.weight", 64, 1, 0 }), DREAMO_OK);
     for (int r = 0; r < 64; r++) assert_true(f.modules[0].a.B[r] == (float)((r + 32) % 64));
     lora_close(&f);
-    /* Leftovers are named; so are dropped DoRA vectors. */
-    assert_int_equal(OPEN({ Q ".lora_A.weight", 1, 32, 0 }, { Q ".lora_B.weight", 32, 1, 0 }, { Q ".dora_scale", 1, 32, 0 }, { "lora_te_x.alpha", 0, 0, 1 }, { "junk", 1, 1, 0 }), DREAMO_OK);
-    assert_non_null(strstr(f.warning, "2 tensors"));
-    assert_non_null(strstr(f.warning, "junk, lora_te_x.alpha"));
-    assert_non_null(strstr(f.warning, "DoRA"));
+    /* Leftovers are named, those of text encoders that are not here apart; so is an A that no training leaves. */
+    assert_int_equal(OPEN({ Q ".lora_A.weight", 1, 32, 0 }, { Q ".lora_B.weight", 32, 1, 0 }, { "lora_te_x.alpha", 0, 0, 1 }, { "junk", 1, 1, 0 }), DREAMO_OK);
+    assert_string_equal(f.warning, FILE_NAME ": 1 tensor of no layer of this model, not used: junk; 1 tensor of text encoders, which are not adapted here: "
+                                   "lora_te_x.alpha; 1 of 1 modules are all zeros: was it cut short?");
     lora_close(&f);
     dit_free(m);
 }
@@ -472,6 +729,9 @@ static void test_failed_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_scales), cmocka_unit_test(test_refusals), cmocka_unit_test(test_failed_allocations),
-                                        cmocka_unit_test(test_same_lora_other_names), cmocka_unit_test(test_kohya), cmocka_unit_test(test_v11_stack), cmocka_unit_test(test_renamed), cmocka_unit_test(test_there_and_back) };
+                                        cmocka_unit_test(test_same_lora_other_names), cmocka_unit_test(test_kohya), cmocka_unit_test(test_v11_stack),
+                                        cmocka_unit_test(test_lycoris), cmocka_unit_test(test_peft), cmocka_unit_test(test_converted), cmocka_unit_test(test_other_methods),
+                                        cmocka_unit_test(test_metadata), cmocka_unit_test(test_text_encoders),
+                                        cmocka_unit_test(test_renamed), cmocka_unit_test(test_there_and_back) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,7 +55,7 @@ static void expect(const char *path, dreamo_status status, const char *words)
 
 static const struct { const char *header; size_t ndata; const char *words; } refused[] = {
     /* 3: strict JSON, depth, an object */
-    { "", 0, "not valid JSON" },
+    { "", 0, "is zeros only" },
     { "{", 0, "not valid JSON" },
     { "{}x", 0, "not valid JSON" },
     { "{}\0", 1, "are in no tensor" },
@@ -202,6 +202,8 @@ static void lengths_are_compared_without_addition(void **state)
     }
     for (size_t n = 0; n < 8; n++) {
         scratch_write(NAME, "\0\0\0\0\0\0\0", n);
+        expect(NAME, DREAMO_FORMAT, n ? "is zeros only" : "is empty");
+        scratch_write(NAME, "\1\2\3\4\5\6\7", n ? n : 7);
         expect(NAME, DREAMO_FORMAT, "a safetensors file has at least 8");
     }
 }
@@ -221,7 +223,9 @@ static void other_files_are_named(void **state)
     static const struct { const char *bytes; size_t n; const char *words; } rows[] = {
         { "GGUF\3\0\0\0\0\0\0\0\0\0\0\0", 16, "a GGUF model" }, { "PK\3\4\0\0\0\0\0\0archive/data.pkl", 26, "holds Python code" },
         { "\x80\2\x8a\x0a\x6c\xfc\x9c\x46\xf9", 9, "a Python pickle" }, { "version https://git-lfs.github.com/spec/v1\n", 43, "a Git LFS pointer" },
-        { "<!DOCTYPE html>", 15, "a web page" }, { "{\"architectures\": []}", 21, "JSON" },
+        { "<!DOCTYPE html>", 15, "a web page" }, { "{\"architectures\": []}", 21, "JSON" }, { "\n\n  <html><body>Sign in</body></html>\n", 38, "a web page" },
+        { "Entry not found", 15, "a hub's answer" }, { "{\"error\":\"Invalid username or password.\"}", 41, "a hub's answer" }, { "\x80\4\x95\0\0\0\0\0\0", 9, "a Python pickle" },
+        { "\x1F\x8B\x08\0\0\0\0\0\0", 9, "a gzip archive" }, { "\x89PNG\r\n\x1A\n", 8, "a PNG picture" }, { "just words", 10, "is text" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         scratch_write(NAME, rows[i].bytes, rows[i].n);

@@ -67,7 +67,7 @@ device *cpu_open(int threads)
     st->int8 = best->int8 ? best->int8 : best->isa->int8;
     st->pairs = best->pairs;
     st->threads = pool_threads(p);
-    *dev = (device){.be = best->isa->table, .threads = p, .state = st};
+    *dev = (device){.be = best->isa->table, .threads = p, .state = st, .gains_by_fast = best->int8 != NULL};
     return dev;
 }
 

@@ -60,7 +60,7 @@ float *ref_bias_grad(const weight *w, int row)
 static bool rounds(const device *dev, tensor x, const weight *w, int row)
 {
     const weight_part *p = part_of(w, &row);
-    return dev->fast && x.rows >= FAST_ROWS && dtype_block(p->type) > 1 && p->type != DT_Q2_K && !p->row_scale;
+    return dev->fast && x.rows >= FAST_ROWS && dtype_block(p->type) > 1 && p->type != DT_Q2_K && p->type != DT_NF4 && !p->row_scale;
 }
 
 /* A row of x as it is and as dev->fast rounds it, [in] each. */

@@ -80,6 +80,7 @@ dreamo_status adapter_set_from_file(adapter_set *a, params *p, const lora_file *
 {
     if (!f->tables.task || !f->tables.idx || !f->tables.t5)
         return fail(err, DREAMO_MISMATCH, "%s: has no task, index and T5 embedding tables", f->path);
+    if (f->nchanges || f->nvectors) return fail(err, DREAMO_MISMATCH, "%s: only a plain LoRA is trained on; this holds LoKr, LoHa, OFT, DoRA or differences", f->path);
     dreamo_status s = begin(a, f->nmodules, t5_first, err);
     for (int i = 0; !s && i < f->nmodules; i++) {
         const lora_module *from = &f->modules[i];
