@@ -35,6 +35,13 @@ size_t memory_now(void)
 
 /* ---- reading ---- */
 
+/* Something that was to be read: what may not be reached is for the caller as if it were not there. */
+static dreamo_status cannot_read(const char *path, const char *doing, dreamo_error *err)
+{
+    if (errno == EACCES || errno == EPERM) return fail(err, DREAMO_NOT_FOUND, "%s: may not be read: %s", path, strerror(errno));
+    return fail_errno(err, path, doing);
+}
+
 static dreamo_status must_be_regular(const struct stat *st, const char *path, dreamo_error *err)
 {
     if (S_ISREG(st->st_mode)) return DREAMO_OK;
@@ -47,11 +54,10 @@ static dreamo_status must_be_regular(const struct stat *st, const char *path, dr
 static dreamo_status open_regular(const char *path, int *fd, size_t *nbytes, dreamo_error *err)
 {
     struct stat st;
-    dreamo_status s = stat(path, &st) == 0 ? must_be_regular(&st, path, err) : fail_errno(err, path, "cannot be opened");
+    dreamo_status s = stat(path, &st) == 0 ? must_be_regular(&st, path, err) : cannot_read(path, "cannot be opened", err);
     if (s) return s;
     int f = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (f < 0 && errno == EACCES) return fail(err, DREAMO_NOT_FOUND, "%s: may not be read: %s", path, strerror(errno));
-    if (f < 0) return fail_errno(err, path, "cannot be opened");
+    if (f < 0) return cannot_read(path, "cannot be opened", err);
     s = fstat(f, &st) == 0 ? must_be_regular(&st, path, err) : fail_errno(err, path, "cannot be examined");
     if (s) {
         close(f);
@@ -307,7 +313,10 @@ dreamo_status file_append(const char *path, const void *data, size_t nbytes, dre
 {
     filewriter w = { .fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666), .path = (char *)(uintptr_t)path };
     if (w.fd < 0) return fail_errno(err, path, "cannot be opened");
+    off_t before = lseek(w.fd, 0, SEEK_END);
     dreamo_status s = file_write(&w, data, nbytes, err);
+    bool torn = s && before >= 0 && ftruncate(w.fd, before) != 0; /* half a line would spoil the next one */
+    if (torn) hint(err, "its last line is not whole");
     if (close(w.fd) != 0 && !s) s = fail_errno(err, path, "cannot be closed");
     return s;
 }
@@ -347,7 +356,7 @@ bool folder_exists(const char *path)
 dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err)
 {
     struct stat st;
-    if (stat(path, &st) != 0) return fail_errno(err, path, "cannot be examined");
+    if (stat(path, &st) != 0) return cannot_read(path, "cannot be examined", err);
     dreamo_status s = must_be_regular(&st, path, err);
     *nbytes = s ? 0 : (uint64_t)st.st_size;
     return s;
@@ -357,13 +366,6 @@ dreamo_status folder_make(const char *path, dreamo_error *err)
 {
     if (mkdir(path, 0777) == 0 || (errno == EEXIST && folder_exists(path))) return DREAMO_OK;
     return fail_errno(err, path, "folder cannot be created");
-}
-
-dreamo_status folder_rename(const char *from, const char *to, dreamo_error *err)
-{
-    if (rename(from, to) != 0) return fail_errno(err, to, "cannot be put in place");
-    sync_folder_of(to);
-    return DREAMO_OK;
 }
 
 char *path_join(const char *folder, const char *name)
@@ -389,7 +391,7 @@ dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_er
     DIR *dir = opendir(path);
     *names = NULL;
     *count = 0;
-    if (!dir) return fail_errno(err, path, "folder cannot be read");
+    if (!dir) return cannot_read(path, "folder cannot be read", err);
     while (!s && (errno = 0, entry = readdir(dir)) != NULL) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
         if (n == room) {
@@ -443,5 +445,92 @@ dreamo_status folder_remove(const char *path, dreamo_error *err)
     if (!s && rename(path, trash) != 0) s = fail_errno(err, path, "cannot be renamed for removal");
     if (!s) s = remove_tree(trash, err);
     mem_free(trash);
+    return s;
+}
+
+/* Both names keep naming something at every moment. */
+static int exchange(const char *a, const char *b)
+{
+#ifdef RENAME_EXCHANGE
+    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+#else
+    (void)a, (void)b;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+/* On a system that cannot exchange: for a moment only the trash has the old one. */
+static dreamo_status replace_in_turn(const char *from, const char *to, dreamo_error *err)
+{
+    char *trash = mem_printf("%s.trash", to);
+    dreamo_status s = trash ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", to);
+    if (!s && file_exists(trash)) s = remove_tree(trash, err);
+    if (!s && rename(to, trash) != 0) s = fail_errno(err, to, "cannot be replaced");
+    if (!s && rename(from, to) != 0) {
+        s = fail_errno(err, to, "cannot be put in place");
+        rename(trash, to);
+    }
+    if (!s) sync_folder_of(to);
+    if (!s) s = remove_tree(trash, err);
+    mem_free(trash);
+    return s;
+}
+
+dreamo_status folder_replace(const char *from, const char *to, dreamo_error *err)
+{
+    bool there = file_exists(to);
+    if (there && exchange(from, to) != 0) {
+        bool cannot = errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
+        return cannot ? replace_in_turn(from, to, err) : fail_errno(err, to, "cannot be replaced");
+    }
+    if (!there && rename(from, to) != 0) return fail_errno(err, to, "cannot be put in place");
+    sync_folder_of(to);
+    return there ? remove_tree(from, err) : DREAMO_OK;
+}
+
+/* ---- what killed writers left ---- */
+
+/* Bytes of `name` before its last ".12"; 0: it does not end so. */
+static size_t before_number(const char *name, size_t n)
+{
+    size_t digits = n;
+    while (digits > 0 && name[digits - 1] >= '0' && name[digits - 1] <= '9') digits--;
+    return digits < n && digits > 1 && name[digits - 1] == '.' ? digits - 1 : 0;
+}
+
+static size_t before_word(const char *name, size_t n, const char *word)
+{
+    size_t length = strlen(word);
+    return n > length && memcmp(name + n - length, word, length) == 0 ? n - length : 0;
+}
+
+/* "latest.tmp.17.2", "model.tmp.trash": bytes of the name that it was made for; 0: a name that nobody here gives. */
+static size_t leftover_of(const char *name)
+{
+    size_t n = strlen(name), stem = n, shorter;
+    for (;; stem = shorter) {
+        size_t once = before_number(name, stem), twice = once ? before_number(name, once) : 0;
+        if (!(shorter = before_word(name, stem, ".trash")) && !(shorter = before_word(name, stem, ".tmp")) &&
+            !(shorter = once ? before_word(name, once, ".tmp") : 0) && !(shorter = twice ? before_word(name, twice, ".tmp") : 0))
+            return stem < n ? stem : 0;
+    }
+}
+
+dreamo_status folder_sweep(const char *folder, bool (*ours)(void *user, const char *name), void *user, dreamo_error *err)
+{
+    char **names = NULL;
+    int n = 0;
+    dreamo_status s = folder_list(folder, &names, &n, err);
+    for (int i = 0; i < n && !s; i++) {
+        size_t stem = leftover_of(names[i]);
+        char *path = stem ? path_join(folder, names[i]) : NULL;
+        if (!stem) continue;
+        names[i][stem] = '\0';
+        if (!path) s = fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+        else if (ours(user, names[i])) s = remove_tree(path, err);
+        mem_free(path);
+    }
+    folder_list_free(names, n);
     return s;
 }

@@ -48,7 +48,10 @@ bool  folder_exists(const char *path);
 dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err); /* of a regular file; DREAMO_NOT_FOUND, DREAMO_FORMAT */
 dreamo_status folder_make(const char *path, dreamo_error *err);   /* existing is fine; parents are not made */
 dreamo_status folder_remove(const char *path, dreamo_error *err); /* recursively; renamed to .trash first */
-dreamo_status folder_rename(const char *from, const char *to, dreamo_error *err); /* and put it on the disk; `to` is not there yet */
+/* `from` gets the name `to`, on the disk, too; what was called so before goes away, and until then it is whole under that name. */
+dreamo_status folder_replace(const char *from, const char *to, dreamo_error *err);
+/* Remove the temporaries (file_create, NAME.tmp, NAME.trash) that a killed process left in a folder, of names that are `ours`. */
+dreamo_status folder_sweep(const char *folder, bool (*ours)(void *user, const char *name), void *user, dreamo_error *err);
 char *path_join(const char *folder, const char *name);            /* mem_free; NULL: no memory */
 /* Names in a folder, sorted by bytes, without . and ..; free with folder_list_free. */
 dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_error *err);

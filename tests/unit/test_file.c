@@ -284,7 +284,7 @@ static void folders_are_listed_in_order_and_removed_whole(void **state)
     assert_string_equal(names[1], "b");
     assert_string_equal(names[2], "c");
     folder_list_free(names, n);
-    assert_int_equal(folder_rename("tree", "moved", NULL), DREAMO_OK);
+    assert_int_equal(folder_replace("tree", "moved", NULL), DREAMO_OK);
     assert_int_equal(folder_make("moved.trash", NULL), DREAMO_OK); /* left by an interrupted removal */
     scratch_write("moved.trash/old", "", 0);
     assert_int_equal(folder_remove("moved", NULL), DREAMO_OK);
