@@ -54,7 +54,7 @@ static const struct { size_t at, n; const char *magic, *name; } others[] = {
 static bool is_text(const unsigned char *data, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (data[i] == 0x7F || (data[i] < ' ' && !strchr("\t\n\f\r", data[i]))) return false;
+        if (data[i] == 0x7F || (data[i] < ' ' && !memchr("\t\n\f\r", data[i], 4))) return false;
     return true;
 }
 
