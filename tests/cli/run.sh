@@ -164,7 +164,7 @@ check 2 "exclude each other" generate -m model x --prompt-file zero.txt
 check 4 "nosuch.txt: No such file" generate -m model --prompt-file nosuch.txt
 check 3 "zero byte" generate -m model --prompt-file zero.txt
 check 6 "longer than 65535 bytes" generate -m model --prompt-file long.txt
-check 7 "Is a directory" generate -m model --prompt-file model
+check 3 "is a folder" generate -m model --prompt-file model
 small "one picture makes no grid" 2 x --grid -o o.png
 check 6 "wider or higher than 16384" generate -q -m model x --grid -n 1000 -s 1024x1024 -o o.png
 rm zero.txt long.txt
