@@ -84,6 +84,33 @@ dreamo_status json_parse(const char *text, size_t nbytes, const char *what, json
     return fail(err, DREAMO_FORMAT, "%s: not valid JSON: line %d, column %d: %s", what, why.line, why.column, why.text);
 }
 
+/* Bytes of the UTF-8 character at `c` (RFC 3629); 0: there is none. */
+static size_t character(const unsigned char *c)
+{
+    size_t n = *c < 0x80 ? 1 : *c >= 0xC2 && *c < 0xE0 ? 2 : (*c & 0xF0) == 0xE0 ? 3 : *c >= 0xF0 && *c < 0xF5 ? 4 : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((c[i] & 0xC0) != 0x80) return 0;
+    bool bad = (*c == 0xE0 && c[1] < 0xA0) || (*c == 0xED && c[1] >= 0xA0) || (*c == 0xF0 && c[1] < 0x90) || (*c == 0xF4 && c[1] >= 0x90);
+    return bad ? 0 : n;
+}
+
+json_t *json_any_string(const char *bytes)
+{
+    size_t nbytes = strlen(bytes), room;
+    char *text = mul_nbytes(nbytes, 3, &room) && room < SIZE_MAX ? mem_alloc(room + 1) : NULL, *to = text;
+    if (!text) return NULL;
+    for (const unsigned char *c = (const unsigned char *)bytes; *c;) {
+        size_t n = character(c);
+        memcpy(to, n ? (const char *)c : "\xEF\xBF\xBD", n ? n : 3);
+        to += n ? n : 3;
+        c += n ? n : 1;
+    }
+    *to = '\0';
+    json_t *o = json_string(text);
+    mem_free(text);
+    return o;
+}
+
 char *json_text(const json_t *o)
 {
     size_t n = o ? json_dumpb(o, NULL, 0, JSON_COMPACT) : 0;
