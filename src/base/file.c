@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,13 +36,6 @@ size_t memory_now(void)
 
 /* ---- reading ---- */
 
-/* Something that was to be read: what may not be reached is for the caller as if it were not there. */
-static dreamo_status cannot_read(const char *path, const char *doing, dreamo_error *err)
-{
-    if (errno == EACCES || errno == EPERM) return fail(err, DREAMO_NOT_FOUND, "%s: may not be read: %s", path, strerror(errno));
-    return fail_errno(err, path, doing);
-}
-
 static dreamo_status must_be_regular(const struct stat *st, const char *path, dreamo_error *err)
 {
     if (S_ISREG(st->st_mode)) return DREAMO_OK;
@@ -54,10 +48,10 @@ static dreamo_status must_be_regular(const struct stat *st, const char *path, dr
 static dreamo_status open_regular(const char *path, int *fd, size_t *nbytes, dreamo_error *err)
 {
     struct stat st;
-    dreamo_status s = stat(path, &st) == 0 ? must_be_regular(&st, path, err) : cannot_read(path, "cannot be opened", err);
+    dreamo_status s = stat(path, &st) == 0 ? must_be_regular(&st, path, err) : fail_reading(err, path, "cannot be opened");
     if (s) return s;
     int f = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (f < 0) return cannot_read(path, "cannot be opened", err);
+    if (f < 0) return fail_reading(err, path, "cannot be opened");
     s = fstat(f, &st) == 0 ? must_be_regular(&st, path, err) : fail_errno(err, path, "cannot be examined");
     if (s) {
         close(f);
@@ -143,7 +137,33 @@ static void forget(filewriter *w)
     *w = (filewriter){ .fd = -1 };
 }
 
-/* A name that no other writer of this process uses. */
+static char *folder_of(const char *path) /* mem_free; NULL: no memory */
+{
+    const char *slash = strrchr(path, '/');
+    return !slash ? mem_strdup(".") : slash == path ? mem_strdup("/") : mem_printf("%.*s", (int)(slash - path), path);
+}
+
+/* Temporaries of this name whose process was killed: it is gone, and nobody holds the lock that a writer holds. */
+static void sweep_temporaries(const char *path)
+{
+    char *folder = folder_of(path);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t n = strlen(name);
+    DIR *dir = folder ? opendir(folder) : NULL;
+    for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
+        if (strncmp(e->d_name, name, n) != 0 || strncmp(e->d_name + n, ".tmp.", 5) != 0) continue;
+        const char *number = e->d_name + n + 5;
+        long process = strtol(number, NULL, 10);
+        if (strspn(number, "0123456789.") != strlen(number) || process < 1 || kill((pid_t)process, 0) == 0 || errno != ESRCH) continue;
+        int fd = openat(dirfd(dir), e->d_name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) unlinkat(dirfd(dir), e->d_name, 0);
+        if (fd >= 0) close(fd);
+    }
+    if (dir) closedir(dir);
+    mem_free(folder);
+}
+
+/* A name that no other writer of this process uses; locked for as long as it is written. */
 static int open_temporary(filewriter *w)
 {
     static atomic_uint count;
@@ -153,9 +173,11 @@ static int open_temporary(filewriter *w)
         errno = ENOMEM;
         return -1;
     }
+    sweep_temporaries(w->path);
     int fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno == EEXIST && unlink(w->temp) == 0) /* left by a process of the same number that was killed */
         fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0) flock(fd, LOCK_EX | LOCK_NB);
     return fd;
 }
 
@@ -206,12 +228,6 @@ void file_abort(filewriter *w)
     forget(w);
 }
 
-static char *folder_of(const char *path) /* mem_free; NULL: no memory */
-{
-    const char *slash = strrchr(path, '/');
-    return !slash ? mem_strdup(".") : slash == path ? mem_strdup("/") : mem_printf("%.*s", (int)(slash - path), path);
-}
-
 dreamo_status file_space(const char *path, uint64_t *nbytes, dreamo_error *err)
 {
     struct statvfs v;
@@ -224,7 +240,7 @@ dreamo_status file_space(const char *path, uint64_t *nbytes, dreamo_error *err)
 }
 
 /* A rename is on the disk only when its folder is. */
-static void sync_folder_of(const char *path)
+void file_sync_name(const char *path)
 {
     char *folder = folder_of(path);
     int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -244,7 +260,7 @@ static dreamo_status put_in_place(filewriter *w, dreamo_error *err)
     if (!w->clobber) unlink(w->temp);
     mem_free(w->temp);
     w->temp = NULL;
-    sync_folder_of(w->path);
+    file_sync_name(w->path);
     return DREAMO_OK;
 }
 
@@ -356,181 +372,8 @@ bool folder_exists(const char *path)
 dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err)
 {
     struct stat st;
-    if (stat(path, &st) != 0) return cannot_read(path, "cannot be examined", err);
+    if (stat(path, &st) != 0) return fail_reading(err, path, "cannot be examined");
     dreamo_status s = must_be_regular(&st, path, err);
     *nbytes = s ? 0 : (uint64_t)st.st_size;
-    return s;
-}
-
-dreamo_status folder_make(const char *path, dreamo_error *err)
-{
-    if (mkdir(path, 0777) == 0 || (errno == EEXIST && folder_exists(path))) return DREAMO_OK;
-    return fail_errno(err, path, "folder cannot be created");
-}
-
-char *path_join(const char *folder, const char *name)
-{
-    size_t n = strlen(folder);
-    return mem_printf("%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
-}
-
-static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-void folder_list_free(char **names, int count)
-{
-    for (int i = 0; i < count; i++) mem_free(names[i]);
-    mem_free(names);
-}
-
-dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_error *err)
-{
-    char **list = NULL;
-    int n = 0, room = 0;
-    struct dirent *entry;
-    dreamo_status s = DREAMO_OK;
-    DIR *dir = opendir(path);
-    *names = NULL;
-    *count = 0;
-    if (!dir) return cannot_read(path, "folder cannot be read", err);
-    while (!s && (errno = 0, entry = readdir(dir)) != NULL) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        if (n == room) {
-            char **more = mem_realloc(list, (size_t)(room = room ? 2 * room : 32) * sizeof *list);
-            if (!more) {
-                s = fail(err, DREAMO_MEMORY, "%s: no memory for its list of names", path);
-                break;
-            }
-            list = more;
-        }
-        list[n] = mem_strdup(entry->d_name);
-        if (!list[n]) s = fail(err, DREAMO_MEMORY, "%s: no memory for its list of names", path);
-        else n++;
-    }
-    if (!s && errno) s = fail_errno(err, path, "folder cannot be read");
-    closedir(dir);
-    if (s) {
-        folder_list_free(list, n);
-        return s;
-    }
-    if (n) qsort(list, (size_t)n, sizeof *list, by_bytes);
-    *names = list;
-    *count = n;
-    return DREAMO_OK;
-}
-
-static dreamo_status remove_tree(const char *path, dreamo_error *err)
-{
-    struct stat st;
-    char **names = NULL;
-    int n = 0;
-    if (lstat(path, &st) != 0) return fail_errno(err, path, "cannot be examined");
-    if (!S_ISDIR(st.st_mode)) return unlink(path) == 0 ? DREAMO_OK : fail_errno(err, path, "cannot be removed");
-    dreamo_status s = folder_list(path, &names, &n, err);
-    for (int i = 0; i < n && !s; i++) {
-        char *inside = path_join(path, names[i]);
-        s = inside ? remove_tree(inside, err) : fail(err, DREAMO_MEMORY, "%s: no memory", path);
-        mem_free(inside);
-    }
-    folder_list_free(names, n);
-    if (!s && rmdir(path) != 0) s = fail_errno(err, path, "folder cannot be removed");
-    return s;
-}
-
-dreamo_status folder_remove(const char *path, dreamo_error *err)
-{
-    char *trash = mem_printf("%s.trash", path);
-    if (!trash) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
-    dreamo_status s = DREAMO_OK;
-    if (file_exists(trash)) s = remove_tree(trash, err);
-    if (!s && rename(path, trash) != 0) s = fail_errno(err, path, "cannot be renamed for removal");
-    if (!s) s = remove_tree(trash, err);
-    mem_free(trash);
-    return s;
-}
-
-/* Both names keep naming something at every moment. */
-static int exchange(const char *a, const char *b)
-{
-#ifdef RENAME_EXCHANGE
-    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
-#else
-    (void)a, (void)b;
-    errno = ENOSYS;
-    return -1;
-#endif
-}
-
-/* On a system that cannot exchange: for a moment only the trash has the old one. */
-static dreamo_status replace_in_turn(const char *from, const char *to, dreamo_error *err)
-{
-    char *trash = mem_printf("%s.trash", to);
-    dreamo_status s = trash ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", to);
-    if (!s && file_exists(trash)) s = remove_tree(trash, err);
-    if (!s && rename(to, trash) != 0) s = fail_errno(err, to, "cannot be replaced");
-    if (!s && rename(from, to) != 0) {
-        s = fail_errno(err, to, "cannot be put in place");
-        rename(trash, to);
-    }
-    if (!s) sync_folder_of(to);
-    if (!s) s = remove_tree(trash, err);
-    mem_free(trash);
-    return s;
-}
-
-dreamo_status folder_replace(const char *from, const char *to, dreamo_error *err)
-{
-    bool there = file_exists(to);
-    if (there && exchange(from, to) != 0) {
-        bool cannot = errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
-        return cannot ? replace_in_turn(from, to, err) : fail_errno(err, to, "cannot be replaced");
-    }
-    if (!there && rename(from, to) != 0) return fail_errno(err, to, "cannot be put in place");
-    sync_folder_of(to);
-    return there ? remove_tree(from, err) : DREAMO_OK;
-}
-
-/* ---- what killed writers left ---- */
-
-/* Bytes of `name` before its last ".12"; 0: it does not end so. */
-static size_t before_number(const char *name, size_t n)
-{
-    size_t digits = n;
-    while (digits > 0 && name[digits - 1] >= '0' && name[digits - 1] <= '9') digits--;
-    return digits < n && digits > 1 && name[digits - 1] == '.' ? digits - 1 : 0;
-}
-
-static size_t before_word(const char *name, size_t n, const char *word)
-{
-    size_t length = strlen(word);
-    return n > length && memcmp(name + n - length, word, length) == 0 ? n - length : 0;
-}
-
-/* "latest.tmp.17.2", "model.tmp.trash": bytes of the name that it was made for; 0: a name that nobody here gives. */
-static size_t leftover_of(const char *name)
-{
-    size_t n = strlen(name), stem = n, shorter;
-    for (;; stem = shorter) {
-        size_t once = before_number(name, stem), twice = once ? before_number(name, once) : 0;
-        if (!(shorter = before_word(name, stem, ".trash")) && !(shorter = before_word(name, stem, ".tmp")) &&
-            !(shorter = once ? before_word(name, once, ".tmp") : 0) && !(shorter = twice ? before_word(name, twice, ".tmp") : 0))
-            return stem < n ? stem : 0;
-    }
-}
-
-dreamo_status folder_sweep(const char *folder, bool (*ours)(void *user, const char *name), void *user, dreamo_error *err)
-{
-    char **names = NULL;
-    int n = 0;
-    dreamo_status s = folder_list(folder, &names, &n, err);
-    for (int i = 0; i < n && !s; i++) {
-        size_t stem = leftover_of(names[i]);
-        char *path = stem ? path_join(folder, names[i]) : NULL;
-        if (!stem) continue;
-        names[i][stem] = '\0';
-        if (!path) s = fail(err, DREAMO_MEMORY, "%s: no memory", folder);
-        else if (ours(user, names[i])) s = remove_tree(path, err);
-        mem_free(path);
-    }
-    folder_list_free(names, n);
     return s;
 }

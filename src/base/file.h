@@ -43,6 +43,9 @@ void          file_unlock(int fd);
 /* Bytes that may still be written in the folder of PATH, which need not exist itself. */
 dreamo_status file_space(const char *path, uint64_t *nbytes, dreamo_error *err);
 
+/* A name is on the disk only when its folder is. */
+void file_sync_name(const char *path);
+
 bool  file_exists(const char *path);
 bool  folder_exists(const char *path);
 dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err); /* of a regular file; DREAMO_NOT_FOUND, DREAMO_FORMAT */

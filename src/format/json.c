@@ -19,12 +19,16 @@ typedef struct reading {
 } reading;
 
 static _Thread_local reading *now; /* the parse under way in this thread, or NULL */
+static _Thread_local bool lost;    /* json_lost */
 
 static void *json_alloc(size_t nbytes)
 {
     block *b = nbytes > SIZE_MAX - sizeof *b ? NULL : mem_alloc(sizeof *b + nbytes);
     if (!b && now) longjmp(now->out, 1);
-    if (!b) return NULL;
+    if (!b) {
+        lost = true;
+        return NULL;
+    }
     *b = (block){ 0 };
     if (now) {
         *b = (block){ &now->list, now->list.next };
@@ -54,6 +58,13 @@ static void end_reading(reading *r, bool keep)
         else mem_free(b);
     }
     now = NULL;
+}
+
+bool json_lost(void)
+{
+    bool was = lost;
+    lost = false;
+    return was;
 }
 
 /* Before main: st_write and others build JSON without parsing any first. */
@@ -98,7 +109,10 @@ json_t *json_any_string(const char *bytes)
 {
     size_t nbytes = strlen(bytes), room;
     char *text = mul_nbytes(nbytes, 3, &room) && room < SIZE_MAX ? mem_alloc(room + 1) : NULL, *to = text;
-    if (!text) return NULL;
+    if (!text) {
+        lost = true;
+        return NULL;
+    }
     for (const unsigned char *c = (const unsigned char *)bytes; *c;) {
         size_t n = character(c);
         memcpy(to, n ? (const char *)c : "\xEF\xBF\xBD", n ? n : 3);

@@ -10,6 +10,10 @@ dreamo_status json_parse(const char *text, size_t nbytes, const char *what, json
 /* Compact text in the order of insertion; mem_free, not free; NULL: no memory, or o is NULL. */
 char *json_text(const json_t *o);
 
+/* True when values that this thread built since the last call were refused memory: what they were put into then lacks something, without
+ * a word.  For builders of large documents, who ask before (to begin anew) and after. */
+bool json_lost(void);
+
 /* A string of bytes that need not be UTF-8 (a file's name, words of a GGUF): U+FFFD stands for each that is no character. */
 json_t *json_any_string(const char *bytes); /* NULL: no memory */
 

@@ -138,6 +138,7 @@ dreamo_status dreamo_info(const char *path, bool tensors, char **json, dreamo_er
     filemap map;
     if (!path || !json) return fail(err, DREAMO_ARG, "dreamo_info: path or json is NULL");
     *json = NULL;
+    json_lost();
     json_t *o = json_pack("{s:o}", "path", json_any_string(path));
     if (!o) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
     dreamo_status s;
@@ -151,6 +152,8 @@ dreamo_status dreamo_info(const char *path, bool tensors, char **json, dreamo_er
     }
     char *text = s ? NULL : json_text(o);
     json_decref(o);
+    if (json_lost() && !s) s = fail(err, DREAMO_MEMORY, "%s: no memory for what there is to tell", path);
+    if (s) mem_free(text);
     if (s) return s;
     if (!text) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
     *json = text;

@@ -1,18 +1,14 @@
 /* test_checkpoint.c - a checkpoint is whole or not there: killed, failing and damaged at every step of writing it.
  *
- * The system calls that change a disk are wrapped here: the nth can end the process (kill -9) or fail (disk full). */
-#include <errno.h>
-#include <fcntl.h>
+ * The nth system call that changes a disk ends the process (kill -9) or fails (disk full). */
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/types.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "train/checkpoint.h"
+#include "disk_faults.h"
 #include "scratch.h"
 
 /* cmocka comes last: it has a macro called fail. */
@@ -21,31 +17,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-
-/* ---- faults ---- */
-
-static long calls_left; /* 0: no fault */
-static int fault_errno; /* 0: the process ends */
-
-static bool faulty(void)
-{
-    if (calls_left == 0 || --calls_left > 0) return false;
-    if (fault_errno == 0) _exit(137);
-    calls_left = 1; /* a full disk stays full */
-    errno = fault_errno;
-    return true;
-}
-
-/* These stand before libc's in the program, so the library's calls come here. */
-ssize_t write(int fd, const void *data, size_t n) { return fd > 2 && faulty() ? -1 : syscall(SYS_write, fd, data, n); }
-int     fsync(int fd) { return faulty() || fcntl(fd, F_GETFD) < 0 ? -1 : 0; } /* what a process' death leaves needs no disk */
-int     rename(const char *from, const char *to)
-{
-    return fault_errno != ENOSPC && faulty() ? -1 : (int)syscall(SYS_renameat, -100, from, -100, to);
-}
-int     mkdir(const char *path, mode_t mode) { return faulty() ? -1 : (int)syscall(SYS_mkdirat, -100, path, mode); }
-int     unlink(const char *path) { return fault_errno != ENOSPC && faulty() ? -1 : (int)syscall(SYS_unlinkat, -100, path, 0); }
-int     rmdir(const char *path) { return fault_errno != ENOSPC && faulty() ? -1 : (int)syscall(SYS_unlinkat, -100, path, 0x200); }
 
 /* ---- a small run ---- */
 
