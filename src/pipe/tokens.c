@@ -30,8 +30,8 @@ static dreamo_status open_both(const char *model_dir, dreamo_tokenizer **out, dr
 
 dreamo_status dreamo_tokenizer_open(const char *model_dir, dreamo_tokenizer **out, dreamo_error *err)
 {
+    if (out) *out = NULL;
     if (!model_dir || !out) return fail(err, DREAMO_ARG, "the %s is missing", model_dir ? "place for the tokenizers" : "model folder");
-    *out = NULL;
     char *folder = model_folder(model_dir);
     dreamo_status s = folder ? open_both(folder, out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", model_dir);
     mem_free(folder);

@@ -320,10 +320,17 @@ dreamo_status checkpoint_save(const char *out, const params *p, const run_state 
     char name[40];
     name_of(state->step, name);
     char *final = path_join(out, name), *temp = mem_printf("%s/%s.tmp", out, name);
+    dreamo_error why = { 0 };
     dreamo_status s = final && temp ? checkpoint_sweep(out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", out);
-    if (!s) s = fill_folder(temp, p, state, recipe_text, err);
-    if (!s) s = folder_replace(temp, final, err);
-    if (s && temp && folder_exists(temp)) folder_remove(temp, NULL);
+    for (int tries = 0; !s && tries < 2; tries++) {
+        why = (dreamo_error){ 0 };
+        dreamo_status now = fill_folder(temp, p, state, recipe_text, &why);
+        if (!now) now = folder_replace(temp, final, &why);
+        if (!now) break;
+        if (folder_exists(temp)) folder_remove(temp, NULL);
+        /* no room: the oldest, which would go afterwards, goes before; one whole one always stays */
+        if (now != DREAMO_IO || tries || keep < 2 || prune(out, keep - 1, NULL)) s = fail(err, now, "%s", why.message);
+    }
     if (!s) s = checkpoint_settle(out, state->step, keep, err);
     mem_free(final);
     mem_free(temp);

@@ -42,7 +42,7 @@ typedef struct command_run {
 
 static char hub_url[64];
 static const command_run commands_to_run[] = {
-    { "train", { "train", "small.conf", "-m", MODEL, "--data", TEST_DATA "/assets", "-o", "work/run", "--threads", "1", "-q" }, "--resume", true },
+    { "train", { "train", "small.conf", "-m", "begin", "--data", TEST_DATA "/assets", "-o", "work/run", "--threads", "1", "-q" }, "--resume", true },
     { "fetch", { "fetch", "v1", "-o", "work/flux", "--endpoint", hub_url, "--no-turbo", "--t5", "fp8", "-q" }, NULL, true },
     { "convert", { "convert", MODEL, "-o", "work/c.gguf", "--to", "bf16", "--threads", "1", "-q" }, "--force", true },
     { "dataset build", { "dataset", "build", "--npm", "npm", "--furniture", "furniture", "--data", "work/data", "--threads", "1", "-q" }, NULL, true },
@@ -149,6 +149,24 @@ static void hub(server *s, int to, int n)
     mem_free(text);
 }
 
+/* A model folder whose autoencoder, an eighth of the small model's, begins anew. */
+static void make_begin(void)
+{
+    static const char config[] =
+        "{\"_class_name\": \"AutoencoderKL\", \"act_fn\": \"silu\", \"block_out_channels\": [8, 8], \"down_block_types\": [\"DownEncoderBlock2D\", "
+        "\"DownEncoderBlock2D\"], \"force_upcast\": true, \"in_channels\": 3, \"latent_channels\": 4, \"layers_per_block\": 1, "
+        "\"mid_block_add_attention\": true, \"norm_num_groups\": 4, \"out_channels\": 3, \"sample_size\": 16, \"scaling_factor\": 0.3611, "
+        "\"shift_factor\": 0.1159, \"up_block_types\": [\"UpDecoderBlock2D\", \"UpDecoderBlock2D\"], \"use_post_quant_conv\": false, "
+        "\"use_quant_conv\": false}";
+    char *text;
+    size_t nbytes;
+    must(mkdir("begin", 0777) == 0 && mkdir("begin/vae", 0777) == 0, "begin/");
+    must(file_read(MODEL "/model_index.json", 1 << 16, &text, &nbytes, NULL) == DREAMO_OK, MODEL);
+    scratch_write("begin/model_index.json", text, nbytes);
+    scratch_write("begin/vae/config.json", config, sizeof config - 1);
+    mem_free(text);
+}
+
 static server hub_server;
 
 static void make_inputs(void)
@@ -159,6 +177,7 @@ static void make_inputs(void)
     scratch_write("small.conf", recipe, sizeof recipe - 1);
     make_furniture();
     make_npm();
+    make_begin();
     server_start(&hub_server, hub);
     snprintf(hub_url, sizeof hub_url, "http://127.0.0.1:%d", hub_server.port);
 }

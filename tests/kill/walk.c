@@ -1,12 +1,12 @@
 /* walk.c - every command with its nth allocation failing, and with its nth change of the disk failing (a full disk, an error once).
  *
  * usage: walk [all].  The command either does its whole work, or ends with the fault's exit code (5; 7), one line that tells it, and
- * nothing under a final name or a temporary one; and it leaks nothing.  Every n of the first hundred is tried, then ever wider
+ * nothing under a final name or a temporary one; and it leaks nothing.  Every n of the first forty is tried, then ever wider
  * steps; `all` takes every one, which is hours. */
 #include "runs.h"
 
 static bool all;
-static long next(long n) { return all || n < 100 ? n + 1 : n + n / 6; }
+static long next(long n) { return all || n < 40 ? n + 1 : n + n / 4; }
 
 static int lines_of(const char *path, const char *beginning, char *first, size_t room)
 {
@@ -81,6 +81,7 @@ int main(int argc, char **argv)
     int wrong = 0;
     const char *only = argc > 1 && strcmp(argv[1], "all") != 0 ? argv[1] : NULL;
     all = argc > 1 && !only;
+    setvbuf(stdout, NULL, _IOLBF, 0);
     share();
     make_inputs();
     for (int i = 0; i < NRUNS; i++) {

@@ -219,6 +219,33 @@ static void test_damage_falls_back(void **state)
     params_free(&p);
 }
 
+/* A manifest that is not whole, or names one file for another, does not stand for what it leaves out. */
+static void test_manifest(void **state)
+{
+    (void)state;
+    char *text, twice[4096] = "";
+    size_t n;
+    assert_int_equal(folder_make("list", NULL), DREAMO_OK);
+    assert_int_equal(save("list", 1, 2, NULL), DREAMO_OK);
+    assert_int_equal(file_read("list/ckpt-000001/MANIFEST", 4096, &text, &n, NULL), DREAMO_OK);
+    for (size_t cut = 0; cut < n; cut++) {
+        assert_int_equal(file_replace("list/ckpt-000001/MANIFEST", text, cut, NULL), DREAMO_OK);
+        assert_int_equal(checkpoint_verify("list/ckpt-000001", NULL), DREAMO_FORMAT);
+    }
+    const char *line = strstr(text, "recipe.conf\n"), *begin = line;
+    while (begin > text && begin[-1] != '\n') begin--;
+    size_t length = (size_t)(line + 12 - begin);
+    for (int i = 0; i < 4; i++) strncat(twice, begin, length);
+    assert_int_equal(file_replace("list/ckpt-000001/MANIFEST", twice, strlen(twice), NULL), DREAMO_OK);
+    assert_int_equal(checkpoint_verify("list/ckpt-000001", NULL), DREAMO_FORMAT);
+    snprintf(twice, sizeof twice, "%s%.*s", text, (int)length, begin); /* all of them, one twice */
+    assert_int_equal(file_replace("list/ckpt-000001/MANIFEST", twice, strlen(twice), NULL), DREAMO_OK);
+    assert_int_equal(checkpoint_verify("list/ckpt-000001", NULL), DREAMO_FORMAT);
+    assert_int_equal(file_replace("list/ckpt-000001/MANIFEST", text, n, NULL), DREAMO_OK);
+    assert_int_equal(checkpoint_verify("list/ckpt-000001", NULL), DREAMO_OK);
+    mem_free(text);
+}
+
 /* Not broken, but of something else: told, not passed over. */
 static void test_mismatch(void **state)
 {
@@ -238,7 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keeps_the_newest), cmocka_unit_test(test_killed_anywhere), cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_damage_falls_back), cmocka_unit_test(test_mismatch),
+        cmocka_unit_test(test_damage_falls_back), cmocka_unit_test(test_manifest), cmocka_unit_test(test_mismatch),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

@@ -77,9 +77,16 @@ static void what_is_not_a_file_is_refused(void **state)
     expect_refusal(long_name, DREAMO_NOT_FOUND, "cannot be opened");
     scratch_write("secret", "x", 1);
     assert_int_equal(chmod("secret", 0), 0);
+    assert_int_equal(mkdir("shut", 0700), 0);
+    scratch_write("shut/inside", "x", 1);
+    assert_int_equal(chmod("shut", 0), 0);
     bool root = geteuid() == 0; /* whom permissions do not stop */
     if (root) assert_int_equal(seteuid(65534), 0);
     expect_refusal("secret", DREAMO_NOT_FOUND, "may not be read");
+    expect_refusal("shut/inside", DREAMO_NOT_FOUND, "may not be read");
+    char **names;
+    int count;
+    assert_int_equal(folder_list("shut", &names, &count, NULL), DREAMO_NOT_FOUND);
     if (root) assert_int_equal(seteuid(0), 0);
     close(s);
     mem_free(long_name);
