@@ -205,7 +205,9 @@ static void share(void)
     must(shared != MAP_FAILED, "shared memory");
 }
 
-/* In a child: the nth allocation fails (bytes > 0), or the nth change of the disk fails with `number` (0: ends the process).  Returns the
+static bool descriptors_closed; /* of the next children: standard input, output and error */
+
+/* In a child: the nth allocation fails (n > 0), or the nth change of the disk fails with `number` (0: ends the process).  Returns the
  * child's id. */
 static pid_t start(const command_run *r, const char *more, long nth_allocation, long nth_change, int number)
 {
@@ -218,6 +220,7 @@ static pid_t start(const command_run *r, const char *more, long nth_allocation, 
     if (more) argv[argc++] = (char *)(uintptr_t)more;
     unsetenv("HF_TOKEN");
     if (!freopen("said.out", "w", stdout) || !freopen("said.err", "w", stderr)) _exit(98);
+    for (int fd = 0; descriptors_closed && fd < 3; fd++) close(fd);
     size_t live = mem_live();
     fault_errno = number;
     calls_left = nth_change;
