@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
     dreamo_status s = data_open(".", &d, &err);
     fuzz_told(s, &err);
     if (!s) {
-        s = data_sample_make(d, NULL, DATA_T2I, DATA_TRAIN, 1, 2, 16, &sample, &err);
+        const data_request q = { .kind = DATA_T2I, .split = DATA_TRAIN, .seed = 1, .index = 2, .width = 16, .height = 16 };
+        s = data_sample_make(d, NULL, &q, &sample, &err);
         fuzz_told(s, &err);
         if (!s) data_sample_free(&sample);
         data_close(d);

@@ -1,6 +1,6 @@
 /* fuzz_catalogue.c - a furniture catalogue's properties, its pieces drawn with a mesh of the input's: the archive around them is made here. */
 #include <zlib.h>
-#include "data/furniture.h"
+#include "data/source/furniture.h"
 #include "fuzz.h"
 
 typedef struct archive { unsigned char *p; size_t n; } archive;

@@ -1,5 +1,5 @@
 /* fuzz_emoji.c - the npm folder that drawings come from: labels, groups, one package's info and icons.  Nothing is drawn. */
-#include "data/emoji.h"
+#include "data/source/emoji.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)

@@ -1,5 +1,5 @@
 /* fuzz_mesh.c - an OBJ file and its MTL file, drawn small. */
-#include "data/raster.h"
+#include "data/source/raster.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)

@@ -1,5 +1,5 @@
 /* fuzz_zip.c - ZIP archives: every member that is read has its size and CRC. */
-#include "data/zip.h"
+#include "data/source/zip.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)

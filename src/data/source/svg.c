@@ -16,11 +16,11 @@
 #include "base/mem.h"
 
 #define MAX_PNG (32u << 20)
-enum { CPU_SECONDS = 5, MEMORY = 1 << 30 }; /* for one drawing */
+enum { CPU_SECONDS = 10, MEMORY = 1 << 30 }; /* for one drawing */
 
 extern char **environ;
 
-double svg_patience = 30;
+double svg_patience = 60;
 
 /* The child is on its own with the drawing's text, which may ask for anything: a small picture takes milliseconds and megabytes.  The
  * limits are set before it has something to read, and outlive us. */
