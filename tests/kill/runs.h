@@ -222,6 +222,7 @@ static pid_t start(const command_run *r, const char *more, long nth_allocation, 
     if (!freopen("said.out", "w", stdout) || !freopen("said.err", "w", stderr)) _exit(98);
     for (int fd = 0; descriptors_closed && fd < 3; fd++) close(fd);
     size_t live = mem_live();
+    calls_made = 0;
     fault_errno = number;
     calls_left = nth_change;
     mem_fail_at(nth_allocation);
