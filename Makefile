@@ -14,6 +14,7 @@ help:
 	@echo "make test     install what is missing, build with warnings as errors, run all tests"
 	@echo "make build    build $(BUILD)/dreamo"
 	@echo "make deps     install the packages that are missing (apt)"
+	@echo "make fuzz     SECONDS=60: each reader of files gets as many seconds of made-up ones (clang)"
 	@echo "make bench    measure this machine"
 	@echo "make install  PREFIX=$(PREFIX)"
 
@@ -43,6 +44,19 @@ test: testdeps
 	@cmake --build $(BUILD)-test -j $(JOBS)
 	@ctest --test-dir $(BUILD)-test --output-on-failure -j $(JOBS)
 
+# What breaks a target stays in build-fuzz/found; as a small file in fuzz/corpus it becomes a test.
+SECONDS ?= 60
+fuzz: testdeps
+	$(call apt,clang)
+	@cmake -S . -B build-fuzz -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER=clang -DDREAMO_FUZZ=ON -DDREAMO_TESTS=OFF >/dev/null
+	@cmake --build build-fuzz -j $(JOBS)
+	@mkdir -p build-fuzz/found
+	@failed=; for source in fuzz/fuzz_*.c; do reader=$$(basename $$source .c | cut -c6-); mkdir -p build-fuzz/corpus/$$reader; \
+	  build-fuzz/fuzz/fuzz_$$reader -max_total_time=$(SECONDS) -max_len=4096 -timeout=60 -rss_limit_mb=3000 -artifact_prefix=$(CURDIR)/build-fuzz/found/$$reader- \
+	    $(CURDIR)/build-fuzz/corpus/$$reader $(CURDIR)/fuzz/corpus/$$reader 2>build-fuzz/$$reader.log || failed="$$failed $$reader"; \
+	  echo "$$reader: $$(grep -o 'Done [0-9]* runs' build-fuzz/$$reader.log || echo 'broken, see build-fuzz/'$$reader.log)"; done; \
+	  [ -z "$$failed" ] || { echo "broken:$$failed"; exit 1; }
+
 bench: build
 	@$(BUILD)/dreamo bench kernels
 
@@ -50,6 +64,6 @@ install: build
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-test
+	rm -rf $(BUILD) $(BUILD)-test build-fuzz
 
-.PHONY: help deps testdeps build demo test bench install clean
+.PHONY: help deps testdeps build demo test fuzz bench install clean

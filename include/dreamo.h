@@ -7,7 +7,9 @@
  *  - Every function that can fail for outside reasons returns a dreamo_status
  *    and fills the caller's dreamo_error (which may be NULL).
  *  - Options structs begin with `size`: set it by the *_init function, so that a
- *    program built against an older header keeps working.
+ *    program built against an older header keeps working.  (From other languages:
+ *    the exported *_init_sized, with the size of the struct as it is known there.)
+ *  - A pointer that must not be NULL and is: DREAMO_ARG.
  *  - The library never prints, exits or aborts.  Strings are UTF-8.
  *  - Pictures are 8-bit RGB, row by row from the top, without padding.
  */
@@ -133,7 +135,8 @@ typedef struct dreamo_model_options {
     void *user;
 } dreamo_model_options;
 
-DREAMO_API void          dreamo_model_options_init(dreamo_model_options *o);
+DREAMO_API void          dreamo_model_options_init_sized(dreamo_model_options *o, size_t nbytes);
+static inline void       dreamo_model_options_init(dreamo_model_options *o) { dreamo_model_options_init_sized(o, sizeof *o); }
 DREAMO_API dreamo_status dreamo_open(const dreamo_model_options *o, dreamo_model **model, dreamo_error *err);
 DREAMO_API void          dreamo_close(dreamo_model *model); /* NULL is allowed */
 
@@ -189,8 +192,10 @@ typedef struct dreamo_request {
     void *user;
 } dreamo_request;
 
-DREAMO_API void          dreamo_request_init(dreamo_request *r);
-/* Make one picture.  `out` is filled on success and owned by the caller. */
+DREAMO_API void          dreamo_request_init_sized(dreamo_request *r, size_t nbytes);
+static inline void       dreamo_request_init(dreamo_request *r) { dreamo_request_init_sized(r, sizeof *r); }
+/* Make one picture.  `out` is filled on success and owned by the caller.  One call a model at a time: other threads wait their turn;
+ * from the call's own progress callback DREAMO_BUSY (and dreamo_close is not allowed there). */
 DREAMO_API dreamo_status dreamo_generate(dreamo_model *model, const dreamo_request *r, dreamo_image *out, dreamo_error *err);
 
 /* What a request would cost, found by a dry run without weights (DESIGN: the dry backend). */
@@ -267,7 +272,8 @@ typedef struct dreamo_convert_options {
     dreamo_loss_row row;     /* verify: called for each tensor; may be NULL */
     void *user;              /* of both */
 } dreamo_convert_options;
-DREAMO_API void          dreamo_convert_options_init(dreamo_convert_options *o);
+DREAMO_API void          dreamo_convert_options_init_sized(dreamo_convert_options *o, size_t nbytes);
+static inline void       dreamo_convert_options_init(dreamo_convert_options *o) { dreamo_convert_options_init_sized(o, sizeof *o); }
 DREAMO_API dreamo_status dreamo_convert(const dreamo_convert_options *o, dreamo_error *err);
 
 /* What would be written. */
@@ -310,7 +316,8 @@ typedef struct dreamo_train_options {
     const volatile bool *stop;     /* true: finish the step, save, return DREAMO_CANCELLED; NULL = never */
 } dreamo_train_options;
 
-DREAMO_API void          dreamo_train_options_init(dreamo_train_options *o);
+DREAMO_API void          dreamo_train_options_init_sized(dreamo_train_options *o, size_t nbytes);
+static inline void       dreamo_train_options_init(dreamo_train_options *o) { dreamo_train_options_init_sized(o, sizeof *o); }
 DREAMO_API dreamo_status dreamo_train(const dreamo_train_options *o, dreamo_error *err);
 
 /* What one step would cost, by a dry run: nothing is computed or written, `out` is not needed. */
@@ -363,7 +370,8 @@ typedef struct dreamo_dataset_options {
     dreamo_progress progress;
     void *user;
 } dreamo_dataset_options;
-DREAMO_API void          dreamo_dataset_options_init(dreamo_dataset_options *o);
+DREAMO_API void          dreamo_dataset_options_init_sized(dreamo_dataset_options *o, size_t nbytes);
+static inline void       dreamo_dataset_options_init(dreamo_dataset_options *o) { dreamo_dataset_options_init_sized(o, sizeof *o); }
 DREAMO_API dreamo_status dreamo_dataset_build(const dreamo_dataset_options *o, dreamo_error *err);
 
 typedef struct dreamo_dataset_stats {
@@ -420,7 +428,8 @@ typedef struct dreamo_sheet_options {
     int side, zoom;         /* 128 pixels, magnified once; pictures of one's own: in their buckets for side x side pixels */
     bool clobber;
 } dreamo_sheet_options;
-DREAMO_API void          dreamo_sheet_options_init(dreamo_sheet_options *o);
+DREAMO_API void          dreamo_sheet_options_init_sized(dreamo_sheet_options *o, size_t nbytes);
+static inline void       dreamo_sheet_options_init(dreamo_sheet_options *o) { dreamo_sheet_options_init_sized(o, sizeof *o); }
 DREAMO_API dreamo_status dreamo_dataset_show(const dreamo_sheet_options *o, dreamo_error *err);
 
 /* ---- fetching ---------------------------------------------------------------------------------- */
@@ -464,7 +473,8 @@ typedef struct dreamo_fetch_file {
 } dreamo_fetch_file;
 typedef bool (*dreamo_fetch_row)(void *user, const dreamo_fetch_file *file); /* false: stop, DREAMO_CANCELLED */
 
-DREAMO_API void          dreamo_fetch_options_init(dreamo_fetch_options *o);
+DREAMO_API void          dreamo_fetch_options_init_sized(dreamo_fetch_options *o, size_t nbytes);
+static inline void       dreamo_fetch_options_init(dreamo_fetch_options *o) { dreamo_fetch_options_init_sized(o, sizeof *o); }
 /* False: this library was built without libcurl; it lists and checks, and dreamo_fetch_run refuses. */
 DREAMO_API bool          dreamo_fetch_can_download(void);
 /* What a preset needs and what of it is in `dir` (NULL: look at no folder), row by row, grouped by repository.  Nothing is

@@ -50,6 +50,12 @@ dreamo_status fail_errno(dreamo_error *err, const char *path, const char *doing)
     return fail(err, status, "%s: %s: %s", path, doing, strerror(number));
 }
 
+dreamo_status fail_reading(dreamo_error *err, const char *path, const char *doing)
+{
+    if (errno == EACCES || errno == EPERM) return fail(err, DREAMO_NOT_FOUND, "%s: may not be read: %s", path, strerror(errno));
+    return fail_errno(err, path, doing);
+}
+
 /* Status, process exit code, machine-readable code, HTTP status (interface B6): nothing else in the project maps these. */
 static const struct outcome { int exit; const char *code; int http; } outcomes[] = {
     [DREAMO_OK]        = { 0, "ok", 200 },

@@ -16,4 +16,6 @@ dreamo_status hint(dreamo_error *err, const char *format, ...) __attribute__((fo
 
 /* "Not a directory" and the like: fail with DREAMO_NOT_FOUND, DREAMO_MEMORY or DREAMO_IO by errno. */
 dreamo_status fail_errno(dreamo_error *err, const char *path, const char *doing);
+/* The same for something that was to be read: what may not be reached is as if it were not there. */
+dreamo_status fail_reading(dreamo_error *err, const char *path, const char *doing);
 #endif

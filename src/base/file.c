@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,11 +58,10 @@ static dreamo_status must_be_regular(const struct stat *st, const char *path, dr
 static dreamo_status open_regular(const char *path, int *fd, size_t *nbytes, dreamo_error *err)
 {
     struct stat st;
-    dreamo_status s = stat(path, &st) == 0 ? must_be_regular(&st, path, err) : fail_errno(err, path, "cannot be opened");
+    dreamo_status s = stat(path, &st) == 0 ? must_be_regular(&st, path, err) : fail_reading(err, path, "cannot be opened");
     if (s) return s;
     int f = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (f < 0 && errno == EACCES) return fail(err, DREAMO_NOT_FOUND, "%s: may not be read: %s", path, strerror(errno));
-    if (f < 0) return fail_errno(err, path, "cannot be opened");
+    if (f < 0) return fail_reading(err, path, "cannot be opened");
     s = fstat(f, &st) == 0 ? must_be_regular(&st, path, err) : fail_errno(err, path, "cannot be examined");
     if (s) {
         close(f);
@@ -147,7 +147,33 @@ static void forget(filewriter *w)
     *w = (filewriter){ .fd = -1 };
 }
 
-/* A name that no other writer of this process uses. */
+static char *folder_of(const char *path) /* mem_free; NULL: no memory */
+{
+    const char *slash = strrchr(path, '/');
+    return !slash ? mem_strdup(".") : slash == path ? mem_strdup("/") : mem_printf("%.*s", (int)(slash - path), path);
+}
+
+/* Temporaries of this name whose process was killed: it is gone, and nobody holds the lock that a writer holds. */
+static void sweep_temporaries(const char *path)
+{
+    char *folder = folder_of(path);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t n = strlen(name);
+    DIR *dir = folder ? opendir(folder) : NULL;
+    for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
+        if (strncmp(e->d_name, name, n) != 0 || strncmp(e->d_name + n, ".tmp.", 5) != 0) continue;
+        const char *number = e->d_name + n + 5;
+        long process = strtol(number, NULL, 10);
+        if (strspn(number, "0123456789.") != strlen(number) || process < 1 || kill((pid_t)process, 0) == 0 || errno != ESRCH) continue;
+        int fd = openat(dirfd(dir), e->d_name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) unlinkat(dirfd(dir), e->d_name, 0);
+        if (fd >= 0) close(fd);
+    }
+    if (dir) closedir(dir);
+    mem_free(folder);
+}
+
+/* A name that no other writer of this process uses; locked for as long as it is written. */
 static int open_temporary(filewriter *w)
 {
     static atomic_uint count;
@@ -157,9 +183,11 @@ static int open_temporary(filewriter *w)
         errno = ENOMEM;
         return -1;
     }
+    sweep_temporaries(w->path);
     int fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno == EEXIST && unlink(w->temp) == 0) /* left by a process of the same number that was killed */
         fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0) flock(fd, LOCK_EX | LOCK_NB);
     return fd;
 }
 
@@ -210,12 +238,6 @@ void file_abort(filewriter *w)
     forget(w);
 }
 
-static char *folder_of(const char *path) /* mem_free; NULL: no memory */
-{
-    const char *slash = strrchr(path, '/');
-    return !slash ? mem_strdup(".") : slash == path ? mem_strdup("/") : mem_printf("%.*s", (int)(slash - path), path);
-}
-
 dreamo_status file_space(const char *path, uint64_t *nbytes, dreamo_error *err)
 {
     struct statvfs v;
@@ -228,7 +250,7 @@ dreamo_status file_space(const char *path, uint64_t *nbytes, dreamo_error *err)
 }
 
 /* A rename is on the disk only when its folder is. */
-static void sync_folder_of(const char *path)
+void file_sync_name(const char *path)
 {
     char *folder = folder_of(path);
     int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -248,7 +270,7 @@ static dreamo_status put_in_place(filewriter *w, dreamo_error *err)
     if (!w->clobber) unlink(w->temp);
     mem_free(w->temp);
     w->temp = NULL;
-    sync_folder_of(w->path);
+    file_sync_name(w->path);
     return DREAMO_OK;
 }
 
@@ -317,7 +339,10 @@ dreamo_status file_append(const char *path, const void *data, size_t nbytes, dre
 {
     filewriter w = { .fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666), .path = (char *)(uintptr_t)path };
     if (w.fd < 0) return fail_errno(err, path, "cannot be opened");
+    off_t before = lseek(w.fd, 0, SEEK_END);
     dreamo_status s = file_write(&w, data, nbytes, err);
+    bool torn = s && before >= 0 && ftruncate(w.fd, before) != 0; /* half a line would spoil the next one */
+    if (torn) hint(err, "its last line is not whole");
     if (close(w.fd) != 0 && !s) s = fail_errno(err, path, "cannot be closed");
     return s;
 }
@@ -363,7 +388,7 @@ bool folder_exists(const char *path)
 dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err)
 {
     struct stat st;
-    if (stat(path, &st) != 0) return fail_errno(err, path, "cannot be examined");
+    if (stat(path, &st) != 0) return fail_reading(err, path, "cannot be examined");
     dreamo_status s = must_be_regular(&st, path, err);
     *nbytes = s ? 0 : (uint64_t)st.st_size;
     return s;
@@ -372,97 +397,4 @@ dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err)
 dreamo_status file_remove(const char *path, dreamo_error *err)
 {
     return unlink(path) == 0 ? DREAMO_OK : fail_errno(err, path, "cannot be removed");
-}
-
-dreamo_status folder_make(const char *path, dreamo_error *err)
-{
-    if (mkdir(path, 0777) == 0 || (errno == EEXIST && folder_exists(path))) return DREAMO_OK;
-    return fail_errno(err, path, "folder cannot be created");
-}
-
-dreamo_status folder_rename(const char *from, const char *to, dreamo_error *err)
-{
-    if (rename(from, to) != 0) return fail_errno(err, to, "cannot be put in place");
-    sync_folder_of(to);
-    return DREAMO_OK;
-}
-
-char *path_join(const char *folder, const char *name)
-{
-    size_t n = strlen(folder);
-    return mem_printf("%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
-}
-
-static int by_bytes(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-void folder_list_free(char **names, int count)
-{
-    for (int i = 0; i < count; i++) mem_free(names[i]);
-    mem_free(names);
-}
-
-dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_error *err)
-{
-    char **list = NULL;
-    int n = 0, room = 0;
-    struct dirent *entry;
-    dreamo_status s = DREAMO_OK;
-    DIR *dir = opendir(path);
-    *names = NULL;
-    *count = 0;
-    if (!dir) return fail_errno(err, path, "folder cannot be read");
-    while (!s && (errno = 0, entry = readdir(dir)) != NULL) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        if (n == room) {
-            char **more = mem_realloc(list, (size_t)(room = room ? 2 * room : 32) * sizeof *list);
-            if (!more) {
-                s = fail(err, DREAMO_MEMORY, "%s: no memory for its list of names", path);
-                break;
-            }
-            list = more;
-        }
-        list[n] = mem_strdup(entry->d_name);
-        if (!list[n]) s = fail(err, DREAMO_MEMORY, "%s: no memory for its list of names", path);
-        else n++;
-    }
-    if (!s && errno) s = fail_errno(err, path, "folder cannot be read");
-    closedir(dir);
-    if (s) {
-        folder_list_free(list, n);
-        return s;
-    }
-    if (n) qsort(list, (size_t)n, sizeof *list, by_bytes);
-    *names = list;
-    *count = n;
-    return DREAMO_OK;
-}
-
-static dreamo_status remove_tree(const char *path, dreamo_error *err)
-{
-    struct stat st;
-    char **names = NULL;
-    int n = 0;
-    if (lstat(path, &st) != 0) return fail_errno(err, path, "cannot be examined");
-    if (!S_ISDIR(st.st_mode)) return unlink(path) == 0 ? DREAMO_OK : fail_errno(err, path, "cannot be removed");
-    dreamo_status s = folder_list(path, &names, &n, err);
-    for (int i = 0; i < n && !s; i++) {
-        char *inside = path_join(path, names[i]);
-        s = inside ? remove_tree(inside, err) : fail(err, DREAMO_MEMORY, "%s: no memory", path);
-        mem_free(inside);
-    }
-    folder_list_free(names, n);
-    if (!s && rmdir(path) != 0) s = fail_errno(err, path, "folder cannot be removed");
-    return s;
-}
-
-dreamo_status folder_remove(const char *path, dreamo_error *err)
-{
-    char *trash = mem_printf("%s.trash", path);
-    if (!trash) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
-    dreamo_status s = DREAMO_OK;
-    if (file_exists(trash)) s = remove_tree(trash, err);
-    if (!s && rename(path, trash) != 0) s = fail_errno(err, path, "cannot be renamed for removal");
-    if (!s) s = remove_tree(trash, err);
-    mem_free(trash);
-    return s;
 }

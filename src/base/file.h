@@ -43,6 +43,9 @@ void          file_unlock(int fd);
 /* Bytes that may still be written in the folder of PATH, which need not exist itself. */
 dreamo_status file_space(const char *path, uint64_t *nbytes, dreamo_error *err);
 
+/* A name is on the disk only when its folder is. */
+void file_sync_name(const char *path);
+
 bool  file_exists(const char *path);
 bool  file_same(const char *one, const char *other); /* two names of one file that is there */
 bool  folder_exists(const char *path);
@@ -50,7 +53,10 @@ dreamo_status file_nbytes(const char *path, uint64_t *nbytes, dreamo_error *err)
 dreamo_status file_remove(const char *path, dreamo_error *err);
 dreamo_status folder_make(const char *path, dreamo_error *err);   /* existing is fine; parents are not made */
 dreamo_status folder_remove(const char *path, dreamo_error *err); /* recursively; renamed to .trash first */
-dreamo_status folder_rename(const char *from, const char *to, dreamo_error *err); /* and put it on the disk; `to` is not there yet */
+/* `from` gets the name `to`, on the disk, too; what was called so before goes away, and until then it is whole under that name. */
+dreamo_status folder_replace(const char *from, const char *to, dreamo_error *err);
+/* Remove the temporaries (file_create, NAME.tmp, NAME.trash) that a killed process left in a folder, of names that are `ours`. */
+dreamo_status folder_sweep(const char *folder, bool (*ours)(void *user, const char *name), void *user, dreamo_error *err);
 char *path_join(const char *folder, const char *name);            /* mem_free; NULL: no memory */
 /* Names in a folder, sorted by bytes, without . and ..; free with folder_list_free. */
 dreamo_status folder_list(const char *path, char ***names, int *count, dreamo_error *err);

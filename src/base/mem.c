@@ -102,4 +102,5 @@ bool add_nbytes(size_t a, size_t b, size_t *out)
 }
 
 void   mem_fail_at(long nth) { atomic_store(&fail_at, nth); }
+long   mem_fail_left(void) { return atomic_load(&fail_at) > 0 ? atomic_load(&fail_at) : 0; }
 size_t mem_live(void) { return atomic_load(&live); }

@@ -22,7 +22,8 @@ bool mul_nbytes(size_t a, size_t b, size_t *out);
 bool add_nbytes(size_t a, size_t b, size_t *out);
 
 /* Tests only: the nth allocation from now fails (1 = the next); 0 switches it off.  mem_live
- * counts blocks and mappings not yet freed. */
+ * counts blocks and mappings not yet freed; mem_fail_left the allocations before the one that fails (0: it has failed). */
 void   mem_fail_at(long nth);
+long   mem_fail_left(void);
 size_t mem_live(void);
 #endif

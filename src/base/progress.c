@@ -35,3 +35,16 @@ void progress_words(double seconds, char *out, int nbytes)
     else if (s < 3600) snprintf(out, room, "%ld min %02ld s", s / 60, s % 60);
     else snprintf(out, room, "%ld h %02ld min", s / 3600, s / 60 % 60);
 }
+
+void progress_bytes(double count, char *out, int nbytes)
+{
+    static const char *const units[] = { "kB", "MB", "GB" };
+    size_t room = nbytes > 0 ? (size_t)nbytes : 0;
+    int unit = 0;
+    if (count < 999.5) {
+        snprintf(out, room, "%.0f B", count);
+        return;
+    }
+    for (count /= 1e3; unit < 2 && count >= 999.5; unit++) count /= 1e3;
+    snprintf(out, room, count < 1000 ? "%.3g %s" : "%.0f %s", count, units[unit]);
+}

@@ -9,4 +9,6 @@ double progress_seconds_a_step(const progress *p); /* < 0: not known yet */
 double progress_seconds_left(const progress *p);   /* < 0: not known yet */
 /* "1.2 s", "3 min 20 s", "2 h 05 min" */
 void   progress_words(double seconds, char *out, int nbytes);
+/* "812 B", "3.41 kB", "12 MB", "9.98 GB" */
+void   progress_bytes(double count, char *out, int nbytes);
 #endif

@@ -45,9 +45,11 @@ int run_info(const parsed *p)
     dreamo_error err = { 0 };
     char *text = NULL;
     if (dreamo_info(p->args[0], option_flag(p, "tensors"), &text, &err)) return report(p, &err);
-    json_t *o = json_loads(text, 0, NULL);
-    if (screen_json() || !o) {
+    json_t *o = screen_json() ? NULL : json_loads(text, 0, NULL);
+    if (screen_json()) {
         printf("%s\n", text);
+    } else if (!o) { /* the library wrote it, so it is no question of its form */
+        complain(&err, DREAMO_MEMORY, NULL, "%s: no memory for what there is to tell", p->args[0]);
     } else {
         const char *name;
         json_t *v;
@@ -55,5 +57,5 @@ int run_info(const parsed *p)
     }
     json_decref(o);
     dreamo_text_free(text);
-    return 0;
+    return err.status ? report(p, &err) : 0;
 }

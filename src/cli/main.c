@@ -1,7 +1,10 @@
 /* main.c - dreamo COMMAND: find the command, read its options, run it. */
+#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 #include "cli/commands.h"
 #include "cli/screen.h"
 
@@ -44,12 +47,18 @@ const command commands[] = {
     { 0 }
 };
 
-int main(int argc, char **argv)
+/* A closed standard descriptor would be given to the next file that is opened, and messages go into that.  Nothing can be written to
+ * standard output's stand-in: what is lost there is an error, as before. */
+static void open_standard(void)
+{
+    static const int how[] = { O_RDONLY, O_RDONLY, O_WRONLY };
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", how[fd]) != fd) _exit(dreamo_exit_code(DREAMO_IO));
+}
+
+static int run(int argc, char **argv, parsed *p)
 {
     dreamo_error err = { 0 };
-    parsed p = { 0 };
-    setlocale(LC_CTYPE, "");
-    signal(SIGPIPE, SIG_DFL); /* `dreamo ... | head -1` ends quietly */
     if (argc < 2) {
         commands_help(stderr);
         return dreamo_exit_code(DREAMO_ARG);
@@ -65,18 +74,27 @@ int main(int argc, char **argv)
     const command *c = command_find(argv[1]);
     if (!c) {
         command_unknown(argv[1], &err);
-        return report(&p, &err);
+        return report(p, &err);
     }
-    if (options_parse(c, argc - 2, argv + 2, &p, &err)) return report(&p, &err);
-    if (option_flag(&p, "help")) {
+    if (options_parse(c, argc - 2, argv + 2, p, &err)) return report(p, &err);
+    if (option_flag(p, "help")) {
         options_help(stdout, c);
         return 0;
     }
-    if (screen_open(&p, &err)) return report(&p, &err);
-    int code = c->run(&p);
-    if (fflush(stdout) || ferror(stdout)) {
-        complain(&err, DREAMO_IO, NULL, "standard output: could not be written");
-        return report(&p, &err);
-    }
-    return code;
+    return screen_open(p, &err) ? report(p, &err) : c->run(p);
+}
+
+int main(int argc, char **argv)
+{
+    parsed p = { 0 };
+    open_standard();
+    setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_DFL); /* `dreamo ... | head -1` ends quietly */
+    signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`: the write fails, and is told like a full disk */
+    int code = run(argc, argv, &p);
+    bool lost = fflush(stdout) || ferror(stdout);
+    if (!lost || code) return code; /* one error is told, the first */
+    dreamo_error err = { 0 };
+    complain(&err, DREAMO_IO, NULL, "standard output: could not be written");
+    return report(&p, &err);
 }

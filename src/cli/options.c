@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 dreamo_status complain(dreamo_error *err, dreamo_status status, const char *hint, const char *format, ...)
@@ -71,9 +72,14 @@ bool text_number(const char *s, double *out)
 
 dreamo_status text_file(const char *option, const char *path, char *room, size_t nbytes, dreamo_error *err)
 {
+    struct stat st;
     bool given = strcmp(path, "-") == 0;
+    if (!given && stat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* opening a pipe that nobody writes would wait for ever */
+        return complain(err, DREAMO_FORMAT, "- reads standard input", "--%s %s: is %s, not a file", option, path,
+                        S_ISDIR(st.st_mode) ? "a folder" : S_ISFIFO(st.st_mode) ? "a pipe" : "a device");
     FILE *f = given ? stdin : fopen(path, "re");
-    if (!f) return complain(err, errno == ENOENT ? DREAMO_NOT_FOUND : DREAMO_IO, NULL, "--%s %s: %s", option, path, strerror(errno));
+    bool absent = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG || errno == EACCES;
+    if (!f) return complain(err, absent ? DREAMO_NOT_FOUND : DREAMO_IO, NULL, "--%s %s: %s", option, path, strerror(errno));
     size_t n = fread(room, 1, nbytes, f);
     bool broken = ferror(f);
     int why = errno;

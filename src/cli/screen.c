@@ -30,13 +30,27 @@ dreamo_status screen_open(const parsed *p, dreamo_error *err)
 
 bool screen_json(void) { return json; }
 
+/* Bytes of the UTF-8 character at `c`; 0: there is none (RFC 3629). */
+static int utf8_length(const unsigned char *c)
+{
+    int n = *c < 0x80 ? 1 : *c >= 0xC2 && *c < 0xE0 ? 2 : (*c & 0xF0) == 0xE0 ? 3 : *c >= 0xF0 && *c < 0xF5 ? 4 : 0;
+    for (int i = 1; i < n; i++)
+        if ((c[i] & 0xC0) != 0x80) return 0;
+    bool bad = (*c == 0xE0 && c[1] < 0xA0) || (*c == 0xED && c[1] >= 0xA0) || (*c == 0xF0 && c[1] < 0x90) || (*c == 0xF4 && c[1] >= 0x90);
+    return bad ? 0 : n;
+}
+
+/* JSON is UTF-8, file names may be anything: U+FFFD stands for a byte that is no character. */
 void json_print_string(FILE *to, const char *s)
 {
     putc('"', to);
-    for (const unsigned char *c = (const unsigned char *)s; *c; c++) {
-        if (*c == '"' || *c == '\\') fprintf(to, "\\%c", *c);
+    for (const unsigned char *c = (const unsigned char *)s; *c;) {
+        int n = utf8_length(c);
+        if (!n) fputs("\\ufffd", to);
+        else if (*c == '"' || *c == '\\') fprintf(to, "\\%c", *c);
         else if (*c < 0x20) fprintf(to, "\\u%04x", *c);
-        else putc(*c, to);
+        else fwrite(c, 1, (size_t)n, to);
+        c += n ? n : 1;
     }
     putc('"', to);
 }
@@ -104,13 +118,34 @@ static void draw_bar(const dreamo_event *e, char bar[24 * 3 + 1])
     for (int i = 0; i < 24; i++) strcat(bar, i < filled ? (unicode ? "█" : "#") : (unicode ? "░" : "."));
 }
 
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Where there is no terminal, long work says where it is at each of `parts` (tenths for a person, hundredths for a program that draws a
+ * bar of its own) and at its end, and between those at most once a second. */
+static bool worth_a_line(const dreamo_event *e, int parts)
+{
+    static double last;
+    static int64_t total, done;
+    bool another = e->total != total || e->done <= done; /* thing begins */
+    bool part = e->total > 0 && parts * e->done / e->total > parts * done / e->total;
+    bool due = another || part || e->done == e->total || seconds() - last >= 1;
+    total = e->total, done = e->done;
+    if (due) last = seconds();
+    return due;
+}
+
 static void draw_step(const dreamo_event *e)
 {
     char left[48], bar[24 * 3 + 1];
     long long done = e->done, total = e->total;
     words_left(e->seconds_left, left, sizeof left);
     if (!terminal) {
-        fprintf(stderr, "step   %lld/%lld  %.3g s/step  %s\n", done, total, e->seconds_a_step, left);
+        if (worth_a_line(e, 10)) fprintf(stderr, "step   %lld/%lld  %.3g s/step  %s\n", done, total, e->seconds_a_step, left);
         return;
     }
     draw_bar(e, bar);
@@ -122,14 +157,12 @@ static void draw_step(const dreamo_event *e)
 void screen_bytes(const dreamo_event *e)
 {
     static double last = -1; /* seconds, of the last line where there is no terminal: one in ten seconds */
-    struct timespec t;
     char left[48], bar[24 * 3 + 1], of[32] = "";
     double rate = e->seconds_a_step > 0 ? 1e-6 / e->seconds_a_step : 0;
     const char *slash = strrchr(e->text, '/');
     words_left(e->seconds_left, left, sizeof left);
     if (e->total) snprintf(of, sizeof of, " of %.1f", (double)e->total * 1e-6);
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    double now = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    double now = seconds();
     if (!terminal) {
         if (last < 0) last = now;
         if (now - last < 10) return;
@@ -151,6 +184,7 @@ bool screen_event(void *user, const dreamo_event *e)
     } else if (e->kind != DREAMO_EVENT_STEP) {
         screen_line(label[e->kind], "%s", e->text ? e->text : "");
     } else if (json) {
+        if (!worth_a_line(e, 100)) return !screen_stop;
         printf("{\"event\":\"step\",\"done\":%lld,\"total\":%lld,\"seconds_a_step\":%.4g,\"seconds_left\":%.4g}\n",
                (long long)e->done, (long long)e->total, e->seconds_a_step, e->seconds_left);
         fflush(stdout);
@@ -212,10 +246,11 @@ static void on_bus(int number, siginfo_t *info, void *context)
 
 void screen_catch_signals(void)
 {
-    struct sigaction act = { .sa_handler = on_signal }, bus = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO };
+    struct sigaction act = { .sa_handler = on_signal }, bus = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO }, before;
     sigemptyset(&act.sa_mask);
     sigemptyset(&bus.sa_mask);
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &act, NULL); /* nohup ignores it */
     sigaction(SIGBUS, &bus, NULL);
 }

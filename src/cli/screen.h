@@ -4,7 +4,8 @@
 #include "cli/options.h"
 
 dreamo_status screen_open(const parsed *p, dreamo_error *err); /* reads -q, --json, --color */
-/* A dreamo_progress callback: a bar on a terminal, a line a step elsewhere, a JSON event with --json.
+/* A dreamo_progress callback: a bar on a terminal; elsewhere a line at each tenth (a JSON event
+ * at each hundredth) and once a second.
  * Returns false once the user has pressed Ctrl-C. */
 bool screen_event(void *user, const dreamo_event *e);
 void screen_bytes(const dreamo_event *e); /* a STEP event whose steps are bytes of the file that `text` names */
@@ -15,7 +16,7 @@ void screen_result(const char *path);    /* the path on stdout, or {"event":"don
 bool screen_json(void);
 void json_print_string(FILE *to, const char *s); /* quoted and escaped */
 
-/* Ctrl-C and SIGTERM set screen_stop; the second one ends the program at once. */
+/* Ctrl-C, SIGTERM and SIGHUP set screen_stop; the second one ends the program at once. */
 void screen_catch_signals(void);
 extern volatile bool screen_stop;
 #endif

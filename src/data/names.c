@@ -79,7 +79,7 @@ static bool vowel_sound(const char *s)
     if (starts(s, "hour") || starts(s, "x-ray") || starts(s, "suv")) return true;
     if (starts(s, "uni") || starts(s, "uk") || starts(s, "use") || starts(s, "ut") || starts(s, "eu") || starts(s, "ew") ||
         starts(s, "urin") || starts(s, "one")) return false;
-    return strchr("aeiou", *s) != NULL;
+    return *s && strchr("aeiou", *s);
 }
 
 void name_phrase(const char *name, char *out, size_t nbytes)

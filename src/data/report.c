@@ -1,6 +1,7 @@
 /* report.c - what an asset folder holds: counts, hashes, every caption it can say. */
 #include <stdio.h>
 #include <string.h>
+#include "base/error.h"
 #include "base/mem.h"
 #include "base/progress.h"
 #include "base/sha256.h"
@@ -17,6 +18,7 @@ static size_t person_pixels(const person *p) { return (size_t)p->nvariants * (si
 dreamo_status dreamo_dataset_count(const char *folder, dreamo_dataset_stats *out, dreamo_error *err)
 {
     data_set *set;
+    if (!folder || !out) return fail(err, DREAMO_ARG, "dataset count: the %s is missing", folder ? "place for the counts" : "data folder");
     dreamo_status status = assets_open(folder, &set, err);
     if (status) return status;
     const asset_set *d = (const asset_set *)set;
@@ -75,6 +77,7 @@ static dreamo_status check_one(const asset_set *d, const char *folder, int i, dr
 dreamo_status dreamo_dataset_check(const char *folder, dreamo_progress progress, void *user, dreamo_error *err)
 {
     data_set *set;
+    if (!folder) return fail(err, DREAMO_ARG, "dataset check: the data folder is missing");
     if (own_is(folder)) return own_check(folder, progress, user, err);
     dreamo_status status = assets_open(folder, &set, err);
     if (status) return status;
@@ -137,6 +140,7 @@ static dreamo_status write_composed(filewriter *w, const data_set *set, dreamo_e
 dreamo_status dreamo_dataset_captions(const char *folder, const char *path, dreamo_error *err)
 {
     data_set *d;
+    if (!folder || !path) return fail(err, DREAMO_ARG, "dataset captions: the %s is missing", folder ? "name of the text" : "data folder");
     filewriter w;
     dreamo_status status = data_open(folder, &d, err);
     if (status) return status;
@@ -169,6 +173,7 @@ static size_t split_lines(char *text, size_t nbytes, const char **line)
 
 dreamo_status dreamo_dataset_vocabulary(const char *folder, int pieces, int max_length, const char *out, dreamo_error *err)
 {
+    if (!folder || !out) return fail(err, DREAMO_ARG, "vocabulary: the %s folder is missing", folder ? "output" : "data");
     if (pieces < 300 || pieces > 32000) return fail(err, DREAMO_ARG, "vocabulary: %d pieces are not in 300..32000", pieces);
     if (max_length < 8 || max_length > 4096) return fail(err, DREAMO_ARG, "vocabulary: a length of %d is not in 8..4096", max_length);
     char *t5 = mem_printf("%s/tokenizer_2", out), *clip = mem_printf("%s/tokenizer", out), *list = mem_printf("%s/captions.txt", out), *text = NULL;

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "data/sample.h"
 
 #define GAP 4
@@ -91,17 +92,24 @@ dreamo_status data_sheet(const data_set *d, const data_params *params, const dat
     return status;
 }
 
-void dreamo_sheet_options_init(dreamo_sheet_options *o)
+void dreamo_sheet_options_init_sized(dreamo_sheet_options *o, size_t nbytes)
 {
-    *o = (dreamo_sheet_options){ .size = sizeof *o, .kind = "subject", .count = 24, .columns = 4, .side = 128, .zoom = 1 };
+    const dreamo_sheet_options usual = { .size = sizeof usual, .kind = "subject", .count = 24, .columns = 4, .side = 128, .zoom = 1 };
+    options_give(o, nbytes, &usual, sizeof usual);
 }
 
-dreamo_status dreamo_dataset_show(const dreamo_sheet_options *o, dreamo_error *err)
+dreamo_status dreamo_dataset_show(const dreamo_sheet_options *given, dreamo_error *err)
 {
     data_set *d;
     bitmap sheet = { 0 };
+    dreamo_sheet_options own, *o = &own;
+    dreamo_sheet_options_init(o);
+    dreamo_status status = options_take(o, sizeof own, given, err);
+    if (status) return status;
+    if (!o->kind) return fail(err, DREAMO_ARG, "dataset show: the kind is missing");
+    if (!o->folder || !o->path) return fail(err, DREAMO_ARG, "dataset show: the %s is missing", o->folder ? "name of the sheet" : "data folder");
     char *captions = NULL, *beside = mem_printf("%s.txt", o->path);
-    dreamo_status status = beside ? data_open(o->folder, &d, err) : fail(err, DREAMO_MEMORY, "%s: no memory", o->path);
+    status = beside ? data_open(o->folder, &d, err) : fail(err, DREAMO_MEMORY, "%s: no memory", o->path);
     if (status) {
         mem_free(beside);
         return status;

@@ -8,6 +8,7 @@
 #include <time.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "fetch/http.h"
 #include "fetch/part.h"
 
@@ -78,7 +79,11 @@ static dreamo_status check_room(const download_state *d, int64_t total, dreamo_e
     uint64_t space = 0, rest = total >= 0 && (uint64_t)total > have(d) ? (uint64_t)total - have(d) : 0;
     dreamo_status s = rest ? file_space(d->r->path, &space, err) : DREAMO_OK;
     if (s || rest <= space) return s;
-    return fail(err, DREAMO_IO, "%s: needs %.2f GB more, the disk has %.2f GB", d->r->path, (double)rest / 1e9, (double)space / 1e9);
+    char want[24], have[24];
+    progress_bytes((double)rest, want, sizeof want);
+    progress_bytes((double)space, have, sizeof have);
+    return fail(err, DREAMO_IO, "%s: %s are to come, the disk has %s: %llu bytes too few", d->r->path, want, have,
+                (unsigned long long)(rest - space));
 }
 
 static dreamo_status on_head(void *user, const http_answer *a, dreamo_error *err)
@@ -259,6 +264,7 @@ dreamo_status download(const download_request *r, uint64_t *nbytes, char sha256[
     if (!s) s = check_sum(&d, sha256, err);
     *nbytes = have(&d);
     bool nothing = have(&d) == 0;
+    if (!s && r->enter) s = r->enter(r->user, *nbytes, sha256, err);
     if (!s) s = file_commit(&d.out, err);
     else file_pause(&d.out);
     if (!s || nothing) part_remove(r->path);

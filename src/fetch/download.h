@@ -23,6 +23,9 @@ typedef struct download_request {
     const char *about;       /* where a person accepts the licence; for the hint when access is refused */
     const download_patience *patience;
     teller *tell;
+    /* Called once the file is complete, before it takes its name; NULL: nobody keeps a record. */
+    dreamo_status (*enter)(void *user, uint64_t nbytes, const char *sha256, dreamo_error *err);
+    void *user;
 } download_request;
 
 /* The file under `path`, complete, its checksum compared (computed, if there is none to compare with) and on the disk; or an

@@ -1,25 +1,34 @@
 /* fetch.c - the public calls: what a preset needs, what is there, and getting the rest. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/options.h"
+#include "base/progress.h"
 #include "fetch/address.h"
 #include "fetch/download.h"
 #include "fetch/http.h"
 #include "fetch/manifest.h"
+#include "fetch/part.h"
 #include "fetch/record.h"
 
 #define HUB "https://huggingface.co"
 
 bool dreamo_fetch_can_download(void) { return http_available(); }
 
-void dreamo_fetch_options_init(dreamo_fetch_options *o) { *o = (dreamo_fetch_options){ .size = sizeof *o }; }
+void dreamo_fetch_options_init_sized(dreamo_fetch_options *o, size_t nbytes)
+{
+    const dreamo_fetch_options usual = { .size = sizeof usual };
+    options_give(o, nbytes, &usual, sizeof usual);
+}
 
 /* ---- one preset and one folder ---- */
 
 /* What the three calls share. */
 typedef struct job {
-    const dreamo_fetch_options *o;
+    const dreamo_fetch_options *o; /* = &own */
+    dreamo_fetch_options own;
     const char *endpoint;
     char *token;       /* owned; NULL: none */
     unsigned choice;
@@ -52,14 +61,16 @@ static void job_close(job *j)
     json_decref(j->record);
 }
 
-static dreamo_status job_open(job *j, const dreamo_fetch_options *o, dreamo_error *err)
+static dreamo_status job_open(job *j, const dreamo_fetch_options *given, dreamo_error *err)
 {
+    const dreamo_fetch_options *o = &j->own;
     *j = (job){ .o = o };
-    if (!o) return fail(err, DREAMO_ARG, "the options are missing");
-    if (o->size < sizeof *o) return fail(err, DREAMO_VERSION, "options of %zu bytes, this library knows %zu", o->size, sizeof *o);
+    dreamo_fetch_options_init(&j->own);
+    dreamo_status s = options_take(&j->own, sizeof j->own, given, err);
+    if (s) return s;
     j->endpoint = o->endpoint ? o->endpoint : HUB;
     j->tell = (teller){ .call = o->progress, .user = o->user };
-    dreamo_status s = address_check_endpoint(j->endpoint, err);
+    s = address_check_endpoint(j->endpoint, err);
     if (!s) s = manifest_choose(o->preset, !o->no_turbo, o->t5, &j->choice, err);
     if (!s && o->dir && file_exists(o->dir) && !folder_exists(o->dir))
         s = fail(err, DREAMO_FORMAT, "%s: is a file, not a folder", o->dir);
@@ -175,10 +186,10 @@ dreamo_status dreamo_fetch_check(const dreamo_fetch_options *o, dreamo_fetch_row
     job j;
     counts c;
     dreamo_status s = job_open(&j, o, err);
-    if (!s && !o->dir) s = fail(err, DREAMO_ARG, "the folder to check is missing");
+    if (!s && !j.own.dir) s = fail(err, DREAMO_ARG, "the folder to check is missing");
     if (!s) s = look_at_all(&j, row, user, &c, err);
     if (!s && c.missing + c.begun + c.bad)
-        s = fail(err, DREAMO_DIFFERS, "%s: of %d files %d are missing, %d begun, %d not as they should be", o->dir, c.all, c.missing,
+        s = fail(err, DREAMO_DIFFERS, "%s: of %d files %d are missing, %d begun, %d not as they should be", j.own.dir, c.all, c.missing,
                  c.begun, c.bad);
     job_close(&j);
     return s;
@@ -198,17 +209,29 @@ static dreamo_status make_folders(const char *dir, const char *path, dreamo_erro
     return s;
 }
 
+/* A file that is about to take its name. */
+typedef struct entering { job *j; const manifest_file *f; const char *full; } entering;
+
+/* The record comes before the name: a process that is killed between them leaves a complete part, and the next one goes on from there.
+ * What has the name now is not what the record will say; so that it cannot pass for it, it goes. */
+static dreamo_status enter(void *user, uint64_t nbytes, const char *sha256, dreamo_error *err)
+{
+    entering *e = user;
+    if (file_exists(e->full) && unlink(e->full) != 0) return fail_errno(err, e->full, "cannot be replaced");
+    return record_add(e->j->record, e->j->o->dir, e->f, nbytes, sha256, err);
+}
+
 static dreamo_status get(job *j, const manifest_file *f, dreamo_error *err)
 {
     char *full = path_join(j->o->dir, manifest_path(f)), *name = mem_printf("%s: %s", f->from->name, f->file);
     char *url = url_of(j, f, false), *about = url_of(j, f, true);
     char sha256[65];
     uint64_t nbytes = 0;
+    entering e = { j, f, full };
     dreamo_status s = full && url && about && name ? make_folders(j->o->dir, manifest_path(f), err) : no_memory(err);
     const download_request r = { .url = url, .path = full, .name = name, .shown = manifest_path(f), .token = j->token,
-                                 .sha256 = f->sha256, .about = about, .patience = &download_patient, .tell = &j->tell };
+                                 .sha256 = f->sha256, .about = about, .patience = &download_patient, .tell = &j->tell, .enter = enter, .user = &e };
     if (!s) s = download(&r, &nbytes, sha256, err);
-    if (!s) s = record_add(j->record, j->o->dir, f, nbytes, sha256, err);
     if (!s && !tell_line(&j->tell, DREAMO_EVENT_NOTE, "%s: complete, %llu bytes, sha256 %s", manifest_path(f),
                          (unsigned long long)nbytes, sha256))
         s = fail(err, DREAMO_CANCELLED, "stopped on request");
@@ -219,6 +242,37 @@ static dreamo_status get(job *j, const manifest_file *f, dreamo_error *err)
     return s;
 }
 
+static bool belongs(void *user, const char *name)
+{
+    const char *file = user;
+    size_t n = strlen(file);
+    return strncmp(name, file, n) == 0 && (!name[n] || strcmp(name + n, ".part.json") == 0);
+}
+
+/* What a killed run left of one file: temporaries, and facts of a part that is not there (any more). */
+static dreamo_status sweep_file(const char *dir, const char *path, dreamo_error *err)
+{
+    char *full = path_join(dir, path), *folder = NULL, *part = full ? mem_printf("%s.part", full) : NULL;
+    char *slash = full ? strrchr(full, '/') : NULL;
+    if (slash) folder = mem_printf("%.*s", (int)(slash - full), full);
+    dreamo_status s = part && folder ? DREAMO_OK : no_memory(err);
+    if (!s && folder_exists(folder)) {
+        s = folder_sweep(folder, belongs, slash + 1, err);
+        if (!file_exists(part)) part_remove(full);
+    }
+    mem_free(part);
+    mem_free(folder);
+    mem_free(full);
+    return s;
+}
+
+static dreamo_status sweep(const char *dir, dreamo_error *err)
+{
+    dreamo_status s = sweep_file(dir, "dreamo/fetched.json", err);
+    for (const manifest_file *f = manifest_next(NULL, ~0u); f && !s; f = manifest_next(f, ~0u)) s = sweep_file(dir, manifest_path(f), err);
+    return s;
+}
+
 /* Everything that is wanted; `own` is DIR/dreamo. */
 static dreamo_status get_all(job *j, const char *own, dreamo_error *err)
 {
@@ -226,12 +280,13 @@ static dreamo_status get_all(job *j, const char *own, dreamo_error *err)
     uint64_t space = 0;
     dreamo_status s = look_at_all(j, NULL, NULL, &c, err);
     if (!s) s = file_space(own, &space, err);
+    char want[24], have[24];
+    progress_bytes((double)j->to_come, want, sizeof want);
+    progress_bytes((double)space, have, sizeof have);
     /* Sizes are rounded or unknown: here too little room is only told; it is refused when the hub has said how large a file is. */
     if (!s && j->to_come > space)
-        tell_line(&j->tell, DREAMO_EVENT_WARNING, "%s: about %.1f GB are to come, the disk has room for %.1f GB", j->o->dir,
-                  (double)j->to_come / 1e9, (double)space / 1e9);
-    if (!s && j->nwant)
-        tell_line(&j->tell, DREAMO_EVENT_PLAN, "%d of %d files to get, at least %.1f GB", j->nwant, c.all, (double)j->to_come / 1e9);
+        tell_line(&j->tell, DREAMO_EVENT_WARNING, "%s: about %s are to come, the disk has room for %s", j->o->dir, want, have);
+    if (!s && j->nwant) tell_line(&j->tell, DREAMO_EVENT_PLAN, "%d of %d files to get, at least %s", j->nwant, c.all, want);
     for (int i = 0; i < j->nwant && !s; i++) s = get(j, j->want[i], err);
     return s;
 }
@@ -242,13 +297,14 @@ dreamo_status dreamo_fetch_run(const dreamo_fetch_options *o, dreamo_error *err)
     int lock = -1;
     char *own = NULL, *lock_name = NULL;
     dreamo_status s = job_open(&j, o, err);
-    if (!s && !o->dir) s = fail(err, DREAMO_ARG, "the folder to download to is missing");
+    if (!s && !j.own.dir) s = fail(err, DREAMO_ARG, "the folder to download to is missing");
     if (!s && !http_available())
         s = fail(err, DREAMO_NET, "this dreamo was built without libcurl: fetch lists and checks, and cannot download");
-    if (!s && (!(own = path_join(o->dir, "dreamo")) || !(lock_name = path_join(o->dir, "dreamo/fetch.lock")))) s = no_memory(err);
-    if (!s) s = folder_make(o->dir, err);
+    if (!s && (!(own = path_join(j.own.dir, "dreamo")) || !(lock_name = path_join(j.own.dir, "dreamo/fetch.lock")))) s = no_memory(err);
+    if (!s) s = folder_make(j.own.dir, err);
     if (!s) s = folder_make(own, err);
     if (!s) s = file_lock(lock_name, &lock, err);
+    if (!s) s = sweep(j.own.dir, err); /* the lock is ours */
     if (!s) s = get_all(&j, own, err);
     file_unlock(lock);
     mem_free(lock_name);

@@ -19,12 +19,16 @@ typedef struct reading {
 } reading;
 
 static _Thread_local reading *now; /* the parse under way in this thread, or NULL */
+static _Thread_local bool lost;    /* json_lost */
 
 static void *json_alloc(size_t nbytes)
 {
     block *b = nbytes > SIZE_MAX - sizeof *b ? NULL : mem_alloc(sizeof *b + nbytes);
     if (!b && now) longjmp(now->out, 1);
-    if (!b) return NULL;
+    if (!b) {
+        lost = true;
+        return NULL;
+    }
     *b = (block){ 0 };
     if (now) {
         *b = (block){ &now->list, now->list.next };
@@ -56,6 +60,13 @@ static void end_reading(reading *r, bool keep)
     now = NULL;
 }
 
+bool json_lost(void)
+{
+    bool was = lost;
+    lost = false;
+    return was;
+}
+
 /* Before main: st_write and others build JSON without parsing any first. */
 __attribute__((constructor)) static void use_our_allocator(void) { json_set_alloc_funcs(json_alloc, json_free); }
 
@@ -82,6 +93,36 @@ dreamo_status json_parse(const char *text, size_t nbytes, const char *what, json
     if (!load(&r, text, nbytes, out, &why)) return fail(err, DREAMO_MEMORY, "%s: no memory to read its JSON", what);
     if (*out) return DREAMO_OK;
     return fail(err, DREAMO_FORMAT, "%s: not valid JSON: line %d, column %d: %s", what, why.line, why.column, why.text);
+}
+
+/* Bytes of the UTF-8 character at `c` (RFC 3629); 0: there is none. */
+static size_t character(const unsigned char *c)
+{
+    size_t n = *c < 0x80 ? 1 : *c >= 0xC2 && *c < 0xE0 ? 2 : (*c & 0xF0) == 0xE0 ? 3 : *c >= 0xF0 && *c < 0xF5 ? 4 : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((c[i] & 0xC0) != 0x80) return 0;
+    bool bad = (*c == 0xE0 && c[1] < 0xA0) || (*c == 0xED && c[1] >= 0xA0) || (*c == 0xF0 && c[1] < 0x90) || (*c == 0xF4 && c[1] >= 0x90);
+    return bad ? 0 : n;
+}
+
+json_t *json_any_string(const char *bytes)
+{
+    size_t nbytes = strlen(bytes), room;
+    char *text = mul_nbytes(nbytes, 3, &room) && room < SIZE_MAX ? mem_alloc(room + 1) : NULL, *to = text;
+    if (!text) {
+        lost = true;
+        return NULL;
+    }
+    for (const unsigned char *c = (const unsigned char *)bytes; *c;) {
+        size_t n = character(c);
+        memcpy(to, n ? (const char *)c : "\xEF\xBF\xBD", n ? n : 3);
+        to += n ? n : 3;
+        c += n ? n : 1;
+    }
+    *to = '\0';
+    json_t *o = json_string(text);
+    mem_free(text);
+    return o;
 }
 
 char *json_text(const json_t *o)

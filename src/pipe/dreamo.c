@@ -4,12 +4,14 @@
 #include <stdio.h>
 
 #include "base/file.h"
+#include "base/options.h"
 #include "base/progress.h"
 #include "pipe/generate.h"
 
-void dreamo_request_init(dreamo_request *r)
+void dreamo_request_init_sized(dreamo_request *r, size_t nbytes)
 {
-    *r = (dreamo_request){ .size = sizeof *r, .guidance = -1, .negative_guidance = -1 };
+    const dreamo_request usual = { .size = sizeof usual, .guidance = -1, .negative_guidance = -1 };
+    options_give(r, nbytes, &usual, sizeof usual);
 }
 
 static dreamo_status announce(generation *g, const dreamo_plan *p, dreamo_error *err)
@@ -27,10 +29,14 @@ static dreamo_status announce(generation *g, const dreamo_plan *p, dreamo_error 
                        (double)p->weight_bytes / (1 << 20), (double)p->peak_bytes / (1 << 20));
 }
 
-static dreamo_status check_call(const dreamo_model *m, const void *r, const void *out, dreamo_error *err)
+/* The request as this library knows it, and the model for this call alone. */
+static dreamo_status begin_call(dreamo_model *m, const dreamo_request *given, const void *out, dreamo_request *own, dreamo_error *err)
 {
-    if (m && r && out) return DREAMO_OK;
-    return fail(err, DREAMO_ARG, "%s is missing", !m ? "the model" : !r ? "the request" : "the place for the result");
+    if (!m || !given || !out) return fail(err, DREAMO_ARG, "%s is missing", !m ? "the model" : !given ? "the request" : "the place for the result");
+    dreamo_request_init(own);
+    dreamo_status s = options_take(own, sizeof *own, given, err);
+    if (s != DREAMO_OK || pthread_mutex_lock(&m->busy) == 0) return s;
+    return fail(err, DREAMO_BUSY, "the model is making a picture, and this is its callback");
 }
 
 static dreamo_status generate(dreamo_model *m, const dreamo_request *r, dreamo_image *out, dreamo_error *err)
@@ -49,22 +55,22 @@ static dreamo_status generate(dreamo_model *m, const dreamo_request *r, dreamo_i
 
 dreamo_status dreamo_generate(dreamo_model *model, const dreamo_request *r, dreamo_image *out, dreamo_error *err)
 {
-    dreamo_status s = check_call(model, r, out, err);
+    dreamo_request own;
+    dreamo_status s = begin_call(model, r, out, &own, err);
     if (s != DREAMO_OK) return s;
     *out = (dreamo_image){ 0 };
-    pthread_mutex_lock(&model->busy);
-    s = generate(model, r, out, err);
+    s = generate(model, &own, out, err);
     pthread_mutex_unlock(&model->busy);
     return s;
 }
 
 dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err)
 {
-    dreamo_status s = check_call(model, r, plan, err);
+    dreamo_request own;
+    dreamo_status s = begin_call(model, r, plan, &own, err);
     if (s != DREAMO_OK) return s;
     generation g;
-    pthread_mutex_lock(&model->busy);
-    s = generation_prepare(&g, model, r, err);
+    s = generation_prepare(&g, model, &own, err);
     if (s == DREAMO_OK) s = generation_plan(&g, plan, err);
     generation_free(&g);
     pthread_mutex_unlock(&model->busy);

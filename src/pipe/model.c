@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/sha256.h"
 #include "format/json.h"
 #include "weights/config.h"
@@ -37,7 +38,11 @@ dreamo_status model_check_files(const dreamo_model *m, dreamo_error *err)
     return s;
 }
 
-void dreamo_model_options_init(dreamo_model_options *o) { *o = (dreamo_model_options){ .size = sizeof *o }; }
+void dreamo_model_options_init_sized(dreamo_model_options *o, size_t nbytes)
+{
+    const dreamo_model_options usual = { .size = sizeof usual };
+    options_give(o, nbytes, &usual, sizeof usual);
+}
 
 enum { FLUX_WIDTH = 3072, SCHNELL_TOKENS = 256 };
 
@@ -366,19 +371,32 @@ static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dr
     return introduce(m, &to, err);
 }
 
-dreamo_status dreamo_open(const dreamo_model_options *o, dreamo_model **model, dreamo_error *err)
+/* A thread that holds the lock and asks for it is told so (dreamo_generate). */
+static bool make_lock(pthread_mutex_t *lock)
 {
-    if (!model || !o) return fail(err, DREAMO_ARG, "%s is missing", !o ? "the options" : "the place for the model");
+    pthread_mutexattr_t kind;
+    if (pthread_mutexattr_init(&kind)) return false;
+    bool made = !pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK) && !pthread_mutex_init(lock, &kind);
+    pthread_mutexattr_destroy(&kind);
+    return made;
+}
+
+dreamo_status dreamo_open(const dreamo_model_options *given, dreamo_model **model, dreamo_error *err)
+{
+    dreamo_model_options own, *o = &own;
+    dreamo_model_options_init(o);
+    if (!model) return fail(err, DREAMO_ARG, "the place for the model is missing");
     *model = NULL;
-    if (o->size < sizeof *o) return fail(err, DREAMO_VERSION, "options of %zu bytes, this library knows %zu", o->size, sizeof *o);
+    dreamo_status s = options_take(o, sizeof own, given, err);
+    if (s) return s;
     if (o->nloras < 0 || (o->nloras > 0 && !o->loras)) return fail(err, DREAMO_ARG, "%d LoRAs, but no list of them", o->nloras);
     dreamo_model *m = mem_calloc(1, sizeof *m);
     if (!m) return no_memory("model", err);
-    if (pthread_mutex_init(&m->busy, NULL)) {
+    if (!make_lock(&m->busy)) {
         mem_free(m);
         return no_memory("model's lock", err);
     }
-    dreamo_status s = open_all(m, o, err);
+    s = open_all(m, o, err);
     if (s == DREAMO_OK) *model = m;
     else dreamo_close(m);
     return s;

@@ -8,6 +8,7 @@
 
 dreamo_status dreamo_image_read(const char *path, dreamo_image *out, dreamo_error *err)
 {
+    if (!out) return fail(err, DREAMO_ARG, "the place for the picture is missing");
     *out = (dreamo_image){ 0 };
     if (!path) return fail(err, DREAMO_ARG, "no picture file is given");
     bitmap raw = { 0 }, rgb = { 0 };

@@ -30,7 +30,8 @@ static dreamo_status open_both(const char *model_dir, dreamo_tokenizer **out, dr
 
 dreamo_status dreamo_tokenizer_open(const char *model_dir, dreamo_tokenizer **out, dreamo_error *err)
 {
-    *out = NULL;
+    if (out) *out = NULL;
+    if (!model_dir || !out) return fail(err, DREAMO_ARG, "the %s is missing", model_dir ? "place for the tokenizers" : "model folder");
     char *folder = model_folder(model_dir);
     dreamo_status s = folder ? open_both(folder, out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", model_dir);
     mem_free(folder);
@@ -71,6 +72,7 @@ static bool copy_cut(char **out, const char *text, size_t nbytes, size_t cut_at)
 dreamo_status dreamo_tokenizer_run(const dreamo_tokenizer *t, const char *text, size_t nbytes, dreamo_tokens *out, dreamo_error *err)
 {
     token_ids t5, clip;
+    if (!t || !text || !out) return fail(err, DREAMO_ARG, "%s", !t ? "the tokenizers are missing" : !text ? "the text is missing" : "the place for the tokens is missing");
     *out = (dreamo_tokens){0};
     dreamo_status s = unigram_encode_n(t->t5, text, nbytes, unigram_max_length(t->t5), &t5, err);
     if (s) return s;
@@ -92,6 +94,7 @@ dreamo_status dreamo_tokenizer_run(const dreamo_tokenizer *t, const char *text, 
 dreamo_status dreamo_tokenize(const char *model_dir, const char *text, dreamo_tokens *out, dreamo_error *err)
 {
     dreamo_tokenizer *t;
+    if (!text || !out) return fail(err, DREAMO_ARG, "the %s is missing", text ? "place for the tokens" : "text");
     *out = (dreamo_tokens){0};
     dreamo_status s = dreamo_tokenizer_open(model_dir, &t, err);
     if (!s) s = dreamo_tokenizer_run(t, text, strlen(text), out, err);

@@ -95,6 +95,7 @@ static const char *lookup(const charsmap *m, const char *s, size_t n)
 
 static bool append(traced *t, const char *s, size_t n, size_t from)
 {
+    if (!n) return true; /* mapped to nothing: there may be no text yet to count from */
     if (t->n + n > t->cap) {
         size_t cap = t->cap ? t->cap : 256;
         while (cap < t->n + n) cap *= 2;

@@ -111,9 +111,10 @@ static dreamo_status read_normalizer(cursor c, const char *what, spiece_header *
 /* ModelProto { pieces = 1, trainer_spec = 2, normalizer_spec = 3 } */
 dreamo_status spiece_parse(const void *data, size_t nbytes, const char *what, spiece_fn fn, void *user, spiece_header *out, dreamo_error *err)
 {
-    cursor c = {data, (const unsigned char *)data + nbytes};
     field f;
     *out = (spiece_header){0};
+    if (!nbytes) return fail(err, DREAMO_FORMAT, "%s: is empty", what); /* and has no address to count from */
+    cursor c = {data, (const unsigned char *)data + nbytes};
     while (c.p < c.end) {
         if (!read_field(&c, &f)) return broken(what, "the file", err);
         if (f.number > 3) continue;

@@ -191,12 +191,21 @@ static dreamo_status write_manifest(const char *folder, bool average, dreamo_err
     return s ? s : write_text(folder, manifest_file, text, err);
 }
 
+/* The bit of a file that a checkpoint has; 0: of no such name. */
+static unsigned bit_of(const char *name)
+{
+    const char *const files[] = { weights_file, optim_file, state_file, recipe_file, average_file };
+    for (unsigned i = 0; i < 5; i++)
+        if (strcmp(files[i], name) == 0) return 1u << i;
+    return 0;
+}
+
 static dreamo_status verify_line(const char *folder, const char *line, dreamo_error *err)
 {
     char hex[65] = "", name[64] = "", found[65];
     size_t nbytes = 0, size = 0;
     int end = 0;
-    if (sscanf(line, "%64s %zu %63s%n", hex, &nbytes, name, &end) != 3 || line[end] || strchr(name, '/'))
+    if (sscanf(line, "%64s %zu %63s%n", hex, &nbytes, name, &end) != 3 || line[end] || !bit_of(name))
         return fail(err, DREAMO_FORMAT, "%s/%s: \"%.80s\" is not a hash, a size and a name", folder, manifest_file, line);
     char *path = path_join(folder, name);
     dreamo_status s = path ? hash_of(path, found, &size, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
@@ -207,19 +216,27 @@ static dreamo_status verify_line(const char *folder, const char *line, dreamo_er
     return s;
 }
 
+/* A manifest says what a checkpoint consists of, so it counts only when it is whole itself: it ends with a line end and names each file
+ * once; the average may be missing, but not be there without being named. */
 dreamo_status checkpoint_verify(const char *folder, dreamo_error *err)
 {
-    char *path = path_join(folder, manifest_file), *text = NULL;
+    char *path = path_join(folder, manifest_file), *average = path_join(folder, average_file), *text = NULL;
     size_t nbytes = 0;
-    int lines = 0;
-    dreamo_status s = path ? file_read(path, MANIFEST_MAX, &text, &nbytes, err)
-                           : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
-    for (char *line = text, *end; !s && line && (end = strchr(line, '\n')) != NULL; line = end + 1, lines++) {
+    unsigned seen = 0, needed = bit_of(weights_file) | bit_of(optim_file) | bit_of(state_file) | bit_of(recipe_file);
+    dreamo_status s = path && average ? file_read(path, MANIFEST_MAX, &text, &nbytes, err)
+                                      : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+    if (!s && (!nbytes || strlen(text) != nbytes || text[nbytes - 1] != '\n')) s = fail(err, DREAMO_FORMAT, "%s: is cut short", path);
+    for (char *line = text, *end; !s && (end = strchr(line, '\n')) != NULL; line = end + 1) {
         *end = '\0';
-        s = verify_line(folder, line, err);
+        const char *space = strrchr(line, ' '), *name = space ? space + 1 : "";
+        if (seen & bit_of(name)) s = fail(err, DREAMO_FORMAT, "%s: names %s twice", path, name);
+        else s = verify_line(folder, line, err);
+        seen |= bit_of(name);
     }
-    if (!s && lines < 4) s = fail(err, DREAMO_FORMAT, "%s: lists %d files, a checkpoint has at least 4", path, lines);
+    if (!s && file_exists(average)) needed |= bit_of(average_file);
+    if (!s && (seen & needed) != needed) s = fail(err, DREAMO_FORMAT, "%s: does not name every file of a checkpoint", path);
     mem_free(text);
+    mem_free(average);
     mem_free(path);
     return s;
 }
@@ -270,21 +287,16 @@ static dreamo_status list_checkpoints(const char *out, char ***names, int *n, dr
     return DREAMO_OK;
 }
 
-/* What a killed run left half done: ckpt-*.tmp and ckpt-*.trash. */
-static dreamo_status sweep(const char *out, dreamo_error *err)
+static bool ours(void *user, const char *name)
 {
-    char **names = NULL;
-    int n = 0;
-    dreamo_status s = folder_list(out, &names, &n, err);
-    for (int i = 0; !s && i < n; i++) {
-        if (strncmp(names[i], "ckpt-", 5) != 0 || !strchr(names[i], '.')) continue;
-        char *path = path_join(out, names[i]);
-        s = path ? folder_remove(path, err) : fail(err, DREAMO_MEMORY, "%s: no memory", out);
-        mem_free(path);
-    }
-    folder_list_free(names, n);
-    return s;
+    static const char *const files[] = { "latest", "model", "log.ndjson" };
+    (void)user;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (strcmp(files[i], name) == 0) return true;
+    return step_of(name) >= 0;
 }
+
+dreamo_status checkpoint_sweep(const char *out, dreamo_error *err) { return folder_sweep(out, ours, NULL, err); }
 
 static dreamo_status prune(const char *out, int keep, dreamo_error *err)
 {
@@ -300,21 +312,42 @@ static dreamo_status prune(const char *out, int keep, dreamo_error *err)
     return s;
 }
 
+static void name_of(int64_t step, char name[40]) { snprintf(name, 40, "ckpt-%06" PRId64, step); }
+
 dreamo_status checkpoint_save(const char *out, const params *p, const run_state *state, const char *recipe_text, int keep,
                               dreamo_error *err)
 {
     char name[40];
-    snprintf(name, sizeof name, "ckpt-%06" PRId64, state->step);
+    name_of(state->step, name);
     char *final = path_join(out, name), *temp = mem_printf("%s/%s.tmp", out, name);
-    dreamo_status s = final && temp ? sweep(out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", out);
-    if (!s) s = fill_folder(temp, p, state, recipe_text, err);
-    if (!s && folder_exists(final)) s = folder_remove(final, err);
-    if (!s) s = folder_rename(temp, final, err);
-    if (s && temp && folder_exists(temp)) folder_remove(temp, NULL);
-    if (!s) s = write_text(out, "latest", name, err);
-    if (!s) s = prune(out, keep, err);
+    dreamo_error why = { 0 };
+    dreamo_status s = final && temp ? checkpoint_sweep(out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", out);
+    for (int tries = 0; !s && tries < 2; tries++) {
+        why = (dreamo_error){ 0 };
+        dreamo_status now = fill_folder(temp, p, state, recipe_text, &why);
+        if (!now) now = folder_replace(temp, final, &why);
+        if (!now) break;
+        if (folder_exists(temp)) folder_remove(temp, NULL);
+        /* no room: the oldest, which would go afterwards, goes before; one whole one always stays */
+        if (now != DREAMO_IO || tries || keep < 2 || prune(out, keep - 1, NULL)) s = fail(err, now, "%s", why.message);
+    }
+    if (!s) s = checkpoint_settle(out, state->step, keep, err);
     mem_free(final);
     mem_free(temp);
+    return s;
+}
+
+dreamo_status checkpoint_settle(const char *out, int64_t step, int keep, dreamo_error *err)
+{
+    char name[40], *path = path_join(out, "latest"), *now = NULL;
+    size_t nbytes = 0;
+    name_of(step, name);
+    dreamo_status s = path ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", out);
+    bool right = !s && file_read(path, sizeof name, &now, &nbytes, NULL) == DREAMO_OK && strcmp(now, name) == 0;
+    if (!s && !right) s = write_text(out, "latest", name, err);
+    if (!s) s = prune(out, keep, err);
+    mem_free(now);
+    mem_free(path);
     return s;
 }
 

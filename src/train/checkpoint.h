@@ -25,6 +25,12 @@ typedef struct run_state {
 dreamo_status checkpoint_save(const char *out, const params *p, const run_state *s, const char *recipe_text, int keep,
                               dreamo_error *err);
 
+/* What a save does after the checkpoint has its name: `latest` tells `step`, and all but the newest `keep` go.  For a run that goes on
+ * after a kill in between; nothing happens where all is done. */
+dreamo_status checkpoint_settle(const char *out, int64_t step, int keep, dreamo_error *err);
+/* Remove what a killed run left half done in its folder: checkpoints, `latest`, the log, model/. */
+dreamo_status checkpoint_sweep(const char *out, dreamo_error *err);
+
 /* Called for each checkpoint that cannot be used, with the reason. */
 typedef void (*checkpoint_note)(void *user, const char *line);
 
@@ -34,7 +40,7 @@ dreamo_status checkpoint_load(const char *out, params *p, run_state *s, checkpoi
 
 /* The same for one folder. */
 dreamo_status checkpoint_read(const char *folder, params *p, run_state *s, dreamo_error *err);
-/* Every file is there with the size and hash that MANIFEST tells. */
+/* MANIFEST names every file once, and each has the size and hash that it tells. */
 dreamo_status checkpoint_verify(const char *folder, dreamo_error *err);
 bool          checkpoint_any(const char *out);
 #endif

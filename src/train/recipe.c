@@ -133,8 +133,8 @@ static dreamo_status parse(recipe *r, const entry *e, const char *where, const c
     }
     errno = 0;
     value = strtod(word, &end);
-    bool digits = isdigit((unsigned char)word[0]) ||
-        (strchr("+-.", word[0]) && (isdigit((unsigned char)word[1]) || word[1] == '.'));
+    bool sign = word[0] == '+' || word[0] == '-' || word[0] == '.'; /* or the point before the digits */
+    bool digits = isdigit((unsigned char)word[0]) || (sign && (isdigit((unsigned char)word[1]) || word[1] == '.'));
     if (end == word || *end || !digits || strpbrk(word, "xX") || !isfinite(value) || errno == ERANGE)
         return fail(err, DREAMO_ARG, "%s: %s = %s: is not a number", where, e->name, word);
     if (e->kind == ENTRY_INT && value != floor(value))

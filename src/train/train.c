@@ -1,26 +1,37 @@
 /* train.c - the public interface of training. */
-#include "dreamo.h"
+#include "base/options.h"
 #include "train/report/probe.h"
 #include "train/trainer.h"
 
-void dreamo_train_options_init(dreamo_train_options *o) { *o = (dreamo_train_options){ .size = sizeof *o }; }
+void dreamo_train_options_init_sized(dreamo_train_options *o, size_t nbytes)
+{
+    const dreamo_train_options usual = { .size = sizeof usual };
+    options_give(o, nbytes, &usual, sizeof usual);
+}
 
 dreamo_status dreamo_train(const dreamo_train_options *o, dreamo_error *err)
 {
-    if (!o || o->size < sizeof *o) return fail(err, DREAMO_ARG, "training options were not set up by dreamo_train_options_init");
-    return trainer_run(o, err);
+    dreamo_train_options own;
+    dreamo_train_options_init(&own);
+    dreamo_status s = options_take(&own, sizeof own, o, err);
+    return s ? s : trainer_run(&own, err);
 }
 
 dreamo_status dreamo_train_plan(const dreamo_train_options *o, dreamo_train_costs *costs, dreamo_error *err)
 {
-    if (!o || o->size < sizeof *o || !costs)
-        return fail(err, DREAMO_ARG, "training options were not set up by dreamo_train_options_init");
-    return trainer_plan(o, costs, err);
+    dreamo_train_options own;
+    if (!costs) return fail(err, DREAMO_ARG, "the place for the costs is missing");
+    dreamo_train_options_init(&own);
+    dreamo_status s = options_take(&own, sizeof own, o, err);
+    return s ? s : trainer_plan(&own, costs, err);
 }
 
 dreamo_status dreamo_train_probe(const char *probe, const dreamo_model_options *model, const char *dump, dreamo_error *err)
 {
     if (!probe || !model || !dump)
         return fail(err, DREAMO_ARG, "a probe needs a case folder, a model and a folder to write into");
-    return probe_run(probe, model, dump, err);
+    dreamo_model_options own;
+    dreamo_model_options_init(&own);
+    dreamo_status s = options_take(&own, sizeof own, model, err);
+    return s ? s : probe_run(probe, &own, dump, err);
 }

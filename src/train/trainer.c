@@ -37,7 +37,7 @@ typedef struct trainer {
     bool stop;                 /* all ranks stop after this step */
     double *partial;           /* for optimizer_norm */
     int lock;
-    int64_t saved;             /* step of the last checkpoint */
+    int64_t saved, exported;   /* steps of the last checkpoint and of model/; -1: none */
 } trainer;
 
 static const stage_kind *const kinds[] = { [STAGE_VAE] = &stage_vae, [STAGE_BASE] = &stage_base,
@@ -148,6 +148,22 @@ static dreamo_status resume(trainer *t, dreamo_error *err)
     return DREAMO_OK;
 }
 
+static bool is_sheet(void *user, const char *name)
+{
+    (void)user;
+    return strncmp(name, "step-", 5) == 0;
+}
+
+/* The lock is ours: whatever is half done was left by a process that is gone. */
+static dreamo_status sweep(const char *out, dreamo_error *err)
+{
+    char *samples = path_join(out, "samples");
+    dreamo_status s = samples ? checkpoint_sweep(out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", out);
+    if (!s && folder_exists(samples)) s = folder_sweep(samples, is_sheet, NULL, err);
+    mem_free(samples);
+    return s;
+}
+
 static dreamo_status take_folder(trainer *t, dreamo_error *err)
 {
     const dreamo_train_options *o = t->o;
@@ -155,6 +171,7 @@ static dreamo_status take_folder(trainer *t, dreamo_error *err)
     dreamo_status s = lock ? folder_make(o->out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", o->out);
     if (!s) s = file_lock(lock, &t->lock, err);
     mem_free(lock);
+    if (!s) s = sweep(o->out, err);
     if (!s && !o->resume && checkpoint_any(o->out)) {
         fail(err, DREAMO_ARG, "%s: holds a run already", o->out);
         s = hint(err, "resume it, or give another folder");
@@ -262,34 +279,71 @@ static dreamo_status step(trainer *t, dreamo_error *err)
 
 static const float *average_or_value(const trainer *t) { return t->s.p.ema ? t->s.p.ema : t->s.p.value; }
 
+/* What model/trained.json says: which step's numbers are in the folder, and that the export was finished (it is written last). */
+static char *trained_text(const trainer *t) /* mem_free; NULL: no memory */
+{
+    const params *p = &t->s.p;
+    sha256 hash;
+    unsigned char sum[32];
+    char hex[65];
+    sha256_init(&hash);
+    sha256_add(&hash, average_or_value(t), p->count * sizeof(float));
+    sha256_add(&hash, t->recipe_text, strlen(t->recipe_text)); /* it decides how they are exported */
+    sha256_done(&hash, sum);
+    for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+    return mem_printf("{\"stage\":\"%s\",\"step\":%lld,\"sha256\":\"%s\"}\n", t->s.kind->name, (long long)t->state.step, hex);
+}
+
 static dreamo_status export_model(trainer *t, dreamo_error *err)
 {
     stage *s = &t->s;
     char *temp = path_join(t->o->out, "model.tmp"), *final = path_join(t->o->out, "model");
+    char *mark = path_join(t->o->out, "model.tmp/trained.json"), *text = trained_text(t);
     int skipped = 0;
-    dreamo_status status = temp && final ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", t->o->out);
-    if (!status && folder_exists(temp)) status = folder_remove(temp, err);
+    bool enough = temp && final && mark && text;
+    dreamo_status status = enough ? checkpoint_sweep(t->o->out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", t->o->out);
     if (!status) status = copy_folder(t->o->model, temp, COPY_MAX, &skipped, err);
     s->kind->use(s, average_or_value(t));
     if (!status) status = s->kind->export(s, temp, err);
     s->kind->use(s, s->p.value);
-    if (!status && folder_exists(final)) status = folder_remove(final, err);
-    if (!status) status = folder_rename(temp, final, err);
+    if (!status) status = file_replace(mark, text, strlen(text), err);
+    if (!status) status = folder_replace(temp, final, err);
+    if (!status) t->exported = t->state.step;
+    else if (temp && folder_exists(temp)) folder_remove(temp, NULL); /* its room is the next checkpoint's */
     if (!status && skipped) log_note(&t->log, "%s: %d large files of %s were not copied", final, skipped, t->o->model);
+    mem_free(text);
+    mem_free(mark);
     mem_free(temp);
     mem_free(final);
     return status;
 }
 
+/* Whether model/ is that of the step that was loaded: a process that was killed after the checkpoint did not get to it. */
+static dreamo_status look_at_model(trainer *t, dreamo_error *err)
+{
+    char *mark = path_join(t->o->out, "model/trained.json"), *text = trained_text(t), *now = NULL;
+    size_t nbytes = 0;
+    dreamo_status s = mark && text ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", t->o->out);
+    bool same = !s && file_read(mark, 1024, &now, &nbytes, NULL) == DREAMO_OK && strcmp(now, text) == 0;
+    t->exported = same ? t->state.step : -1;
+    mem_free(now);
+    mem_free(text);
+    mem_free(mark);
+    return s;
+}
+
 static dreamo_status save(trainer *t, dreamo_error *err)
 {
-    if (t->saved == t->state.step) return DREAMO_OK;
-    dreamo_status s = reducer_gather(t->sums, err);
-    if (!s && writes(t)) s = checkpoint_save(t->o->out, &t->s.p, &t->state, t->recipe_text, (int)t->r.keep, err);
-    reducer_forget(t->sums);
-    s = ranks_agree(t->ranks, s, err);
-    if (!s) t->saved = t->state.step;
-    if (!s && writes(t)) s = export_model(t, err);
+    dreamo_status s = DREAMO_OK;
+    if (t->saved != t->state.step) {
+        s = reducer_gather(t->sums, err);
+        if (!s && writes(t)) s = checkpoint_save(t->o->out, &t->s.p, &t->state, t->recipe_text, (int)t->r.keep, err);
+        reducer_forget(t->sums);
+        s = ranks_agree(t->ranks, s, err);
+        if (s) return s;
+        t->saved = t->state.step;
+    }
+    if (writes(t) && t->exported != t->state.step) s = export_model(t, err);
     return ranks_agree(t->ranks, s, err);
 }
 
@@ -302,13 +356,13 @@ static dreamo_status validate(trainer *t, dreamo_error *err)
     return status;
 }
 
-/* A sheet of samples from the model folder of the last save. */
-static dreamo_status sheet(trainer *t, dreamo_error *err)
+/* A sheet of samples from the model folder of the last save; one that is there already stays when `keep`. */
+static dreamo_status sheet(trainer *t, bool keep, dreamo_error *err)
 {
     char *folder = path_join(t->o->out, "samples"), *model = path_join(t->o->out, "model");
     char *path = mem_printf("%s/samples/step-%06lld.png", t->o->out, (long long)t->state.step);
     dreamo_status s = folder && model && path ? folder_make(folder, err) : fail(err, DREAMO_MEMORY, "%s: no memory", t->o->out);
-    if (!s) s = t->s.kind->sheet(&t->s, model, path, err);
+    if (!s && !(keep && file_exists(path))) s = t->s.kind->sheet(&t->s, model, path, err);
     if (!s) log_picture(&t->log, t->state.step, path);
     mem_free(folder);
     mem_free(model);
@@ -338,22 +392,25 @@ static bool due(const trainer *t, int64_t every)
     return every > 0 && (t->state.step % every == 0 || t->state.step == t->r.steps);
 }
 
-static dreamo_status after_step(trainer *t, dreamo_error *err)
+/* What is due at a step.  `loaded`: another process made the step and may have been killed anywhere in here; only what it did not get
+ * to is done, so that the folder comes out as if it had lived. */
+static dreamo_status after_step(trainer *t, bool loaded, dreamo_error *err)
 {
     dreamo_status s = DREAMO_OK;
     dreamo_error why = { 0 };
     bool last = t->state.step == t->r.steps, sample = due(t, t->r.sample_every);
-    if (due(t, t->r.save_every) || sample) {
-        s = save(t, &why);
-        if (s == DREAMO_IO && !last) {
-            log_warn(&t->log, "step %lld could not be saved, the run goes on: %s", (long long)t->state.step, why.message);
-            sample = false;
-            s = DREAMO_OK;
-        }
+    if (loaded && writes(t)) s = checkpoint_settle(t->o->out, t->state.step, (int)t->r.keep, &why);
+    if (loaded) s = ranks_agree(t->ranks, s, &why);
+    if (!s && (loaded || sample || due(t, t->r.save_every))) s = save(t, &why);
+    if (s == DREAMO_IO && !last) {
+        log_warn(&t->log, "step %lld could not be saved, the run goes on: %s", (long long)t->state.step, why.message);
+        sample = false;
+        s = DREAMO_OK;
+        why = (dreamo_error){ 0 };
     }
-    bool check = due(t, t->r.validate_every);
-    if (!s && check && writes(t)) s = validate(t, &why);
-    if (!s && sample && writes(t)) s = sheet(t, &why);
+    bool validated = loaded && t->log.validated == t->state.step, check = due(t, t->r.validate_every);
+    if (!s && check && !validated && writes(t)) s = validate(t, &why);
+    if (!s && sample && writes(t)) s = sheet(t, loaded, &why);
     if (!s && writes(t) && (check || sample || due(t, t->r.save_every))) tell_page(t);
     if (check || sample) s = ranks_agree(t->ranks, s, &why);
     if (s && err) *err = why;
@@ -362,21 +419,25 @@ static dreamo_status after_step(trainer *t, dreamo_error *err)
 
 dreamo_status trainer_run(const dreamo_train_options *o, dreamo_error *err)
 {
-    trainer t = { .o = o, .lock = -1, .saved = -1 };
+    trainer t = { .o = o, .lock = -1, .saved = -1, .exported = -1 };
     dreamo_status s = read_recipe(&t, err);
     if (!s) s = open_ranks(&t, err);
     if (!s) s = open_run(&t, err);
     s = ranks_agree(t.ranks, s, err);
+    bool loaded = !s && t.saved >= 0;
     if (!s)
         log_note(&t.log, "%s: %lld numbers are trained, %s with %d threads, from step %lld", t.s.kind->name,
                  (long long)params_total(&t.s.p), t.s.dev->be->name, pool_threads(t.s.dev->threads), (long long)t.state.step);
     double started = seconds_now(), before = t.state.seconds;
     int64_t second = t.state.step + 2;
+    if (loaded && writes(&t)) s = look_at_model(&t, err);
+    if (loaded) s = ranks_agree(t.ranks, s, err);
+    if (loaded && !s) s = after_step(&t, true, err);
     while (!s && t.state.step < t.r.steps && !(t.ranks ? t.stop : stopped(&t))) {
         s = step(&t, err);
         if (!s && t.ranks && t.state.step == second) tell_ranks(&t);
         t.state.seconds = before + seconds_now() - started;
-        if (!s) s = after_step(&t, err);
+        if (!s) s = after_step(&t, false, err);
     }
     if (!s && t.state.step < t.r.steps) {
         s = save(&t, err);

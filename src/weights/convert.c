@@ -4,12 +4,17 @@
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "format/gguf_write.h"
 #include "weights/convert_job.h"
 
 enum { BATCH = 4 << 20 }; /* numbers between two writes */
 
-void dreamo_convert_options_init(dreamo_convert_options *o) { *o = (dreamo_convert_options){ .size = sizeof *o }; }
+void dreamo_convert_options_init_sized(dreamo_convert_options *o, size_t nbytes)
+{
+    const dreamo_convert_options usual = { .size = sizeof usual };
+    options_give(o, nbytes, &usual, sizeof usual);
+}
 
 /* ---- fp8: the scale of a matrix gives its largest magnitude the largest number of the type ---- */
 
@@ -169,10 +174,11 @@ static void count_costs(const convert_job *j, dreamo_convert_costs *c)
 dreamo_status dreamo_convert_plan(const dreamo_convert_options *o, dreamo_convert_costs *costs, dreamo_error *err)
 {
     convert_job j;
+    if (!costs) return fail(err, DREAMO_ARG, "the place for the costs is missing");
     dreamo_status s = convert_job_open(&j, o, err);
     if (!s) {
         count_costs(&j, costs);
-        s = file_space(o->out, &costs->free_bytes, err);
+        s = file_space(j.options.out, &costs->free_bytes, err);
     }
     convert_job_close(&j);
     return s;
@@ -197,7 +203,7 @@ dreamo_status dreamo_convert(const dreamo_convert_options *o, dreamo_error *err)
     }
     if (!s) s = measure_all(&j, err);
     if (!s) s = j.gguf ? write_gguf(&j, err) : write_safetensors(&j, err);
-    if (!s && o->verify) s = convert_verify(&j, err);
+    if (!s && j.options.verify) s = convert_verify(&j, err);
     convert_job_close(&j);
     return s;
 }

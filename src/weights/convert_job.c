@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "weights/config.h"
 #include "weights/default_model.h"
 #include "weights/fit.h"
@@ -268,16 +269,18 @@ static dreamo_status list_output(convert_job *j, dreamo_error *err)
     return DREAMO_OK;
 }
 
-dreamo_status convert_job_open(convert_job *j, const dreamo_convert_options *o, dreamo_error *err)
+dreamo_status convert_job_open(convert_job *j, const dreamo_convert_options *given, dreamo_error *err)
 {
+    const dreamo_convert_options *o = &j->options;
     *j = (convert_job){ .o = o };
-    if (!o) return fail(err, DREAMO_ARG, "the options are missing");
-    if (o->size < sizeof *o) return fail(err, DREAMO_VERSION, "options of %zu bytes, this library knows %zu", o->size, sizeof *o);
+    dreamo_convert_options_init(&j->options);
+    dreamo_status s = options_take(&j->options, sizeof j->options, given, err);
+    if (s) return s;
     if (o->threads < 0 || o->threads > 1024) return fail(err, DREAMO_ARG, "threads %d: allowed is 0 to 1024", o->threads);
     if (o->nfuse < 0 || (o->nfuse > 0 && !o->fuse)) return fail(err, DREAMO_ARG, "%d LoRAs, but no list of them", o->nfuse);
     j->to_caller = (reporter){ o->progress, o->user };
     if (!o->in || !o->out) return fail(err, DREAMO_ARG, "the %s is missing", o->in ? "name of the output" : "file to convert");
-    dreamo_status s = choose_type(j, err);
+    s = choose_type(j, err);
     if (!s) s = open_source(j, err);
     if (!s) s = add_loras(j, err);
     if (!s) s = list_output(j, err);

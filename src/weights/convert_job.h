@@ -9,7 +9,8 @@
 #include "base/report.h"
 
 typedef struct convert_job {
-    const dreamo_convert_options *o;
+    const dreamo_convert_options *o; /* = &options */
+    dreamo_convert_options options;
     reporter to_caller;
     bool gguf;
     dtype to;

@@ -1,6 +1,7 @@
 /* info.c - what a file or folder is, by its content: dreamo_info. */
 #include <jansson.h>
 #include <string.h>
+#include <strings.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "format/gguf.h"
@@ -22,7 +23,7 @@ static json_t *tensor_rows(const st_file *f)
         const st_tensor *t = &f->tensors[i];
         json_t *shape = json_array();
         for (int d = 0; d < t->rank; d++) json_array_append_new(shape, json_integer(t->shape[d]));
-        json_array_append_new(rows, json_pack("{s:s, s:s, s:o}", "name", t->name, "dtype", dtype_name(t->type), "shape", shape));
+        json_array_append_new(rows, json_pack("{s:o, s:s, s:o}", "name", json_any_string(t->name), "dtype", dtype_name(t->type), "shape", shape));
     }
     return rows;
 }
@@ -46,7 +47,7 @@ static dreamo_status weights_info(const char *path, bool tensors, json_t *o, dre
     json_t *types = json_object(), *meta = json_object();
     for (int t = 0; t < DT_COUNT; t++)
         if (by_type[t]) json_object_set_new(types, dtype_name((dtype)t), json_integer((json_int_t)by_type[t]));
-    for (int i = 0; i < f.nmeta; i++) json_object_set_new(meta, f.meta_key[i], json_string(f.meta_value[i]));
+    for (int i = 0; i < f.nmeta; i++) json_object_set_new(meta, f.meta_key[i], json_any_string(f.meta_value[i]));
     json_object_set_new(o, "numbers_by_type", types);
     json_object_set_new(o, "metadata", meta);
     if (tensors) json_object_set_new(o, "list", tensor_rows(&f));
@@ -92,9 +93,11 @@ static dreamo_status copy_json(const char *folder, const char *name, json_t *o, 
     return s;
 }
 
-static bool has(const char *folder, const char *name)
+/* Whether a folder has a file; false without looking once *s is a failure. */
+static bool has(const char *folder, const char *name, dreamo_status *s, dreamo_error *err)
 {
-    char *path = path_join(folder, name);
+    char *path = *s ? NULL : path_join(folder, name);
+    if (!*s && !path) *s = fail(err, DREAMO_MEMORY, "%s: no memory", folder);
     bool yes = path && file_exists(path);
     mem_free(path);
     return yes;
@@ -126,15 +129,16 @@ static dreamo_status folder_info(const char *path, json_t *o, dreamo_error *err)
     static const char *const parts[] = { "transformer/config.json", "vae/config.json", "text_encoder/config.json", "text_encoder_2/config.json",
                                          "scheduler/scheduler_config.json", "dreamo/defaults.json" };
     dreamo_status s = DREAMO_OK;
-    if (has(path, "model_index.json")) {
-        json_object_set_new(o, "kind", json_string(has(path, "dreamo/dreamo.safetensors") ? "model folder with a DreamO adapter" : "model folder"));
+    if (has(path, "model_index.json", &s, err)) {
+        bool own = has(path, "dreamo/dreamo.safetensors", &s, err);
+        json_object_set_new(o, "kind", json_string(own ? "model folder with a DreamO adapter" : "model folder"));
         for (size_t i = 0; !s && i < sizeof parts / sizeof *parts; i++) s = copy_json(path, parts[i], o, err);
-    } else if (has(path, "state.json") && has(path, "MANIFEST")) {
+    } else if (has(path, "state.json", &s, err) && has(path, "MANIFEST", &s, err)) {
         json_object_set_new(o, "kind", json_string("training checkpoint"));
         s = copy_json(path, "state.json", o, err);
-    } else if (has(path, "assets.json")) {
+    } else if (has(path, "assets.json", &s, err)) {
         json_object_set_new(o, "kind", json_string("dataset"));
-    } else {
+    } else if (!s) {
         s = parts_info(path, o, err);
     }
     return s;
@@ -157,8 +161,9 @@ dreamo_status dreamo_info(const char *path, bool tensors, char **json, dreamo_er
     filemap map;
     if (!path || !json) return fail(err, DREAMO_ARG, "dreamo_info: path or json is NULL");
     *json = NULL;
-    json_t *o = json_pack("{s:s}", "path", path);
-    if (!o) return fail(err, DREAMO_MEMORY, "%s: no memory, or its name is not UTF-8", path);
+    json_lost();
+    json_t *o = json_pack("{s:o}", "path", json_any_string(path));
+    if (!o) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
     dreamo_status s;
     if (folder_exists(path)) {
         s = snapshot_info(path, o, err);
@@ -170,6 +175,8 @@ dreamo_status dreamo_info(const char *path, bool tensors, char **json, dreamo_er
     }
     char *text = s ? NULL : json_text(o);
     json_decref(o);
+    if (json_lost() && !s) s = fail(err, DREAMO_MEMORY, "%s: no memory for what there is to tell", path);
+    if (s) mem_free(text);
     if (s) return s;
     if (!text) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
     *json = text;

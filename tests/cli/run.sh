@@ -39,6 +39,10 @@ check() { # code, message part, arguments...
     fi
     rm -f "$work.out" "$work.err"
 }
+expect() { # what did not hold
+    echo "not ok: $1"
+    failed=$((failed + 1))
+}
 small() { part=$1 code=$2; shift 2; check "$code" "$part" generate -q -m model --lora lora.safetensors -s 32x32 --steps 1 "$@"; }
 
 # the command line
@@ -247,10 +251,72 @@ check 2 "exclude each other" generate -m model x --prompt-file zero.txt
 check 4 "nosuch.txt: No such file" generate -m model --prompt-file nosuch.txt
 check 3 "zero byte" generate -m model --prompt-file zero.txt
 check 6 "longer than 65535 bytes" generate -m model --prompt-file long.txt
-check 7 "Is a directory" generate -m model --prompt-file model
+check 3 "is a folder" generate -m model --prompt-file model
 small "one picture makes no grid" 2 x --grid -o o.png
 check 6 "wider or higher than 16384" generate -q -m model x --grid -n 1000 -s 1024x1024 -o o.png
 rm zero.txt long.txt
+
+# names, descriptors, limits of the system
+cp toy.png "$(printf 'b\377.png')"
+check 0 - info "$(printf 'b\377.png')"
+check 4 "cannot be opened" info "$(printf 'c\377.png')"
+for name in b c; do
+    "$dreamo" info "$(printf '%s\377.png' $name)" --json 2>/dev/null >name.json
+    iconv -f UTF-8 -t UTF-8 name.json >/dev/null 2>&1 && grep -q "ufffd\|$(printf '\357\277\275')" name.json || expect "JSON with a name that is not UTF-8"
+done
+lost() { # code, redirection, arguments...: what could not be written is told, once, and an earlier error stays the one
+    want=$1 how=$2
+    shift 2
+    count=$((count + 1))
+    case $how in full) "$dreamo" "$@" >/dev/full 2>lost.err ;; closed) "$dreamo" "$@" >&- 2>lost.err ;; esac
+    code=$?
+    [ "$code" = "$want" ] && [ "$(wc -l <lost.err)" = 1 ] || expect "dreamo $* with standard output $how: exit $code, $(cat lost.err)"
+}
+lost 7 full --version
+lost 7 full --help
+lost 7 full help generate
+lost 7 full info toy.png
+lost 7 closed --version
+lost 7 closed --help
+lost 4 full info nosuch --json
+mkfifo pipe
+check 3 "pipe: is a pipe, not a file" generate -m model --prompt-file pipe
+check 3 "is a pipe, not a file" info pipe
+(ulimit -f 1; "$dreamo" generate -q -m model x -s 256x256 --steps 1 --seed 1 -o big.png 2>big.err; [ $? = 7 ] && grep -q 'big.png: cannot be written: File too large' big.err) || expect "ulimit -f"
+[ -z "$(ls big.png* 2>/dev/null)" ] || expect "ulimit -f leaves $(ls big.png*)"
+printf 'stage = vae\npicture = 16\nbatch = 2\nmicro = 2\nwarmup = 1\nsteps = 3\nsave_every = 1\nvalidate_every = 0\ninit = plain\nexport_bf16 = no\n' >small.conf
+train() { "$dreamo" train small.conf -m model --data "$data/assets" --threads 1 "$@"; }
+train -o open.run >/dev/null 2>&1 || expect "a small training"
+for how in 1 2 3 4; do # a closed descriptor is not given to the next file that is opened
+    case $how in 1) train -o closed.run 2>&- >/dev/null ;; 2) train -o closed.run --json >&- 2>/dev/null ;; 3) train -o closed.run <&- >&- 2>&- ;; 4) train -o closed.run --json <&- >&- 2>&- ;; esac
+    [ -s closed.run/lock ] && expect "closed descriptors ($how): the lock says $(head -1 closed.run/lock)"
+    cmp -s open.run/model/vae/diffusion_pytorch_model.safetensors closed.run/model/vae/diffusion_pytorch_model.safetensors || expect "closed descriptors ($how): another model"
+    rm -r closed.run
+done
+rm -r open.run
+mkdir full && mount -t tmpfs -o size=12000k tmpfs full 2>/dev/null && { # room for checkpoints, none for a model beside them
+    train -o full/run >/dev/null 2>full.err
+    [ $? = 7 ] && grep -q 'could not be saved' full.err || expect "training on a full disk: $(tail -1 full.err)"
+    [ -d full/run/ckpt-000003 ] && [ ! -e full/run/model.tmp ] || expect "training on a full disk leaves $(ls full/run | tr '\n' ' ')"
+    umount full
+}
+rmdir full
+"$dreamo" generate -m model x -s 512x512 --steps 60 --seed 1 -o hup.png >/dev/null 2>hup.err &
+pid=$!
+for i in $(seq 400); do grep -q '^step' hup.err && break; sleep 0.05; done
+kill -HUP $pid
+wait $pid
+[ $? = 129 ] && [ -z "$(ls hup.png* 2>/dev/null)" ] || expect "SIGHUP"
+head -c 8 /dev/zero | tr '\0' '\100' >h62.safetensors # a header of 0x4040404040404040 bytes
+printf '\001\341\365\005\000\000\000\000' >huge.safetensors && truncate -s 1G huge.safetensors
+printf '\200\004}\224.' >pickle.pt
+check 3 "a header of" info h62.safetensors
+check 3 "a header of 100000001 bytes" info huge.safetensors
+check 3 "pickle" info pickle.pt
+before=$(date +%s)
+"$dreamo" generate -m model x -s 32x32 --steps 60 --seed 1 -o steps.png >/dev/null 2>steps.err
+[ "$(grep -c '^step' steps.err)" -le $(($(date +%s) - before + 13)) ] && grep -q '^step   60/60' steps.err || expect "$(grep -c '^step' steps.err) lines of progress"
+rm -f pipe h62.safetensors huge.safetensors pickle.pt lost.err big.err full.err hup.err steps.err small.conf name.json b?.png
 
 # what works
 small - 0 x --seed 5 -o o.png

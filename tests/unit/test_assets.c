@@ -23,8 +23,9 @@ static const char folder[] = TEST_DATA "/assets";
 static void reads_people_and_garments(void **state)
 {
     (void)state;
-    data_set *d;
-    assert_int_equal(data_open(folder, &d, NULL), DREAMO_OK);
+    data_set *set;
+    assert_int_equal(data_open(folder, &set, NULL), DREAMO_OK);
+    const asset_set *d = (const asset_set *)set;
     assert_int_equal(d->npeople, 11);
     assert_int_equal(d->nfaces[DATA_TRAIN], 6);
     assert_int_equal(d->nfaces[DATA_VAL], 4);
@@ -64,7 +65,7 @@ static void reads_people_and_garments(void **state)
         assert_string_equal(g->name, h->name);
         assert_int_equal(g->part, !strcmp(g->name, "dress") ? GARMENT_WHOLE : !strcmp(g->name, "trousers") ? GARMENT_BOTTOM : GARMENT_TOP);
     }
-    data_close(d);
+    data_close(set);
     dreamo_dataset_stats s;
     assert_int_equal(dreamo_dataset_count(folder, &s, NULL), DREAMO_OK);
     assert_int_equal(s.people, 11);
@@ -147,11 +148,12 @@ static void twins_stay_together(void **state)
 static void hashes(void **state)
 {
     (void)state;
-    data_set *d;
-    assert_int_equal(data_open(folder, &d, NULL), DREAMO_OK);
+    data_set *set;
+    assert_int_equal(data_open(folder, &set, NULL), DREAMO_OK);
+    const asset_set *d = (const asset_set *)set;
     const unsigned char *end = d->file.map.data + d->file.map.nbytes;
     const size_t flips[] = { 1, (size_t)(end - d->people[3].rgba) - 10, (size_t)(end - d->people[7].matte) - 5, (size_t)(end - d->garments[2].grey) - 800 };
-    data_close(d);
+    data_close(set);
     change("{", "{", 0);
     assert_int_equal(dreamo_dataset_check("changed", NULL, NULL, NULL), DREAMO_OK);
     for (size_t i = 0; i < sizeof flips / sizeof *flips; i++) {
@@ -393,8 +395,9 @@ static void pack_and_open(void **state)
     asset_source source = { "drawn", "none", "1", "CC0", "this test" };
     pack_lists lists = { 1, 8, 2 * WARDROBE_CLASSES, 1, &thing, p.items, g.item, &source };
     assert_int_equal(pack_write("packed", &lists, NULL), DREAMO_OK);
-    data_set *d;
-    assert_int_equal(data_open("packed", &d, NULL), DREAMO_OK);
+    data_set *set;
+    assert_int_equal(data_open("packed", &set, NULL), DREAMO_OK);
+    const asset_set *d = (const asset_set *)set;
     assert_int_equal(dreamo_dataset_check("packed", NULL, NULL, NULL), DREAMO_OK);
     assert_int_equal(d->npeople, 8);
     assert_int_equal(d->ngarments, 4);
@@ -404,7 +407,7 @@ static void pack_and_open(void **state)
         held += d->people[i].held_out;
     }
     assert_int_equal(held, 2); /* twin 38, in both systems */
-    data_close(d);
+    data_close(set);
     people_close(&p);
     garments_close(&g);
 }
@@ -426,11 +429,12 @@ static void first_version(void **state)
     json_object_del(m, "held_out_styles");
     assert_int_equal(json_dump_file(m, "old/assets.json", 0), 0);
     json_decref(m);
-    data_set *d;
-    assert_int_equal(data_open("old", &d, NULL), DREAMO_OK);
+    data_set *set;
+    assert_int_equal(data_open("old", &set, NULL), DREAMO_OK);
+    const asset_set *d = (const asset_set *)set;
     assert_int_equal(d->nsubjects, 1);
     assert_int_equal(d->npeople + d->ngarments + d->nodd, 0);
-    data_close(d);
+    data_close(set);
 }
 
 int main(void)

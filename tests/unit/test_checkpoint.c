@@ -1,18 +1,14 @@
 /* test_checkpoint.c - a checkpoint is whole or not there: killed, failing and damaged at every step of writing it.
  *
- * The system calls that change a disk are wrapped here: the nth can end the process (kill -9) or fail (disk full). */
-#include <errno.h>
-#include <fcntl.h>
+ * The nth system call that changes a disk ends the process (kill -9) or fails (disk full). */
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/types.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "train/checkpoint.h"
+#include "disk_faults.h"
 #include "scratch.h"
 
 /* cmocka comes last: it has a macro called fail. */
@@ -21,31 +17,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-
-/* ---- faults ---- */
-
-static long calls_left; /* 0: no fault */
-static int fault_errno; /* 0: the process ends */
-
-static bool faulty(void)
-{
-    if (calls_left == 0 || --calls_left > 0) return false;
-    if (fault_errno == 0) _exit(137);
-    calls_left = 1; /* a full disk stays full */
-    errno = fault_errno;
-    return true;
-}
-
-/* These stand before libc's in the program, so the library's calls come here. */
-ssize_t write(int fd, const void *data, size_t n) { return fd > 2 && faulty() ? -1 : syscall(SYS_write, fd, data, n); }
-int     fsync(int fd) { return faulty() || fcntl(fd, F_GETFD) < 0 ? -1 : 0; } /* what a process' death leaves needs no disk */
-int     rename(const char *from, const char *to)
-{
-    return fault_errno != ENOSPC && faulty() ? -1 : (int)syscall(SYS_renameat, -100, from, -100, to);
-}
-int     mkdir(const char *path, mode_t mode) { return faulty() ? -1 : (int)syscall(SYS_mkdirat, -100, path, mode); }
-int     unlink(const char *path) { return fault_errno != ENOSPC && faulty() ? -1 : (int)syscall(SYS_unlinkat, -100, path, 0); }
-int     rmdir(const char *path) { return fault_errno != ENOSPC && faulty() ? -1 : (int)syscall(SYS_unlinkat, -100, path, 0x200); }
 
 /* ---- a small run ---- */
 
@@ -248,6 +219,33 @@ static void test_damage_falls_back(void **state)
     params_free(&p);
 }
 
+/* A manifest that is not whole, or names one file for another, does not stand for what it leaves out. */
+static void test_manifest(void **state)
+{
+    (void)state;
+    char *text, twice[4096] = "";
+    size_t n;
+    assert_int_equal(folder_make("list", NULL), DREAMO_OK);
+    assert_int_equal(save("list", 1, 2, NULL), DREAMO_OK);
+    assert_int_equal(file_read("list/ckpt-000001/MANIFEST", 4096, &text, &n, NULL), DREAMO_OK);
+    for (size_t cut = 0; cut < n; cut++) {
+        assert_int_equal(file_replace("list/ckpt-000001/MANIFEST", text, cut, NULL), DREAMO_OK);
+        assert_int_equal(checkpoint_verify("list/ckpt-000001", NULL), DREAMO_FORMAT);
+    }
+    const char *line = strstr(text, "recipe.conf\n"), *begin = line;
+    while (begin > text && begin[-1] != '\n') begin--;
+    size_t length = (size_t)(line + 12 - begin);
+    for (int i = 0; i < 4; i++) strncat(twice, begin, length);
+    assert_int_equal(file_replace("list/ckpt-000001/MANIFEST", twice, strlen(twice), NULL), DREAMO_OK);
+    assert_int_equal(checkpoint_verify("list/ckpt-000001", NULL), DREAMO_FORMAT);
+    snprintf(twice, sizeof twice, "%s%.*s", text, (int)length, begin); /* all of them, one twice */
+    assert_int_equal(file_replace("list/ckpt-000001/MANIFEST", twice, strlen(twice), NULL), DREAMO_OK);
+    assert_int_equal(checkpoint_verify("list/ckpt-000001", NULL), DREAMO_FORMAT);
+    assert_int_equal(file_replace("list/ckpt-000001/MANIFEST", text, n, NULL), DREAMO_OK);
+    assert_int_equal(checkpoint_verify("list/ckpt-000001", NULL), DREAMO_OK);
+    mem_free(text);
+}
+
 /* Not broken, but of something else: told, not passed over. */
 static void test_mismatch(void **state)
 {
@@ -267,7 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keeps_the_newest), cmocka_unit_test(test_killed_anywhere), cmocka_unit_test(test_disk_full),
-        cmocka_unit_test(test_damage_falls_back), cmocka_unit_test(test_mismatch),
+        cmocka_unit_test(test_damage_falls_back), cmocka_unit_test(test_manifest), cmocka_unit_test(test_mismatch),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

@@ -114,8 +114,8 @@ static void what_is_not_known_is_refused(void **state)
     o = options(NULL, "long");
     assert_int_equal(dreamo_fetch_run(&o, NULL), DREAMO_FORMAT);
     o = options(NULL, "dir");
-    o.size = 8;
-    assert_int_equal(dreamo_fetch_run(&o, NULL), DREAMO_VERSION);
+    o.size = 4;
+    assert_int_equal(dreamo_fetch_run(&o, NULL), DREAMO_ARG);
     assert_false(file_exists("dir"));
 }
 

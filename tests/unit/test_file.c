@@ -77,9 +77,16 @@ static void what_is_not_a_file_is_refused(void **state)
     expect_refusal(long_name, DREAMO_NOT_FOUND, "cannot be opened");
     scratch_write("secret", "x", 1);
     assert_int_equal(chmod("secret", 0), 0);
+    assert_int_equal(mkdir("shut", 0700), 0);
+    scratch_write("shut/inside", "x", 1);
+    assert_int_equal(chmod("shut", 0), 0);
     bool root = geteuid() == 0; /* whom permissions do not stop */
     if (root) assert_int_equal(seteuid(65534), 0);
     expect_refusal("secret", DREAMO_NOT_FOUND, "may not be read");
+    expect_refusal("shut/inside", DREAMO_NOT_FOUND, "may not be read");
+    char **names;
+    int count;
+    assert_int_equal(folder_list("shut", &names, &count, NULL), DREAMO_NOT_FOUND);
     if (root) assert_int_equal(seteuid(0), 0);
     close(s);
     mem_free(long_name);
@@ -284,7 +291,7 @@ static void folders_are_listed_in_order_and_removed_whole(void **state)
     assert_string_equal(names[1], "b");
     assert_string_equal(names[2], "c");
     folder_list_free(names, n);
-    assert_int_equal(folder_rename("tree", "moved", NULL), DREAMO_OK);
+    assert_int_equal(folder_replace("tree", "moved", NULL), DREAMO_OK);
     assert_int_equal(folder_make("moved.trash", NULL), DREAMO_OK); /* left by an interrupted removal */
     scratch_write("moved.trash/old", "", 0);
     assert_int_equal(folder_remove("moved", NULL), DREAMO_OK);

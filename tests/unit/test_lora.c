@@ -619,34 +619,6 @@ static void test_there_and_back(void **state)
     remove(RENAMED);
 }
 
-/* ---- files written here: scales, the swap, refusals ---- */
-
-#define FILE_NAME "lora_test.safetensors"
-
-typedef struct made { const char *key; int rows, cols; float fill; } made; /* rows 0: a scalar */
-
-static dreamo_status open_made(const made *list, int n, dit *m, lora_file *out, dreamo_error *err)
-{
-    static float zeros[64][64 * 40];
-    st_tensor t[16] = { 0 };
-    for (int i = 0; i < n; i++) {
-        const made *k = &list[i];
-        t[i] = (st_tensor){ .name = k->key, .type = DT_F32, .rank = k->rows ? 2 : 0, .shape = { k->rows, k->cols }, .data = zeros[i] };
-        t[i].count = k->rows ? (size_t)(k->rows * k->cols) : 1;
-        t[i].nbytes = 4 * t[i].count;
-        for (size_t j = 0; j < t[i].count; j++) zeros[i][j] = k->fill + (k->cols ? (float)(j / (size_t)k->cols) : 0);
-    }
-    *err = (dreamo_error){ 0 };
-    assert_int_equal(st_write(FILE_NAME, t, n, NULL, 0, err), DREAMO_OK);
-    dreamo_status s = lora_open(FILE_NAME, 2, m, TEXT_WIDTH, out, err);
-    remove(FILE_NAME);
-    return s;
-}
-
-#define OPEN(...) open_made((const made[]){ __VA_ARGS__ }, sizeof((const made[]){ __VA_ARGS__ }) / sizeof(made), m, &f, &err)
-#define Q "transformer.transformer_blocks.0.attn.to_q"
-#define K "transformer.transformer_blocks.0.attn.to_k"
-
 static void test_scales(void **state)
 {
     (void)state;

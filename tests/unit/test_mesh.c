@@ -1,9 +1,13 @@
 /* test_mesh.c - OBJ and MTL reading, the renderer against closed forms, ZIP archives. */
 #include <math.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include "base/file.h"
 #include "base/mem.h"
 #include "data/canvas.h"
 #include "data/source/raster.h"
+#include "data/source/svg.h"
 #include "data/source/zip.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,6 +146,119 @@ static void bad_meshes(void **state)
     assert_int_equal(mem_live(), live);
 }
 
+/* Limits hold to the one, whatever the arrays' sizes; a face of many corners costs its corners, a name its length. */
+static void limits(void **state)
+{
+    (void)state;
+    static const char vertex[] = "v 0 0 0\n", corner[] = " 1";
+    size_t n = (size_t)OBJ_MAX_TRIANGLES * 2 + 1000;
+    char *text = mem_alloc(n > (OBJ_MAX_VERTICES + 1) * sizeof vertex ? n : (OBJ_MAX_VERTICES + 1) * sizeof vertex), *at;
+    assert_non_null(text);
+    for (int more = 0; more < 2; more++) {
+        obj_mesh m;
+        dreamo_error err = { 0 };
+        at = text;
+        for (int i = 0; i < OBJ_MAX_VERTICES + more; i++, at += sizeof vertex - 1) memcpy(at, vertex, sizeof vertex);
+        memcpy(at, "f 1 1 1\n", 9);
+        assert_int_equal(parse_text(text, &m, &err), more ? DREAMO_LIMIT : DREAMO_OK);
+        if (!more) assert_int_equal(m.nv, OBJ_MAX_VERTICES);
+        if (!more) obj_free(&m);
+        at = text + sprintf(text, "v 0 0 0\nf");
+        for (int i = 0; i < OBJ_MAX_TRIANGLES + 2 + more; i++, at += sizeof corner - 1) memcpy(at, corner, sizeof corner);
+        assert_int_equal(parse_text(text, &m, &err), more ? DREAMO_LIMIT : DREAMO_OK);
+        if (!more) assert_int_equal(m.ntriangles, OBJ_MAX_TRIANGLES);
+        if (!more) obj_free(&m);
+    }
+    mem_free(text);
+}
+
+/* A million changes between 4,000 materials: by a hash a second, one after the other more than a minute. */
+static void many_materials(void **state)
+{
+    (void)state;
+    enum { LINES = 1000000, NAMES = 4000, ROOM = 16 };
+    char *text = mem_alloc((size_t)LINES * ROOM + 64), *at = text;
+    obj_mesh m;
+    assert_non_null(text);
+    for (int i = 0; i < LINES; i++) at += sprintf(at, "usemtl m%d\n", i * 7 % NAMES);
+    sprintf(at, "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n");
+    clock_t began = clock();
+    assert_int_equal(parse_text(text, &m, NULL), DREAMO_OK);
+    assert_true((double)(clock() - began) / CLOCKS_PER_SEC < 10); /* under a sanitizer, too */
+    assert_int_equal(m.nmaterials, NAMES + 1);
+    char want[16];
+    snprintf(want, sizeof want, "m%d", (LINES - 1) * 7 % NAMES);
+    assert_string_equal(m.materials[m.triangles[0].material].name, want);
+    obj_free(&m);
+    mem_free(text);
+}
+
+/* 1.7 kB of furniture may hold a face of 100,000 corners that covers the picture: refused for what it would cost, soon. */
+static void work_is_bounded(void **state)
+{
+    (void)state;
+    enum { CORNERS = 100002, SIDE = 288, VIEWS = 16 };
+    char *text = mem_alloc(CORNERS * 2 + 100), *at = text;
+    unsigned char *out = mem_alloc((size_t)VIEWS * SIDE * SIDE * 4);
+    view views[VIEWS] = { { 0, 0 } };
+    obj_mesh m;
+    dreamo_error err = { 0 };
+    assert_true(text && out);
+    at += sprintf(at, "v -1 -1 0\nv 1 -1 0\nv 0 1 0.01\nf");
+    for (int i = 0; i < CORNERS; i++) at += sprintf(at, " %d", 1 + i % 3);
+    assert_int_equal(parse_text(text, &m, NULL), DREAMO_OK);
+    assert_int_equal(m.ntriangles, CORNERS - 2);
+    assert_int_equal(raster_views(&m, views, VIEWS, SIDE, out, &err), DREAMO_LIMIT);
+    assert_non_null(strstr(err.message, "pixels"));
+    obj_free(&m);
+    mem_free(text);
+    mem_free(out);
+}
+
+/* Colours and opacity outside 0 to 1 count as its ends; the pixels tell. */
+static void colours_out_of_range(void **state)
+{
+    (void)state;
+    static const char mtl[] = "newmtl a\nKd -4 0 7\nd 50\n";
+    unsigned char out[16 * 16 * 4];
+    obj_mesh m;
+    assert_int_equal(parse_text("usemtl a\nv -1 -1 0\nv 1 -1 0\nv 0 1 0\nf 1 2 3\n", &m, NULL), DREAMO_OK);
+    assert_int_equal(mtl_parse(mtl, sizeof mtl - 1, "a.mtl", &m, NULL), DREAMO_OK);
+    assert_true(m.materials[1].colour[0] == 0 && m.materials[1].colour[2] == 1 && m.materials[1].opacity == 1);
+    assert_int_equal(raster_views(&m, &(view){ 0, 0 }, 1, 16, out, NULL), DREAMO_OK);
+    const unsigned char *middle = out + 4 * (8 * 16 + 8);
+    assert_true(middle[0] == 0 && middle[1] == 0 && middle[2] > 100 && middle[3] == 255);
+    obj_free(&m);
+    /* sizes and turns that are no numbers */
+    assert_int_equal(parse_text(cube, &m, NULL), DREAMO_OK);
+    assert_int_equal(mesh_normalise(&m, (double[9]){ 1, 0, 0, 0, 1, 0, 0, 0, 1 }, (double[3]){ INFINITY, 1, 1 }, "box", NULL), DREAMO_FORMAT);
+    assert_int_equal(mesh_normalise(&m, (double[9]){ INFINITY, 0, 0, 0, 1, 0, 0, 0, 1 }, (double[3]){ 1, 1, 1 }, "turn", NULL), DREAMO_FORMAT);
+    obj_free(&m);
+}
+
+/* A drawing of 2 kB that is ten to the tenth circles ends when our patience does, and so does the process that draws it. */
+static void slow_drawing(void **state)
+{
+    (void)state;
+    char *text;
+    size_t nbytes;
+    bitmap b = { 0 };
+    dreamo_error err = { 0 };
+    static const char circle[] = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 4 4\"><circle cx=\"2\" cy=\"2\" r=\"1\"/></svg>";
+    if (system("command -v rsvg-convert >/dev/null") != 0) skip();
+    assert_int_equal(svg_render(circle, sizeof circle - 1, 32, "small", &b, &err), DREAMO_OK);
+    assert_int_equal(b.width, 32);
+    bitmap_free(&b);
+    assert_int_equal(file_read(TEST_DATA "/slow-use.svg", 1 << 20, &text, &nbytes, NULL), DREAMO_OK);
+    svg_patience = 1;
+    double began = seconds_now();
+    assert_int_equal(svg_render(text, nbytes, 32, "slow-use", &b, &err), DREAMO_LIMIT);
+    assert_non_null(strstr(err.message, "slow-use: rsvg-convert"));
+    assert_true(seconds_now() - began < 20);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
+    mem_free(text);
+}
+
 static void sines(void **state)
 {
     (void)state;
@@ -208,7 +325,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cube_silhouette), cmocka_unit_test(texture_lookup), cmocka_unit_test(glass_in_front),
         cmocka_unit_test(numbers_and_indices), cmocka_unit_test(bad_meshes), cmocka_unit_test(sines),
-        cmocka_unit_test(zip_members), cmocka_unit_test(zip_damage),
+        cmocka_unit_test(limits), cmocka_unit_test(many_materials), cmocka_unit_test(work_is_bounded),
+        cmocka_unit_test(colours_out_of_range), cmocka_unit_test(slow_drawing), cmocka_unit_test(zip_members), cmocka_unit_test(zip_damage),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

@@ -2,6 +2,7 @@
  * fault; random damage is refused or read, never followed out of the file. */
 #include <math.h>
 #include "base/rng.h"
+#include "text/spiece.h"
 #include "tokenizer_files.h"
 
 static char *dir; /* a folder that each case fills anew */
@@ -87,6 +88,15 @@ static void with_piece(bytes *b, const char *s, size_t n, float score, int kind)
     put_piece(b, s, n, score, kind);
 }
 
+static void spiece_empty(void **state)
+{
+    (void)state;
+    spiece_header h;
+    dreamo_error err = {0};
+    assert_int_equal(spiece_parse(NULL, 0, "x/spiece.model", NULL, NULL, &h, &err), DREAMO_FORMAT); /* how an empty file is mapped */
+    assert_string_equal(err.message, "x/spiece.model: is empty");
+}
+
 static void spiece_pieces(void **state)
 {
     (void)state;
@@ -136,7 +146,7 @@ static void spiece_wire(void **state)
     (void)state;
     bytes b = {0};
     put_text(&b, "");
-    t5_model("empty file", &b, "no <pad>");
+    t5_model("empty file", &b, "is empty");
     put_text(&b, "this is not a protobuf at all");
     t5_model("text", &b, "not a SentencePiece model");
     with_tail(&b, "\x0A\x7F" "abc", 5);
@@ -453,7 +463,7 @@ static void random_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spiece_pieces), cmocka_unit_test(spiece_wire), cmocka_unit_test(spiece_charsmap), cmocka_unit_test(t5_config),
+        cmocka_unit_test(spiece_empty), cmocka_unit_test(spiece_pieces), cmocka_unit_test(spiece_wire), cmocka_unit_test(spiece_charsmap), cmocka_unit_test(t5_config),
         cmocka_unit_test(tokenizer_json), cmocka_unit_test(clip_files), cmocka_unit_test(random_damage),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -249,6 +249,12 @@ static void test_recipe(void **state)
     refused("checkpoint = 1\n", "allowed are no|yes");
     refused("just words\n", "r.conf:1: \"just words\" is neither");
     refused("[run\n", "r.conf:1: a heading ends with ]");
+    refused("lr=", "r.conf:1: lr = : is not a number"); /* and nothing behind its end is looked at */
+    refused("lr = +", "is not a number");
+    refused("lr = .", "is not a number");
+    assert_int_equal(recipe_override(&r, "lr=", NULL), DREAMO_ARG);
+    assert_int_equal(recipe_override(&r, "lr=.5", NULL), DREAMO_OK);
+    assert_true(r.lr.peak == 0.5);
     assert_int_equal(recipe_override(&r, "rank", &err), DREAMO_ARG);
     assert_int_equal(recipe_read("nowhere.conf", &r, NULL), DREAMO_NOT_FOUND);
     recipe_defaults(&r);

@@ -248,6 +248,46 @@ static void test_another_optimizer(void **state)
     assert_non_null(strstr(err.message, "this network with this optimizer"));
 }
 
+/* model/ is that of the loaded step, whatever a killed process left of it; so are validation, `latest` and the number of checkpoints. */
+static void test_resume_does_what_was_due(void **state)
+{
+    (void)state;
+    static const char *const left[] = { "due/model.tmp/x", "due/model.trash/x", "due/ckpt-000009.tmp/x", "due/latest.tmp.77", "due/latest.tmp.77.3", "due/samples/step-000001.png.tmp.9" };
+    dreamo_error err = { 0 };
+    char *log, *again;
+    size_t n, nagain;
+    run r = { .stage = "vae", .out = "due", .steps = 3, .more = { "validate_every=3", "save_every=1", "keep=2" } };
+    must_train(&r);
+    assert_int_equal(copy_folder("due/model", "due-model", SIZE_MAX, &(int){ 0 }, &err), DREAMO_OK);
+    assert_int_equal(file_read("due/log.ndjson", 1 << 20, &log, &n, &err), DREAMO_OK);
+    r.resume = true;
+    for (int kind = 0; kind < 4; kind++) {
+        if (kind == 0) assert_int_equal(folder_remove("due/model", &err), DREAMO_OK);       /* gone */
+        if (kind == 1) scratch_write("due/model/trained.json", "{\"stage\":\"vae\",\"step\":2}", 24); /* of another step */
+        if (kind == 1) assert_int_equal(truncate("due/model/vae/diffusion_pytorch_model.safetensors", 9), 0);
+        if (kind == 2) assert_int_equal(truncate("due/log.ndjson", (off_t)(strrchr(log, '{') - log) - 12), 0); /* killed before the validation */
+        if (kind == 2) scratch_write("due/latest", "ckpt-000002", 11);
+        for (size_t i = 0; kind == 3 && i < sizeof left / sizeof *left; i++) {
+            char folder[64];
+            snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(left[i], '/') - left[i]), left[i]);
+            assert_int_equal(folder_make(folder, &err), DREAMO_OK);
+            scratch_write(left[i], "x", 1);
+        }
+        must_train(&r);
+        same_file("due-model", "due/model", "vae/diffusion_pytorch_model.safetensors");
+        same_file("due-model", "due/model", "trained.json");
+        assert_int_equal(file_read("due/log.ndjson", 1 << 20, &again, &nagain, &err), DREAMO_OK);
+        assert_non_null(strstr(again, "{\"step\":3,\"validation\""));
+        assert_int_equal(nagain, n);
+        mem_free(again);
+        assert_int_equal(file_read("due/latest", 100, &again, &nagain, &err), DREAMO_OK);
+        assert_string_equal(again, "ckpt-000003");
+        mem_free(again);
+        for (size_t i = 0; i < sizeof left / sizeof *left; i++) assert_false(file_exists(left[i]));
+    }
+    mem_free(log);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -509,6 +549,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plan), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_resume_is_exact), cmocka_unit_test(test_another_optimizer),
+        cmocka_unit_test(test_resume_does_what_was_due),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_falls_back), cmocka_unit_test(test_nan), cmocka_unit_test(test_backends_agree),
         cmocka_unit_test(test_from_nothing), cmocka_unit_test(test_even_channels),

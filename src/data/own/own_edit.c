@@ -133,7 +133,7 @@ static dreamo_status pack(const own_set *d, const char *out, uint64_t shard_nbyt
         p.shards = 0;
         s = put_items(&p, split, err);
     }
-    if (!s) s = folder_rename(part, out, err);
+    if (!s) s = folder_replace(part, out, err);
     if (s && made) folder_remove(part, NULL);
     mem_free(part);
     return s;

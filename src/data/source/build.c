@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/source/emoji.h"
@@ -27,9 +28,10 @@ typedef struct build {
     progress pace;
 } build;
 
-void dreamo_dataset_options_init(dreamo_dataset_options *o)
+void dreamo_dataset_options_init_sized(dreamo_dataset_options *o, size_t nbytes)
 {
-    *o = (dreamo_dataset_options){ .size = sizeof *o };
+    const dreamo_dataset_options usual = { .size = sizeof usual };
+    options_give(o, nbytes, &usual, sizeof usual);
 }
 
 static bool tell(const build *b, dreamo_event_kind kind, const char *text)
@@ -151,9 +153,13 @@ static dreamo_status run(build *b, dreamo_error *err)
 
 dreamo_status dreamo_dataset_build(const dreamo_dataset_options *o, dreamo_error *err)
 {
-    if (!o->out || (!o->npm && !o->furniture)) return fail(err, DREAMO_ARG, "dataset build: needs an output folder and at least one source");
-    build b = { .o = o };
-    dreamo_status status = run(&b, err);
+    dreamo_dataset_options own;
+    dreamo_dataset_options_init(&own);
+    dreamo_status status = options_take(&own, sizeof own, o, err);
+    if (status) return status;
+    if (!own.out || (!own.npm && !own.furniture)) return fail(err, DREAMO_ARG, "dataset build: needs an output folder and at least one source");
+    build b = { .o = &own };
+    status = run(&b, err);
     for (int i = 0; b.assets && i < b.nassets; i++) asset_free(&b.assets[i]);
     mem_free(b.assets);
     mem_free(b.errors);

@@ -12,6 +12,7 @@
 #define MAX_PIECES 10000
 #define MAX_OBJ (64u << 20)
 #define MAX_TEXTURE (16u << 20)
+#define MAX_TEXELS 128000000 /* decoded for one piece */
 #define TEXTURE_SIDE 512
 
 /* ---- selection ---- */
@@ -270,12 +271,15 @@ static dreamo_status load_mesh(const zip *z, const char *model, obj_mesh *mesh, 
     status = read_beside(z, model, mesh->library, MAX_OBJ, &text, &nbytes, err);
     if (!status) status = mtl_parse(text, nbytes, mesh->library, mesh, err);
     mem_free(text);
+    int64_t texels = 0;
     for (int i = 0; i < mesh->nmaterials && !status; i++) {
         obj_material *m = &mesh->materials[i];
         char *data = NULL;
         if (!*m->map || !find_beside(z, model, m->map)) continue; /* some maps stayed on their author's disk: plain Kd then */
         status = read_beside(z, model, m->map, MAX_TEXTURE, &data, &nbytes, err);
         if (!status) status = image_decode((unsigned char *)data, nbytes, m->map, &m->texture, NULL, 0, err);
+        texels += (int64_t)m->texture.width * m->texture.height;
+        if (!status && texels > MAX_TEXELS) status = fail(err, DREAMO_LIMIT, "%s: textures of more than %d pixels", model, MAX_TEXELS);
         if (!status) shrink_texture(&m->texture);
         mem_free(data);
     }
@@ -312,7 +316,9 @@ dreamo_status furniture_draw(const furniture_source *s, int i, asset *out, dream
     unsigned char *pixels = mem_alloc(nbytes);
     dreamo_status status = pixels ? load_mesh(c->zip, item->model, &mesh, err) : fail(err, DREAMO_MEMORY, "%s: no memory for its views", item->model);
     if (!status) status = mesh_normalise(&mesh, item->rotation, (double[3]){ item->width, item->height, item->depth }, item->model, err);
-    if (!status) status = raster_views(&mesh, views, NVIEWS, ASSET_RENDER, pixels, err);
+    dreamo_error why = { 0 };
+    if (!status && (status = raster_views(&mesh, views, NVIEWS, ASSET_RENDER, pixels, &why)) != DREAMO_OK)
+        fail(err, status, "%s: %s", item->model, why.message);
     if (!status) status = asset_trim(out, pixels, ASSET_RENDER, err);
     obj_free(&mesh);
     mem_free(pixels);

@@ -28,14 +28,15 @@ static dreamo_status read_idx(const char *folder, const char *name, int rank, in
     *data = NULL;
     dreamo_status status = path ? file_map(path, &m, err) : fail(err, DREAMO_MEMORY, "%s: no memory", name);
     if (!status && m.nbytes > 1u << 30) status = fail(err, DREAMO_LIMIT, "%s: %zu bytes; at most 1 GB", path, m.nbytes);
-    if (!status && (!unpack(m.data, m.nbytes, UNPACK_GZIP, head, start, false) || u32_at(head) != 0x800u + (unsigned)rank ||
-                    (rank == 3 && (u32_at(head + 8) != SIDE || u32_at(head + 12) != SIDE))))
+    dreamo_status unpacked = status ? DREAMO_OK : unpack(m.data, m.nbytes, UNPACK_GZIP, head, start, false);
+    if (unpacked == DREAMO_MEMORY) status = fail(err, DREAMO_MEMORY, "%s: no memory to unpack it", path);
+    if (!status && (unpacked || u32_at(head) != 0x800u + (unsigned)rank || (rank == 3 && (u32_at(head + 8) != SIDE || u32_at(head + 12) != SIDE))))
         status = fail(err, DREAMO_FORMAT, "%s: not a gzipped IDX file of %s", path, rank == 3 ? "28 x 28 pictures" : "labels");
     uint32_t n = status ? 0 : u32_at(head + 4);
     if (!status && (!n || n > MOST_PICTURES)) status = fail(err, DREAMO_LIMIT, "%s: %u items; 1 to %d are allowed", path, n, MOST_PICTURES);
     if (!status && !(*data = mem_alloc(start + each * n))) status = fail(err, DREAMO_MEMORY, "%s: no memory for %u items", path, n);
-    if (!status && !unpack(m.data, m.nbytes, UNPACK_GZIP, *data, start + each * n, true))
-        status = fail(err, DREAMO_FORMAT, "%s: damaged, or not the %u items that its header announces", path, n);
+    if (!status && (unpacked = unpack(m.data, m.nbytes, UNPACK_GZIP, *data, start + each * n, true)) != DREAMO_OK)
+        status = fail(err, unpacked, unpacked == DREAMO_MEMORY ? "%s: no memory to unpack %u items" : "%s: damaged, or not the %u items that its header announces", path, n);
     *count = (int)n;
     file_unmap(&m);
     mem_free(path);

@@ -112,8 +112,8 @@ static dreamo_status take_floats(reader *r, int n, float *out, dreamo_error *err
 
 static dreamo_status make_room(const reader *r, void *array, int count, int *cap, int max, size_t each, dreamo_error *err)
 {
-    if (count < *cap) return DREAMO_OK;
     if (count >= max) return fail(err, DREAMO_LIMIT, "%s: line %d: more than %d entries of one kind", r->what, r->line, max);
+    if (count < *cap) return DREAMO_OK;
     int more = *cap ? *cap * 2 : 256;
     void *p;
     memcpy(&p, array, sizeof p);
@@ -121,6 +121,17 @@ static dreamo_status make_room(const reader *r, void *array, int count, int *cap
     memcpy(array, &p, sizeof p);
     *cap = more;
     return DREAMO_OK;
+}
+
+/* ---- materials by name ---- */
+
+/* Where a name is, or would be put (FNV-1a, the next free slot): files may name materials a million times. */
+static int16_t *slot_of(obj_mesh *m, const char *name)
+{
+    uint32_t h = 2166136261u;
+    for (const char *p = name; *p; p++) h = (h ^ (unsigned char)*p) * 16777619u;
+    for (uint32_t at = h % OBJ_SLOTS;; at = (at + 1) % OBJ_SLOTS) /* at most half of them are taken */
+        if (!m->slot[at] || !strcmp(m->materials[m->slot[at] - 1].name, name)) return &m->slot[at];
 }
 
 typedef struct parse { reader r; obj_mesh *m; int vcap, tcap, fcap, mcap, material; } parse;
@@ -174,12 +185,14 @@ static dreamo_status use_material(parse *p, dreamo_error *err)
     char name[OBJ_MAX_NAME];
     dreamo_status status = take_rest(&p->r, name, err);
     if (status) return status;
-    for (p->material = 0; p->material < p->m->nmaterials; p->material++)
-        if (!strcmp(p->m->materials[p->material].name, name)) return DREAMO_OK;
+    int16_t *slot = slot_of(p->m, name);
+    p->material = *slot - 1;
+    if (*slot) return DREAMO_OK;
     if ((status = make_room(&p->r, &p->m->materials, p->m->nmaterials, &p->mcap, OBJ_MAX_MATERIALS, sizeof(obj_material), err))) return status;
-    obj_material *m = &p->m->materials[p->m->nmaterials++];
-    *m = (obj_material){ .colour = { 0.7f, 0.7f, 0.7f }, .opacity = 1 };
-    memcpy(m->name, name, sizeof name);
+    p->material = p->m->nmaterials++;
+    *slot = (int16_t)(p->material + 1);
+    p->m->materials[p->material] = (obj_material){ .colour = { 0.7f, 0.7f, 0.7f }, .opacity = 1 };
+    memcpy(p->m->materials[p->material].name, name, sizeof name);
     return DREAMO_OK;
 }
 
@@ -212,6 +225,7 @@ dreamo_status obj_parse(const char *text, size_t nbytes, const char *what, obj_m
     dreamo_status status = make_room(&none, &out->materials, 0, &p.mcap, OBJ_MAX_MATERIALS, sizeof(obj_material), err);
     if (status) return status;
     out->materials[out->nmaterials++] = (obj_material){ .colour = { 0.7f, 0.7f, 0.7f }, .opacity = 1 };
+    *slot_of(out, "") = 1;
     for (; !status && p.r.at < p.r.end; next_line(&p.r)) status = parse_line(&p, err);
     if (!status && !out->ntriangles) status = fail(err, DREAMO_FORMAT, "%s: no faces", what);
     if (status) obj_free(out);
@@ -232,9 +246,14 @@ void obj_free(obj_mesh *m)
 
 static obj_material *find_material(obj_mesh *mesh, const char *name)
 {
-    for (int i = 1; i < mesh->nmaterials; i++)
-        if (!strcmp(mesh->materials[i].name, name)) return &mesh->materials[i];
-    return NULL;
+    int number = *slot_of(mesh, name) - 1;
+    return number > 0 ? &mesh->materials[number] : NULL; /* 0: the grey one, which no file changes */
+}
+
+/* Shares of light and of opacity: some writers go a little outside, which counts as the end of the range. */
+static void clamp(float *v, int n)
+{
+    for (int i = 0; i < n; i++) v[i] = v[i] < 0 ? 0 : v[i] > 1 ? 1 : v[i];
 }
 
 /* The file after options such as "-s 1 1 1": from the last word that begins one on, what follows its numbers. */
@@ -269,9 +288,9 @@ dreamo_status mtl_parse(const char *text, size_t nbytes, const char *what, obj_m
             status = take_rest(&r, name, err);
             if (!status) m = find_material(mesh, name);
         } else if (m && take_word(&r, "Kd"))
-            status = take_floats(&r, 3, m->colour, err);
+            status = take_floats(&r, 3, m->colour, err), clamp(m->colour, 3);
         else if (m && take_word(&r, "d"))
-            status = take_floats(&r, 1, &m->opacity, err);
+            status = take_floats(&r, 1, &m->opacity, err), clamp(&m->opacity, 1);
         else if (m && take_word(&r, "map_Kd")) {
             status = take_rest(&r, m->map, err);
             drop_map_options(m->map);

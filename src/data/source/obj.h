@@ -11,6 +11,7 @@
 #define OBJ_MAX_TRIANGLES 4000000
 #define OBJ_MAX_MATERIALS 4096
 #define OBJ_MAX_NAME 128
+#define OBJ_SLOTS (2 * OBJ_MAX_MATERIALS)
 
 typedef struct obj_material {
     char name[OBJ_MAX_NAME], map[OBJ_MAX_NAME]; /* map: file of the texture; empty: none */
@@ -25,6 +26,7 @@ typedef struct obj_mesh {
     float (*v)[3], (*t)[2];
     obj_triangle *triangles;
     obj_material *materials;    /* [0] is the grey of faces without a material */
+    int16_t slot[OBJ_SLOTS];    /* hash of a name -> its material + 1; 0: none */
     char library[OBJ_MAX_NAME]; /* mtllib; empty: none */
 } obj_mesh;
 

@@ -17,6 +17,7 @@ typedef struct raster {
     double turn[9], radius; /* rows: camera x, y, z of the mesh's x, y, z */
     double zoom, cx, cy;    /* pixel = c + zoom * projected */
     int side;
+    int64_t left;           /* pixels that may still be looked at */
     float *near;            /* [side, side] largest w so far */
     unsigned char *rgba;    /* [side, side, 4] */
 } raster;
@@ -41,6 +42,9 @@ dreamo_status mesh_normalise(obj_mesh *m, const double rotation[9], const double
     double most = 0;
     for (int k = 0; k < 3; k++) most = hi[k] - lo[k] > most ? hi[k] - lo[k] : most;
     if (!(most > 0)) return fail(err, DREAMO_FORMAT, "%s: the mesh has no extent", what);
+    if (!(most < 1e15)) return fail(err, DREAMO_FORMAT, "%s: the mesh has no finite extent", what);
+    for (int k = 0; k < 3; k++)
+        if (!(box[k] < 1e15)) return fail(err, DREAMO_FORMAT, "%s: the piece has no finite size", what);
     for (int i = 0; i < m->nv; i++)
         for (int k = 0; k < 3; k++) {
             double side = hi[k] - lo[k], scale = box[k] > 0 && side > 1e-6 * most ? box[k] / side : 1;
@@ -168,6 +172,7 @@ static void cover(raster *r, const patch *t)
     double lo_x = fmin(p[0].x, fmin(p[1].x, p[2].x)), hi_x = fmax(p[0].x, fmax(p[1].x, p[2].x));
     double lo_y = fmin(p[0].y, fmin(p[1].y, p[2].y)), hi_y = fmax(p[0].y, fmax(p[1].y, p[2].y));
     int x0 = (int)fmax(0, lo_x), x1 = (int)fmin(r->side - 1, hi_x), y0 = (int)fmax(0, lo_y), y1 = (int)fmin(r->side - 1, hi_y);
+    if (x1 < x0 || y1 < y0 || (r->left -= (int64_t)(x1 - x0 + 1) * (y1 - y0 + 1)) < 0) return;
     for (int y = y0; y <= y1; y++)
         for (int x = x0; x <= x1; x++) {
             double px = x + 0.5, py = y + 0.5, b[3];
@@ -200,7 +205,7 @@ static void draw_triangle(raster *r, const obj_triangle *f)
 dreamo_status raster_views(const obj_mesh *m, const view *views, int n, int side, unsigned char *out, dreamo_error *err)
 {
     size_t pixels = (size_t)side * (size_t)side;
-    raster r = { .m = m, .side = side, .near = mem_alloc(pixels * sizeof(float)) };
+    raster r = { .m = m, .side = side, .left = RASTER_MAX_PIXELS, .near = mem_alloc(pixels * sizeof(float)) };
     if (!r.near) return fail(err, DREAMO_MEMORY, "no memory for a z-buffer of %d x %d", side, side);
     r.radius = bounding_radius(m);
     if (!(r.radius > 0)) {
@@ -215,16 +220,17 @@ dreamo_status raster_views(const obj_mesh *m, const view *views, int n, int side
     }
     r.zoom = FILL * side / most;
     memset(out, 0, pixels * 4 * (size_t)n);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n && r.left >= 0; i++) {
         set_view(&r, views[i]);
         extent(&r, lo, hi);
         r.cx = side / 2.0 - r.zoom * (lo[0] + hi[0]) / 2, r.cy = side / 2.0 - r.zoom * (lo[1] + hi[1]) / 2;
         r.rgba = out + 4 * pixels * (size_t)i;
         memset(r.near, 0, pixels * sizeof(float));
         for (int glass = 0; glass < 2; glass++) /* what can be seen through comes last */
-            for (int k = 0; k < m->ntriangles; k++)
+            for (int k = 0; k < m->ntriangles && r.left >= 0; k++)
                 if ((m->materials[m->triangles[k].material].opacity < 0.99f) == (glass == 1)) draw_triangle(&r, &m->triangles[k]);
     }
     mem_free(r.near);
+    if (r.left < 0) return fail(err, DREAMO_LIMIT, "its faces cover more than %lld pixels", (long long)RASTER_MAX_PIXELS);
     return DREAMO_OK;
 }

@@ -6,10 +6,14 @@
 #define DATA_RASTER_H
 #include "data/source/obj.h"
 
+/* Work for one mesh: pixels in the boxes around its faces, over all views and layers.  Furniture takes a hundredth of it. */
+#define RASTER_MAX_PIXELS 1000000000
+
 typedef struct view { double yaw, pitch; } view;
 
 /* Draws n views of side x side pixels, straight-alpha RGBA, into out [n, side, side, 4].  One scale for all views, such that
- * the widest fills 0.96 of the side; each view is centred.  No antialiasing: draw large and shrink. */
+ * the widest fills 0.96 of the side; each view is centred.  No antialiasing: draw large and shrink.
+ * DREAMO_LIMIT: more than RASTER_MAX_PIXELS. */
 dreamo_status raster_views(const obj_mesh *m, const view *views, int n, int side, unsigned char *out, dreamo_error *err);
 /* Turn and stretch the vertices: v <- rotation v, then to a box of this size (0 = leave that side), centred at the origin. */
 dreamo_status mesh_normalise(obj_mesh *m, const double rotation[9], const double box[3], const char *what, dreamo_error *err);

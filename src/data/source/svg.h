@@ -3,7 +3,9 @@
 #define DATA_SVG_H
 #include "format/image_file.h"
 
-/* The drawing, fitted into side x side pixels, RGBA, or RGB when it covers all of them.  DREAMO_NOT_FOUND: rsvg-convert is not installed;
- * DREAMO_FORMAT: it refused the text.  `what` names the drawing in messages. */
+/* The drawing, fitted into side x side pixels, RGBA, or RGB when it covers all of them.  DREAMO_NOT_FOUND: rsvg-convert is not
+ * installed; DREAMO_FORMAT: it refused the text; DREAMO_LIMIT: it took more than svg_patience, 10 seconds of processor time or a
+ * gigabyte.  `what` names the drawing in messages. */
+extern double svg_patience; /* seconds; 60 */
 dreamo_status svg_render(const char *text, size_t nbytes, int side, const char *what, bitmap *out, dreamo_error *err);
 #endif

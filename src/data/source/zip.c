@@ -97,11 +97,13 @@ dreamo_status zip_read(const zip *z, const zip_entry *e, size_t max, char **data
     if (e->method != 0 && e->method != 8) return fail(err, DREAMO_FORMAT, "%s: \"%.100s\": compression %d; 0 and 8 are read", z->path, e->name, e->method);
     char *out = mem_alloc((size_t)e->nbytes + 1);
     if (!out) return fail(err, DREAMO_MEMORY, "%s: \"%.100s\": no memory for %u bytes", z->path, e->name, e->nbytes);
-    bool whole = e->method ? unpack(m->data + start, e->packed, UNPACK_RAW, (unsigned char *)out, e->nbytes, true) : e->packed == e->nbytes;
-    if (whole && !e->method) memcpy(out, m->data + start, e->nbytes);
-    if (!whole || crc32(0, (unsigned char *)out, e->nbytes) != e->crc) {
+    dreamo_status unpacked = e->method ? unpack(m->data + start, e->packed, UNPACK_RAW, (unsigned char *)out, e->nbytes, true)
+                           : e->packed == e->nbytes ? DREAMO_OK : DREAMO_FORMAT;
+    if (!unpacked && !e->method) memcpy(out, m->data + start, e->nbytes);
+    if (!unpacked && crc32(0, (unsigned char *)out, e->nbytes) != e->crc) unpacked = DREAMO_FORMAT;
+    if (unpacked) {
         mem_free(out);
-        return fail(err, DREAMO_FORMAT, "%s: \"%.100s\" is damaged", z->path, e->name);
+        return fail(err, unpacked, unpacked == DREAMO_MEMORY ? "%s: \"%.100s\": no memory to unpack it" : "%s: \"%.100s\" is damaged", z->path, e->name);
     }
     out[e->nbytes] = 0;
     *data = out;

@@ -15,8 +15,8 @@ enum { LOG_MAX = 1 << 28, LINE_MAX_BYTES = 1024 };
 
 /* ---- log.ndjson ---- */
 
-/* Keep the lines of steps up to `done`; every line begins with {"step":N. */
-static dreamo_status cut_after(const char *path, int64_t done, dreamo_error *err)
+/* Keep the lines of steps up to `done`; every line begins with {"step":N.  *validated: the last of them with a validation. */
+static dreamo_status cut_after(const char *path, int64_t done, int64_t *validated, dreamo_error *err)
 {
     char *text = NULL;
     size_t nbytes = 0, kept = 0;
@@ -25,8 +25,10 @@ static dreamo_status cut_after(const char *path, int64_t done, dreamo_error *err
     if (s) return s;
     for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
         int64_t step = -1;
+        int after = 0;
         size_t n = (size_t)(end - line) + 1;
-        if (sscanf(line, "{\"step\":%" SCNd64, &step) != 1 || step > done) continue;
+        if (sscanf(line, "{\"step\":%" SCNd64 "%n", &step, &after) != 1 || step > done) continue;
+        if (strncmp(line + after, ",\"validation\"", 13) == 0) *validated = step;
         memmove(text + kept, line, n);
         kept += n;
     }
@@ -63,12 +65,12 @@ static dreamo_status append(train_log *l, line *text, dreamo_error *err)
 dreamo_status log_open(train_log *l, const char *out, int64_t done, int64_t total, int64_t every, dreamo_progress call,
                        void *user, dreamo_error *err)
 {
-    *l = (train_log){ .path = out ? path_join(out, "log.ndjson") : NULL, .every = every, .smoothed = -1, .call = call, .user = user };
+    *l = (train_log){ .path = out ? path_join(out, "log.ndjson") : NULL, .every = every, .smoothed = -1, .validated = -1, .call = call, .user = user };
     progress_start(&l->clock, total);
     l->clock.done = done;
     if (!out) return DREAMO_OK;
     l->events = path_join(out, "events.out.tfevents.dreamo");
-    dreamo_status s = l->path && l->events ? cut_after(l->path, done, err) : fail(err, DREAMO_MEMORY, "%s: no memory", out);
+    dreamo_status s = l->path && l->events ? cut_after(l->path, done, &l->validated, err) : fail(err, DREAMO_MEMORY, "%s: no memory", out);
     return s ? s : events_open(l->events, done, err);
 }
 

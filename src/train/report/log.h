@@ -25,6 +25,7 @@ typedef struct train_log {
     progress clock;
     double smoothed;                /* loss; < 0: none yet */
     double samples, since;          /* since the last line */
+    int64_t validated;              /* the last step whose validation the file had when it was opened; -1: none */
     bool headed;                    /* the table's heading was printed */
     dreamo_progress call;
     void *user;
