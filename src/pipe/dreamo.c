@@ -2,6 +2,7 @@
 #include "dreamo.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/progress.h"
@@ -38,6 +39,7 @@ static dreamo_status generate(dreamo_model *m, const dreamo_request *r, dreamo_i
     generation g;
     dreamo_plan plan = { 0 };
     dreamo_status s = generation_prepare(&g, m, r, err);
+    if (s == DREAMO_OK) generation_rate(m);
     if (s == DREAMO_OK) s = generation_plan(&g, &plan, err);
     if (s == DREAMO_OK) s = announce(&g, &plan, err);
     double start = seconds_now();
@@ -63,10 +65,39 @@ dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, 
     dreamo_status s = check_call(model, r, plan, err);
     if (s != DREAMO_OK) return s;
     generation g;
-    pthread_mutex_lock(&model->busy);
+    if (model->rate <= 0 && pthread_mutex_trylock(&model->busy) == 0) { /* what runs now will leave a rate behind */
+        generation_rate(model);
+        pthread_mutex_unlock(&model->busy);
+    }
     s = generation_prepare(&g, model, r, err);
     if (s == DREAMO_OK) s = generation_plan(&g, plan, err);
     generation_free(&g);
-    pthread_mutex_unlock(&model->busy);
     return s;
+}
+
+dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_reference *r, int index, dreamo_image *out, dreamo_error *err)
+{
+    dreamo_status s = check_call(model, r, out, err);
+    if (s != DREAMO_OK) return s;
+    *out = (dreamo_image){ 0 };
+    reference ref;
+    reporter nobody = { 0 };
+    s = reference_prepare(r, index, model_cell(model), model->defaults.ref_res, &nobody, &ref, err);
+    if (s == DREAMO_OK) *out = (dreamo_image){ .width = ref.rgb.width, .height = ref.rgb.height, .rgb = ref.rgb.data };
+    return s;
+}
+
+dreamo_status dreamo_about(const dreamo_model *m, dreamo_model_about *out, dreamo_error *err)
+{
+    if (!m || !out) return fail(err, DREAMO_ARG, "%s is missing", !m ? "the model" : "the place for the answer");
+    if (out->size < sizeof *out) return fail(err, DREAMO_VERSION, "a place of %zu bytes, this library knows %zu", out->size, sizeof *out);
+    const char *slash = strrchr(m->home, '/');
+    const model_defaults *d = &m->defaults;
+    int cell = model_cell(m), slots = m->tables.task ? m->tables.nslots - 1 : 0;
+    *out = (dreamo_model_about){ .size = sizeof *out, .name = slash && slash[1] ? slash + 1 : m->home, .hash = m->hash, .backend = m->backend->name,
+                                 .threads = pool_threads(m->dev->threads), .width = d->width, .height = d->height, .steps = d->steps,
+                                 .ref_res = d->ref_res, .guidance = d->guidance, .true_cfg = d->true_cfg, .cell = cell,
+                                 .max_side = REQUEST_SIDE_MAX - REQUEST_SIDE_MAX % cell, .max_steps = DENOISE_STEPS_MAX,
+                                 .max_refs = slots < CONDITION_REFS ? slots : CONDITION_REFS, .weight_bytes = model_weight_bytes(m) };
+    return DREAMO_OK;
 }

@@ -40,7 +40,7 @@ struct dreamo_model {
     bool fast;                  /* the denoising steps may round what they multiply (nn/backend.h) */
     const backend *backend;
     device *dev;
-    double rate;                /* flops a second, from the last request; 0: none yet */
+    _Atomic double rate;        /* flops a second, from the last request; 0: none yet.  Plans read it while a request runs */
     char hash[65];              /* sha256 over the transformer files' headers and sizes */
     pthread_mutex_t busy;       /* one request at a time */
 };

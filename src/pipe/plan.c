@@ -89,16 +89,21 @@ static dreamo_status measure_all(generation *g, phases *p, dreamo_error *err)
     return s == DREAMO_OK ? measure_decoding(g, p, held, err) : s;
 }
 
+void generation_rate(dreamo_model *m)
+{
+    if (m->rate <= 0) m->rate = rate_measure(m->dev, m->fast ? model_weights_type(m) : DT_F32);
+}
+
 dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *err)
 {
     uint64_t held = memory_now();
     phases p = { 0 };
     dreamo_status s = measure_all(g, &p, err);
     if (s != DREAMO_OK) return s;
-    if (g->m->rate <= 0) g->m->rate = rate_measure(g->m->dev, g->m->fast ? model_weights_type(g->m) : DT_F32);
+    double rate = g->m->rate;
     *plan = (dreamo_plan){ .width = g->width, .height = g->height, .steps = g->how.steps, .ops = p.all.ops, .flops = p.all.flops,
                            .tokens = g->positive.nt5 + condition_image_rows(&g->sample), .weight_bytes = model_weight_bytes(g->m),
                            .work_bytes = p.all.work_peak + p.all.keep_peak, .peak_bytes = held + p.peak,
-                           .seconds = g->m->rate > 0 ? p.all.flops / g->m->rate : -1 };
+                           .seconds = rate > 0 ? p.all.flops / rate : -1 };
     return DREAMO_OK;
 }
