@@ -224,9 +224,10 @@ DREAMO_API void          dreamo_request_init(dreamo_request *r);
 /* Make one picture.  `out` is filled on success and owned by the caller. */
 DREAMO_API dreamo_status dreamo_generate(dreamo_model *model, const dreamo_request *r, dreamo_image *out, dreamo_error *err);
 
-/* What the model will see of a reference: cut out, composited, resized.  `index` is its place in the list, from 0.  Any thread may ask
- * while the model makes a picture. */
-DREAMO_API dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_reference *r, int index, dreamo_image *out, dreamo_error *err);
+/* What the model will see of a reference: cut out, composited, resized.  `index` is its place in the list, from 0; progress (may be NULL)
+ * hears REF, WARNING and NOTE lines.  Any thread may ask while the model makes a picture. */
+DREAMO_API dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_reference *r, int index, dreamo_progress progress, void *user,
+                                               dreamo_image *out, dreamo_error *err);
 
 /* What a request would cost, found by a dry run without weights (DESIGN: the dry backend). */
 typedef struct dreamo_plan {

@@ -75,14 +75,15 @@ dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, 
     return s;
 }
 
-dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_reference *r, int index, dreamo_image *out, dreamo_error *err)
+dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_reference *r, int index, dreamo_progress progress, void *user,
+                                    dreamo_image *out, dreamo_error *err)
 {
     dreamo_status s = check_call(model, r, out, err);
     if (s != DREAMO_OK) return s;
     *out = (dreamo_image){ 0 };
     reference ref;
-    reporter nobody = { 0 };
-    s = reference_prepare(r, index, model_cell(model), model->defaults.ref_res, &nobody, &ref, err);
+    const reporter to = { progress, user };
+    s = reference_prepare(r, index, model_cell(model), model->defaults.ref_res, &to, &ref, err);
     if (s == DREAMO_OK) *out = (dreamo_image){ .width = ref.rgb.width, .height = ref.rgb.height, .rgb = ref.rgb.data };
     return s;
 }
