@@ -176,6 +176,8 @@ DREAMO_API void          dreamo_image_free(dreamo_image *im);
 /* The same from and to memory.  `what` names the bytes in messages.  A picture of more than `max_pixels` (0: 40 million) is refused with
  * DREAMO_LIMIT when its header is read, before anything is decoded. */
 DREAMO_API dreamo_status dreamo_image_decode(const void *data, size_t nbytes, const char *what, int64_t max_pixels, dreamo_image *out, dreamo_error *err);
+/* What a PNG of ours says about how it was made: JSON, for dreamo_text_free; NULL when a picture says nothing. */
+DREAMO_API dreamo_status dreamo_image_metadata(const void *data, size_t nbytes, const char *what, char **json, dreamo_error *err);
 /* `format`: "png" (with metadata), "jpeg" or "webp"; quality 1 to 100 of the latter two, 0 = 95.  *data is owned: dreamo_bytes_free. */
 DREAMO_API dreamo_status dreamo_image_encode(const dreamo_image *im, const char *format, int quality, void **data, size_t *nbytes, dreamo_error *err);
 DREAMO_API void          dreamo_bytes_free(void *data); /* NULL is allowed */

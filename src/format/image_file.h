@@ -22,5 +22,6 @@ dreamo_status image_encode(const bitmap *b, const char *format, int quality, con
                            dreamo_error *err);
 dreamo_status image_write_jpeg(const char *path, const bitmap *b, int quality, bool clobber, dreamo_error *err);
 /* PNG text chunk by key, decompression bounded at 1 MB; *value NULL when there is none.  mem_free. */
+dreamo_status image_find_text(const unsigned char *data, size_t nbytes, const char *what, const char *key, char **value, dreamo_error *err);
 dreamo_status image_read_text(const char *path, const char *key, char **value, dreamo_error *err);
 #endif

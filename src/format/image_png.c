@@ -192,21 +192,28 @@ static void find_text(png_job *job, void *user)
         if (strcmp(text[i].key, wanted->key) == 0 && !(*wanted->value = mem_strdup(text[i].text))) job->starved = true;
 }
 
-dreamo_status image_read_text(const char *path, const char *key, char **value, dreamo_error *err)
+dreamo_status image_find_text(const unsigned char *data, size_t nbytes, const char *what, const char *key, char **value, dreamo_error *err)
 {
-    char *data;
-    size_t nbytes;
     search wanted = { key, value };
     *value = NULL;
-    dreamo_status s = file_read(path, IMAGE_MAX_FILE, &data, &nbytes, err);
-    if (s) return s;
-    png_job job = { .err = err, .what = path, .data = (const unsigned char *)data, .left = nbytes };
-    s = run(&job, find_text, &wanted);
-    mem_free(data);
+    png_job job = { .err = err, .what = what, .data = data, .left = nbytes };
+    dreamo_status s = run(&job, find_text, &wanted);
     if (s) {
         mem_free(*value);
         *value = NULL;
     }
+    return s;
+}
+
+dreamo_status image_read_text(const char *path, const char *key, char **value, dreamo_error *err)
+{
+    char *data;
+    size_t nbytes;
+    *value = NULL;
+    dreamo_status s = file_read(path, IMAGE_MAX_FILE, &data, &nbytes, err);
+    if (s) return s;
+    s = image_find_text((const unsigned char *)data, nbytes, path, key, value, err);
+    mem_free(data);
     return s;
 }
 

@@ -40,6 +40,14 @@ dreamo_status dreamo_image_decode(const void *data, size_t nbytes, const char *w
     return s == DREAMO_OK ? on_white(&raw, out, err) : s;
 }
 
+dreamo_status dreamo_image_metadata(const void *data, size_t nbytes, const char *what, char **json, dreamo_error *err)
+{
+    if (!data || !json) return fail(err, DREAMO_ARG, "%s is missing", !data ? "the picture" : "the place for the metadata");
+    *json = NULL;
+    bool png = nbytes > 8 && memcmp(data, "\x89PNG", 4) == 0;
+    return png ? image_find_text(data, nbytes, what ? what : "the picture", "dreamo", json, err) : DREAMO_OK;
+}
+
 dreamo_status dreamo_image_encode(const dreamo_image *im, const char *format, int quality, void **data, size_t *nbytes, dreamo_error *err)
 {
     if (!im || !im->rgb || im->width < 1 || im->height < 1 || !format || !data || !nbytes) return fail(err, DREAMO_ARG, "no picture to encode");

@@ -86,8 +86,8 @@ void exchange_wait(exchange *x, const char *job, void (*again)(exchange *x));
 
 /* How one event becomes text; nothing added = not told.  *end: nothing comes after it. */
 typedef void (*stream_format)(exchange *x, const hub_event *e, text *out, bool *end);
-/* The reply becomes a stream of the job's events after number `after`; the listener must be on. */
-bool reply_stream(exchange *x, int64_t after, stream_format format);
+/* The reply becomes a stream of x->job's events after number `after`.  heavy: `format` takes long (pictures), and is called in the pool. */
+bool reply_stream(exchange *x, int64_t after, stream_format format, bool heavy);
 
 /* ---- the daemon ---- */
 

@@ -231,6 +231,16 @@ int hub_has(hub *h, const listener *l, int64_t after)
     return answer;
 }
 
+char *hub_preview(hub *h, const char *job)
+{
+    pthread_mutex_lock(&h->lock);
+    channel *c = find(h, job);
+    hub_event *e = c ? newest_preview(c) : NULL;
+    char *copy = e ? strdup(e->data) : NULL;
+    pthread_mutex_unlock(&h->lock);
+    return copy;
+}
+
 int hub_listeners(hub *h)
 {
     pthread_mutex_lock(&h->lock);

@@ -43,6 +43,7 @@ bool          hub_get_progress(hub *h, const char *job, hub_progress *out);
 int           hub_next(hub *h, const listener *l, int64_t after, hub_event *out, void (*sleep)(void *user), void *user);
 /* Whether events after `after` are all there: 0 = yes, -1 = some are gone, 1 = there has been no such event. */
 int           hub_has(hub *h, const listener *l, int64_t after);
+char         *hub_preview(hub *h, const char *job); /* the newest preview's JSON; NULL: none; free's */
 int           hub_listeners(hub *h);
 void          hub_wake_all(hub *h);
 #endif

@@ -179,15 +179,15 @@ void native_get_events(exchange *x)
             reply_last_event(x, &j);
         }
     } else {
-        native_stream(x, &j, after, format_event);
+        native_stream(x, &j, after, format_event, false);
     }
     job_free(&j);
 }
 
-void native_stream(exchange *x, const job *j, int64_t after, stream_format format)
+void native_stream(exchange *x, const job *j, int64_t after, stream_format format, bool heavy)
 {
     problem p = { 0 };
-    if (!reply_stream(x, after, format)) return;
+    if (!reply_stream(x, after, format, heavy)) return;
     if (j->state == JOB_QUEUED && hub_last_id(x->server->hub, j->id) == 0) {
         char line[80];
         snprintf(line, sizeof line, "{\"state\":\"queued\",\"position\":%lld}", (long long)j->position);
@@ -253,7 +253,6 @@ static dreamo_status convert(exchange *x, const char *format, const blob *b, pro
     int quality = 95;
     void *data;
     size_t nbytes;
-    dreamo_image im;
     bool png = !format || strcmp(format, "png") == 0;
     if (text && !small_number(text, 1, 100, &quality)) return refuse(p, DREAMO_ARG, "quality", "\"%.20s\" is not 1 to 100", text);
     if (!png && strcmp(format, "jpeg") && strcmp(format, "webp")) return refuse(p, DREAMO_ARG, "format", "\"%.20s\" is none of png, jpeg, webp", format);
@@ -262,13 +261,7 @@ static dreamo_status convert(exchange *x, const char *format, const blob *b, pro
         exchange_set(x, "ETag", "\"%s\"", b->sha256);
         return DREAMO_OK;
     }
-    look_begin(x->server);
-    dreamo_status s = dreamo_image_decode(b->data, b->nbytes, "the picture", 0, &im, &p->e);
-    if (!s) {
-        s = dreamo_image_encode(&im, format, quality, &data, &nbytes, &p->e);
-        dreamo_image_free(&im);
-    }
-    look_end(x->server);
+    dreamo_status s = take_format(x->server, b, format, quality, &data, &nbytes, p);
     if (s) return s;
     exchange_set(x, "ETag", "\"%s-%s-%d\"", b->sha256, format, quality);
     reply_bytes(x, 200, strcmp(format, "jpeg") ? "image/webp" : "image/jpeg", data, nbytes, dreamo_bytes_free);

@@ -128,6 +128,7 @@ dreamo_status serve_run(const serve_options *o, dreamo_error *err)
     }
     s->o = o;
     metrics_init(&s->metrics);
+    pthread_mutex_init(&s->flights.lock, NULL);
     sem_init(&s->looks, 0, LOOKS);
     allow_descriptors(o->max_connections);
     dreamo_status status = listen_open(o->listen, &l, &p);

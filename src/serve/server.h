@@ -8,6 +8,10 @@
 #include "serve/serve.h"
 #include "serve/worker.h"
 
+/* Jobs of the A1111 routes that have not been answered: their progress is asked for without an id. */
+enum { FLIGHTS = 64 };
+typedef struct flights { pthread_mutex_t lock; struct { char job[JOB_ID + 1], who[64]; } of[FLIGHTS]; int n; } flights; /* oldest first */
+
 typedef struct server {
     const serve_options *o;
     limits limits;
@@ -18,6 +22,7 @@ typedef struct server {
     metrics metrics;
     http http;
     sem_t looks;             /* pictures that may be decoded at a time: memory is bounded by that */
+    flights flights;
     atomic_bool draining;
 } server;
 
@@ -45,6 +50,22 @@ void about_health(exchange *x);
 void about_ready(exchange *x);
 void about_metrics(exchange *x);
 void about_version(exchange *x);
+void a1111_txt2img(exchange *x);
+void a1111_img2img(exchange *x);
+void a1111_progress(exchange *x);
+void a1111_interrupt(exchange *x);
+void a1111_png_info(exchange *x);
+void a1111_options(exchange *x);
+void a1111_samplers(exchange *x);
+void a1111_schedulers(exchange *x);
+void a1111_models(exchange *x);
+void a1111_memory(exchange *x);
+void a1111_flags(exchange *x);
+void a1111_nothing(exchange *x);
+void openai_generations(exchange *x);
+void openai_edits(exchange *x);
+void openai_models(exchange *x);
+void openai_model(exchange *x);
 void page_html(exchange *x);
 void page_js(exchange *x);
 void page_css(exchange *x);

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "serve/server.h"
 
@@ -17,7 +18,12 @@ struct stream {
     int64_t after;
     text out;                   /* what is on its way */
     size_t sent;
-    bool end;
+    bool end, heavy;
+    hub_event event;            /* on its way to becoming text */
+    pool_item item;
+    atomic_bool formatted;      /* `out` is the polling thread's again */
+    bool formatting;            /* the polling thread's note that it is not */
+    atomic_int busy;            /* pool threads that still know this stream */
     double beat;                /* when something was last sent */
     atomic_bool begun, gone, beat_due; /* begun: the connection is the polling thread's, and may be suspended */
 };
@@ -38,12 +44,12 @@ static void on_tick(void *user, bool gone, double now)
     MHD_resume_connection(s->x->c);
 }
 
-bool reply_stream(exchange *x, int64_t after, stream_format format)
+bool reply_stream(exchange *x, int64_t after, stream_format format, bool heavy)
 {
     problem p = { 0 };
     stream *s = calloc(1, sizeof *s);
     if (s) {
-        *s = (stream){ .x = x, .format = format, .after = after, .beat = line_now() };
+        *s = (stream){ .x = x, .format = format, .heavy = heavy, .after = after, .beat = line_now() };
         s->listener = (listener){ .wake = on_wake, .user = s };
     }
     if (!s || hub_listen(x->server->hub, x->job, &s->listener, &p)) {
@@ -72,34 +78,75 @@ void stream_free(stream *s)
 {
     if (!s) return;
     hub_leave(s->x->server->hub, &s->listener);
+    while (atomic_load(&s->busy)) nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL); /* the client left while the pool works for it */
+    free(s->event.data);
     text_free(&s->out);
     free(s);
 }
 
 static void sleep_until_told(void *user) { MHD_suspend_connection(((stream *)user)->x->c); }
 
+static void format_event(stream *s)
+{
+    s->format(s->x, &s->event, &s->out, &s->end);
+    free(s->event.data);
+    s->event.data = NULL;
+    if (s->out.failed) s->end = true;
+}
+
+/* In the pool.  The connection may be resumed earlier by somebody else: `formatted` tells whether there is something to send. */
+static void format_in_pool(void *user)
+{
+    stream *s = user;
+    format_event(s);
+    atomic_store(&s->formatted, true);
+    MHD_resume_connection(s->x->c);
+    atomic_fetch_sub(&s->busy, 1);
+}
+
+static void hand_to_pool(stream *s)
+{
+    s->formatting = true;
+    atomic_store(&s->formatted, false);
+    atomic_fetch_add(&s->busy, 1);
+    s->item = (pool_item){ .run = format_in_pool, .user = s };
+    MHD_suspend_connection(s->x->c);
+    pool_put(&s->x->server->http.pool, &s->item);
+}
+
 /* More text into `out`: false when there is none now. */
 static bool fill(stream *s)
 {
-    hub_event e;
-    text_free(&s->out);
-    s->sent = 0;
+    if (s->formatting) {
+        if (!atomic_load(&s->formatted)) { /* woken by another event */
+            MHD_suspend_connection(s->x->c);
+            if (atomic_load(&s->formatted)) MHD_resume_connection(s->x->c);
+            return false;
+        }
+        s->formatting = false;
+        if (s->out.nbytes) return true;
+    } else {
+        text_free(&s->out);
+        s->sent = 0;
+    }
     while (!s->end && s->out.nbytes == 0) {
         bool beat = atomic_exchange(&s->beat_due, false);
         if (beat) {
             text_add(&s->out, ": \n\n", 4);
             break;
         }
-        int found = hub_next(s->x->server->hub, &s->listener, s->after, &e, sleep_until_told, s);
+        int found = hub_next(s->x->server->hub, &s->listener, s->after, &s->event, sleep_until_told, s);
         if (found == 0) return false;
         if (found < 0) {
             s->end = true;
             break;
         }
-        s->after = e.id;
-        s->format(s->x, &e, &s->out, &s->end);
-        free(e.data);
-        if (s->out.failed) s->end = true;
+        s->after = s->event.id;
+        if (s->heavy) {
+            hand_to_pool(s);
+            return false;
+        }
+        format_event(s);
     }
     s->beat = line_now();
     return true;
@@ -110,8 +157,8 @@ ssize_t stream_read(void *user, uint64_t at, char *to, size_t room)
     stream *s = user;
     (void)at;
     if (atomic_load(&s->gone)) return MHD_CONTENT_READER_END_WITH_ERROR;
-    if (s->sent == s->out.nbytes) {
-        if (s->end) return MHD_CONTENT_READER_END_OF_STREAM;
+    if (s->sent == s->out.nbytes || s->formatting) {
+        if (s->end && !s->formatting) return MHD_CONTENT_READER_END_OF_STREAM;
         if (!fill(s)) return 0;
         if (s->out.nbytes == 0) return MHD_CONTENT_READER_END_OF_STREAM;
     }

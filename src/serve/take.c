@@ -81,6 +81,19 @@ dreamo_status take_picture(struct server *s, const char *name, const void *data,
     return DREAMO_OK;
 }
 
+dreamo_status take_format(struct server *s, const blob *png, const char *format, int quality, void **data, size_t *nbytes, problem *p)
+{
+    dreamo_image im;
+    look_begin(s);
+    dreamo_status status = dreamo_image_decode(png->data, png->nbytes, "the picture", 0, &im, &p->e);
+    if (!status) {
+        status = dreamo_image_encode(&im, format, quality, data, nbytes, &p->e);
+        dreamo_image_free(&im);
+    }
+    look_end(s);
+    return status;
+}
+
 dreamo_status take_references(struct server *s, ask *a, problem *p)
 {
     for (int i = 0; i < a->nrefs; i++) {

@@ -17,5 +17,7 @@ dreamo_status take_job(exchange *x, ask *a, job_ticket *ticket, dreamo_plan *pla
 dreamo_status take_plan(struct server *s, const ask *a, dreamo_plan *out, problem *p); /* references with their bytes */
 json_t       *take_plan_json(const dreamo_plan *plan);
 /* native.c: the job's events from after number `after` on, told by `format`. */
-void          native_stream(exchange *x, const job *j, int64_t after, stream_format format);
+void          native_stream(exchange *x, const job *j, int64_t after, stream_format format, bool heavy);
+/* A kept picture (PNG) in another format; quality 0 = 95.  *data is dreamo_bytes_free's. */
+dreamo_status take_format(struct server *s, const blob *png, const char *format, int quality, void **data, size_t *nbytes, problem *p);
 #endif
