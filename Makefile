@@ -6,7 +6,7 @@ JOBS   ?= $(shell nproc)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 TOOLS    := cmake ninja-build gcc pkg-config
-LIBS     := zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libjansson-dev libutf8proc-dev libcurl4-openssl-dev
+LIBS     := zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libjansson-dev libutf8proc-dev libcurl4-openssl-dev libmicrohttpd-dev libsqlite3-dev
 TESTLIBS := libcmocka-dev sentencepiece python3-numpy
 
 help:

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "serve/text.h"
+
 /* ---- keys ---- */
 
 /* "NAME KEY [PER-MINUTE]", the line's number for messages. */
@@ -74,6 +76,21 @@ static guard_key *find_key(guard *g, const char *key)
     return found;
 }
 
+/* What A1111's clients send: any name, and the key as password. */
+static bool basic_password(const char *base64, char out[400])
+{
+    problem p = { 0 };
+    void *data;
+    size_t n;
+    if (strlen(base64) > 500 || base64_read(base64, strlen(base64), NULL, &data, &n, &p)) return false;
+    const char *colon = memchr(data, ':', n);
+    size_t skip = colon ? (size_t)(colon + 1 - (const char *)data) : n;
+    bool fits = colon && n - skip < 400;
+    if (fits) snprintf(out, 400, "%.*s", (int)(n - skip), (const char *)data + skip);
+    free(data);
+    return fits;
+}
+
 static dreamo_status take_token(guard *g, guard_key *k, problem *p)
 {
     struct timespec t;
@@ -101,9 +118,10 @@ dreamo_status guard_key_check(guard *g, const char *authorization, char who[64],
         refuse(p, DREAMO_AUTH, NULL, "a key is needed");
         return advise(p, "Authorization: Bearer KEY");
     }
-    bool bearer = strncasecmp(authorization, "Bearer ", 7) == 0;
-    guard_key *k = bearer ? find_key(g, authorization + 7) : NULL;
-    if (!k) return refuse(p, DREAMO_AUTH, NULL, bearer ? "this key is not known" : "the key must come as Authorization: Bearer KEY");
+    char password[400] = "";
+    bool bearer = strncasecmp(authorization, "Bearer ", 7) == 0, basic = strncasecmp(authorization, "Basic ", 6) == 0 && basic_password(authorization + 6, password);
+    guard_key *k = bearer || basic ? find_key(g, bearer ? authorization + 7 : password) : NULL;
+    if (!k) return refuse(p, DREAMO_AUTH, NULL, bearer || basic ? "this key is not known" : "the key must come as Authorization: Bearer KEY");
     snprintf(who, 64, "%s", k->name);
     return take_token(g, k, p);
 }

@@ -101,6 +101,7 @@ static dreamo_status submit_work(store *db, void *job, problem *p)
     const job_new *w = m->what;
     dreamo_status status = DREAMO_OK;
     m->out->again = false;
+    m->now = now_ms(); /* here, where jobs get their order */
     if (w->once) status = look_up_once(db, m, p);
     if (status || m->out->again) return status;
     random_hex(m->out->id, JOB_ID);
@@ -118,7 +119,7 @@ static dreamo_status once_work(store *db, void *job, problem *p) { return look_u
 static dreamo_status jobs_submit(jobs *base, const job_new *what, job_ticket *out, problem *p)
 {
     sqlite_jobs *q = (sqlite_jobs *)base;
-    submission m = { .q = q, .what = what, .out = out, .now = now_ms() };
+    submission m = { .q = q, .what = what, .out = out };
     *out = (job_ticket){ 0 };
     if (what->once) snprintf(m.once, sizeof m.once, "%s\n%s", what->who, what->once);
     pthread_mutex_lock(&q->lock);

@@ -24,7 +24,7 @@ struct stream {
     atomic_bool formatted;      /* `out` is the polling thread's again */
     bool formatting;            /* the polling thread's note that it is not */
     atomic_int busy;            /* pool threads that still know this stream */
-    double beat;                /* when something was last sent */
+    _Atomic double beat;        /* when something was last sent */
     atomic_bool begun, gone, beat_due; /* begun: the connection is the polling thread's, and may be suspended */
 };
 

@@ -157,6 +157,10 @@ class Server:
 
     def __exit__(self, *_):
         if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                equal(self.process.wait(10), 0, "the server ends with 0")
+        if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         said = self.said()

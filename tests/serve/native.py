@@ -230,6 +230,8 @@ def keys():
             equal(a.status, 202, "a right key")
             equal(s.ask("GET", "/api/v1/jobs/" + a.json()["id"], headers=bob).status, 404, "another's job is not there")
             equal(s.finish(a.json()["id"], headers=alice)["state"], "done", "one's own is")
+            equal(s.ask("GET", "/sdapi/v1/options", headers={"Authorization": "Basic " + b64(b"any:0123456789abcdef0123456789abcdef")}).status, 200, "a key as password")
+            equal(s.ask("GET", "/sdapi/v1/options", headers={"Authorization": "Basic " + b64(b"0123456789abcdef0123456789abcdef:")}).status, 401, "a key as name")
             for path in ("/", "/health", "/ready", "/version", "/api/v1/openapi.json"):
                 equal(s.ask("GET", path).status, 200, "without key: " + path)
             for path in ("/metrics", "/api/v1/capabilities"):
