@@ -38,6 +38,7 @@ const option serve_options_table[] = {
     { "max-steps", 0, VALUE_INTEGER, false, 1, 60, "N", "60" },
     { "max-count", 0, VALUE_INTEGER, false, 1, 1000, "N", "pictures in a request, 8" },
     { "max-connections", 0, VALUE_INTEGER, false, 8, 100000, "N", "1024" },
+    { "no-worker", 0, VALUE_NONE, false, 0, 0, NULL, "take jobs in and make none of them: another start with the same --store does" },
     { "no-web", 0, VALUE_NONE, false, 0, 0, NULL, "no web page" },
     { 0 }
 };
@@ -130,6 +131,7 @@ int run_serve(const parsed *p)
     o.listen = option_text(p, "listen", o.listen);
     o.insecure = option_flag(p, "insecure");
     o.no_web = option_flag(p, "no-web");
+    o.no_worker = option_flag(p, "no-worker");
     o.queue = option_integer(p, "queue", o.queue);
     o.max_body = option_integer(p, "max-body", o.max_body);
     o.max_pixels = option_integer(p, "max-pixels", o.max_pixels);

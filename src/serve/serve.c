@@ -69,7 +69,7 @@ static dreamo_status start(server *s, listening *l, problem *p)
     status = http_start(s, l->fd, p);
     if (status) return status;
     l->fd = -1; /* the daemon's now */
-    status = worker_start(&s->worker, p);
+    status = s->o->no_worker ? DREAMO_OK : worker_start(&s->worker, p);
     if (status) http_stop(s);
     return status;
 }

@@ -21,6 +21,7 @@ typedef struct serve_options {
     int64_t keep_seconds;           /* results and uploads */
     int64_t drain_seconds;          /* after `stop`: how long jobs may still run */
     bool no_web;
+    bool no_worker;                 /* take jobs in and make none of them */
     void (*say)(const char *label, const char *text); /* one line of talk; any thread */
     const volatile bool *stop;      /* true: drain and return */
 } serve_options;
