@@ -379,12 +379,14 @@ DREAMO_API dreamo_status dreamo_bench_kernels(int threads, const char *only, dre
 
 /* ---- data sets ------------------------------------------------------------------------------- */
 
-/* An asset folder (assets.safetensors, assets.json; held-out.txt and attribution.txt for people): subjects drawn once, from
- * which training samples are composed on the fly. */
+/* An asset folder (assets.safetensors, assets.json; held-out.txt and attribution.txt for readers): subjects, persons and garments drawn
+ * once, from which training samples are composed on the fly. */
 typedef struct dreamo_dataset_options {
     size_t size;
     const char *npm;        /* folder with node_modules of emojibase-data and @iconify-json packages; NULL = none */
     const char *furniture;  /* folder with Sweet Home 3D's .sh3f files; NULL = none */
+    const char *people;     /* folder that tools/people.mjs wrote; NULL = none.  Subjects are needed beside people and garments */
+    const char *garments;   /* folder with the four files of the Fashion-MNIST data set; NULL = none */
     const char *out;        /* asset folder to write */
     int threads;            /* 0 = one for each core */
     dreamo_progress progress;
@@ -397,23 +399,32 @@ typedef struct dreamo_dataset_stats {
     int subjects, flat, solid;       /* drawings and 3D models; their sum */
     int concepts, held_out_concepts; /* different names in training; names never trained on */
     int held_out_subjects;
+    int people, held_out_people;     /* persons; `held_out_...` in these three: never trained on */
+    int variants, systems;           /* drawings of persons; ways of drawing them */
+    int garments, held_out_garments;
     uint64_t bytes;
 } dreamo_dataset_stats;
 DREAMO_API dreamo_status dreamo_dataset_count(const char *folder, dreamo_dataset_stats *out, dreamo_error *err);
-/* Opens everything and compares every subject with its hash; DREAMO_DIFFERS names the first that does not match. */
+/* Opens everything and compares every tensor with its hash; DREAMO_DIFFERS names the first that does not match. */
 DREAMO_API dreamo_status dreamo_dataset_check(const char *folder, dreamo_progress progress, void *user, dreamo_error *err);
 /* Every caption the set can say, one a line, for the makers of vocabularies. */
 DREAMO_API dreamo_status dreamo_dataset_captions(const char *folder, const char *path, dreamo_error *err);
 
-/* A contact sheet of what the trainer sees, as PNG; the captions go to PATH.txt. */
+/* Tokenizers for a new model from these captions (OUT/captions.txt): OUT/tokenizer_2 (SentencePiece, by Debian's spm_train) and OUT/tokenizer (byte pairs), each
+ * of about `pieces` entries (fewer where the captions give no more) for texts of up to `max_length` tokens. */
+DREAMO_API dreamo_status dreamo_dataset_vocabulary(const char *folder, int pieces, int max_length, const char *out, dreamo_error *err);
+
+/* A contact sheet of what the trainer sees, as PNG: references, target, and the masks over
+ * the target; the captions go to PATH.txt. */
 typedef struct dreamo_sheet_options {
     size_t size;
     const char *folder, *path;
-    bool text_only;         /* samples without reference (text to picture) */
+    const char *kind;       /* "t2i", "subject" (the default), "subjects", "id", "ids", "style", "id-style", "tryon", and the combinations
+                               "id-tryon", "id-subject", "subject-style" */
     bool held_out;          /* the validation split */
     uint64_t seed;
     int count, columns;     /* 24 samples in 4 columns */
-    int side, zoom;         /* 64 pixels, magnified 2 times */
+    int side, zoom;         /* 128 pixels, magnified once */
     bool clobber;
 } dreamo_sheet_options;
 DREAMO_API void          dreamo_sheet_options_init(dreamo_sheet_options *o);

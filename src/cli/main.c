@@ -34,7 +34,7 @@ static const option no_options[] = { { 0 } };
 const command commands[] = {
     { "generate", "PROMPT", "make pictures from a prompt and reference pictures", 0, 1, generate_options, run_generate },
     { "convert", "IN", "store a transformer or T5 in another type, with LoRAs fused in", 1, 1, convert_options, run_convert },
-    { "dataset", "build|check|stats|show|captions", "build and look at training data", 1, 1, dataset_options, run_dataset },
+    { "dataset", "build|check|stats|show|captions|vocab", "build and look at training data", 1, 1, dataset_options, run_dataset },
     { "fetch", "v1.1|v1", "list what FLUX.1-dev and DreamO need, check what is there, download the rest", 0, 1, fetch_options, run_fetch },
     { "bench", "kernels", "measure this machine", 1, 1, bench_options, run_bench },
     { "info", "FILE", "look into a picture, model, LoRA, checkpoint or dataset", 1, 1, info_options, run_info },

@@ -1,235 +1,157 @@
-/* compose.c - one sample: pick a subject, a scene and a place, draw reference, target and mask, say it in words. */
-#include <math.h>
+/* compose.c - one sample: a plan by the kind's rule, then its target, masks and references drawn. */
 #include <stdio.h>
 #include <string.h>
 #include "base/error.h"
 #include "base/mem.h"
-#include "base/rng.h"
-#include "data/assets.h"
-#include "data/scene.h"
+#include "data/plan.h"
 
-#define MARGIN 0.03 /* free border around a subject */
+static const char *const kind_names[DATA_KINDS] = { "t2i", "subject", "subjects", "id", "ids", "style", "id-style", "tryon", "id-tryon",
+                                                    "id-subject", "subject-style" };
+
+const char *data_kind_name(data_kind kind) { return kind_names[kind]; }
+
+bool data_kind_find(const char *name, data_kind *kind)
+{
+    for (int k = 0; k < DATA_KINDS; k++)
+        if (!strcmp(name, kind_names[k])) {
+            *kind = (data_kind)k;
+            return true;
+        }
+    return false;
+}
+
+const char *data_task_name(data_task task)
+{
+    static const char *const names[] = { "ip", "id", "style" };
+    return names[task];
+}
 
 void data_params_init(data_params *p)
 {
-    *p = (data_params){ .scale_lo = 0.6, .scale_hi = 0.76, .ref_fill = 0.8, .same = 0.75, .grid = 0.125, .turn = 5, .view_step = 1, .mirror = 0,
-                        .shadow = 0.4, .solid_share = 0.35, .empty = 0.06, .white = 0.12 };
+    *p = (data_params){ .scale_lo = 0.45, .scale_hi = 0.8, .ref_fill = 0.85, .same = 0.5, .grid = 0.125, .turn = 12, .view_step = 2, .mirror = 0.1,
+                        .shadow = 0.4, .light = 1, .solid_share = 0.3, .words = 0.5, .shuffle = 0.25 };
+}
+
+bool data_can(const data_set *d, data_kind kind, data_split split)
+{
+    bool things = d->nconcepts[split] > 0 && d->nflat[DATA_TRAIN] + d->nsolid[DATA_TRAIN] > 0, faces = d->nfaces[split] > 0;
+    bool several = d->nconcepts[split] > 2, others = d->nfaces[split] > 2;
+    switch (kind) {
+    case DATA_T2I: return d->nflat[DATA_TRAIN] + d->nsolid[DATA_TRAIN] > 0;
+    case DATA_SUBJECT: case DATA_STYLE: case DATA_SUBJECT_STYLE: return things;
+    case DATA_SUBJECTS: return several;
+    case DATA_ID: case DATA_ID_STYLE: case DATA_TRYON: case DATA_ID_TRYON: return faces;
+    case DATA_IDS: return others;
+    case DATA_ID_SUBJECT: return faces && things;
+    default: return false;
+    }
 }
 
 /* One generator a sample; the finaliser of splitmix64 keeps neighbouring indices apart. */
-static rng sample_rng(data_kind kind, data_split split, uint64_t seed, uint64_t index)
+static rng sample_rng(const data_request *q)
 {
-    uint64_t h = seed * 0x9E3779B97F4A7C15u + index;
+    uint64_t h = q->seed * 0x9E3779B97F4A7C15u + q->index;
     h = (h ^ (h >> 30)) * 0xBF58476D1CE4E5B9u;
     h = (h ^ (h >> 27)) * 0x94D049BB133111EBu;
-    return rng_new(h ^ (h >> 31), (uint64_t)kind * 2 + (uint64_t)split);
+    return rng_new(h ^ (h >> 31), (uint64_t)q->kind * 2 + (uint64_t)q->split);
 }
 
-static const subject *pick_subject(const data_set *d, const data_params *p, data_kind kind, data_split split, uint64_t index, rng *r)
+static dreamo_status make_plan(const data_set *d, const data_params *o, const data_request *q, int ref_side, plan *p, dreamo_error *err)
 {
-    if (kind == DATA_SUBJECT && split == DATA_VAL) {
-        const concept *c = &d->concepts[DATA_VAL][index % (uint64_t)d->nconcepts[DATA_VAL]];
-        return &d->subjects[c->first + (int)rng_below(r, (uint32_t)c->count)];
+    rng r = sample_rng(q);
+    double shorter = q->width < q->height ? q->width : q->height;
+    making m = { .d = d, .o = o, .split = q->split, .index = q->index, .r = &r, .ref_share = ref_side / shorter, .told = q->kind == DATA_T2I };
+    *p = (plan){ .wide = q->width / shorter, .high = q->height / shorter };
+    switch (q->kind) {
+    case DATA_T2I: return plan_t2i(&m, p, err);
+    case DATA_SUBJECT: return plan_subject(&m, p, err);
+    case DATA_SUBJECTS: return plan_subjects(&m, p, err);
+    case DATA_ID: return plan_people(&m, 1, p, err);
+    case DATA_IDS: return plan_people(&m, 2 + (rng_below(&r, 4) == 0), p, err);
+    case DATA_STYLE: return plan_style(&m, p, err);
+    case DATA_ID_STYLE: return plan_id_style(&m, p, err);
+    case DATA_TRYON: return plan_tryon(&m, false, p, err);
+    case DATA_ID_TRYON: return plan_tryon(&m, true, p, err);
+    case DATA_ID_SUBJECT: return plan_id_subject(&m, p, err);
+    default: return plan_subject_style(&m, p, err);
     }
-    int nflat = d->nflat[DATA_TRAIN], nsolid = d->nsolid[DATA_TRAIN];
-    bool solid = rng_double(r) < p->solid_share;
-    if (!nflat || (solid && nsolid)) return &d->subjects[d->solid[DATA_TRAIN][rng_below(r, (uint32_t)nsolid)]];
-    return &d->subjects[d->flat[DATA_TRAIN][rng_below(r, (uint32_t)nflat)]];
 }
 
-/* How the subject is seen in the two pictures. */
-typedef struct look { tile t; double turn; bool mirror; } look;
-
-static void pick_looks(const subject *s, const data_params *p, rng *r, look *reference, look *target)
+dreamo_status data_sample_words(const data_set *d, const data_request *q, char *out, size_t nbytes, dreamo_error *err)
 {
-    int yaw = (int)rng_below(r, (uint32_t)s->yaws), pitch = (int)rng_below(r, (uint32_t)s->pitches), next = yaw;
-    *reference = (look){ subject_tile(s, yaw, pitch), 0, false };
-    if (s->yaws > 1 && p->view_step > 0) {
-        int step = 1 + (int)rng_below(r, (uint32_t)p->view_step);
-        next = rng_below(r, 2) ? yaw + step : yaw - step;
-        if (next < 0 || next >= s->yaws) next = next < 0 ? yaw + step : yaw - step; /* turn the other way at the ends */
-        if (next < 0 || next >= s->yaws) next = yaw;
-    }
-    *target = (look){ subject_tile(s, next, (int)rng_below(r, (uint32_t)s->pitches)), 0, false };
-    double turn = rng_range(r, -p->turn, p->turn) / 360, flip = rng_double(r);
-    if (s->yaws == 1) target->turn = turn, target->mirror = flip < p->mirror;
+    data_params o;
+    plan p;
+    data_params_init(&o);
+    dreamo_status status = make_plan(d, &o, q, q->width < q->height ? q->width : q->height, &p, err);
+    if (!status) snprintf(out, nbytes, "%s", p.caption);
+    plan_free(&p);
+    return status;
 }
 
-/* Half the width and height of a tile of this size after its turn, shares of the picture. */
-static void half_extent(const look *l, double scale, double *hx, double *hy)
+static dreamo_status draw_reference(const plan_ref *f, const data_params *o, int side, bitmap *out, dreamo_error *err)
 {
-    double longest = l->t.width > l->t.height ? l->t.width : l->t.height;
-    double w = scale * l->t.width / longest, h = scale * l->t.height / longest;
-    double sn = fabs(sine(l->turn)), cs = fabs(sine(l->turn + 0.25));
-    *hx = (cs * w + sn * h) / 2;
-    *hy = (sn * w + cs * h) / 2;
+    if (f->look) return plan_draw(f->look, o, side, side, out, err, NULL);
+    plan alone = { .wide = 1, .high = 1, .white = true };
+    plan_add(&alone, &f->t, (placement){ 0.5, 0.5, f->fill, f->turn, false }, NO_LAYER)->part = f->part;
+    return plan_draw(&alone, o, side, side, out, err, NULL);
 }
 
-static double between(rng *r, double lo, double hi) { return lo < hi ? rng_range(r, lo, hi) : (lo + hi) / 2; }
-
-/* One of the places 1/2 + k grid that lie in lo..hi; where none does, the nearest to them. */
-static double on_grid(rng *r, double grid, double lo, double hi)
-{
-    int first = (int)ceil((lo - 0.5) / grid - 1e-9), last = (int)floor((hi - 0.5) / grid + 1e-9);
-    if (first > last) return 0.5 + grid * round(((lo + hi) / 2 - 0.5) / grid);
-    return 0.5 + grid * (first + (int)rng_below(r, (uint32_t)(last - first + 1)));
-}
-
-/* In the reference's size and where whole tokens match.  A subject may touch the border, and may stand a little into the ground. */
-static placement place_like_reference(const scene *s, const data_params *p, const look *l, double fill, rng *r)
-{
-    placement at = { .scale = fill, .turn = l->turn, .mirror = l->mirror };
-    double hx, hy;
-    half_extent(l, fill, &hx, &hy);
-    at.x = on_grid(r, p->grid, hx, 1 - hx);
-    double highest = s->horizon < 1 && s->horizon + 0.10 - hy > hy ? s->horizon + 0.10 - hy : hy;
-    at.y = on_grid(r, p->grid, highest < 1 - hy ? highest : 1 - hy, 1 - hy);
-    return at;
-}
-
-static placement place_freely(const scene *s, const data_params *p, const look *l, rng *r)
-{
-    placement at = { .scale = rng_range(r, p->scale_lo, p->scale_hi), .turn = l->turn, .mirror = l->mirror };
-    double hx, hy;
-    half_extent(l, at.scale, &hx, &hy);
-    at.x = between(r, hx + MARGIN, 1 - hx - MARGIN);
-    if (s->horizon < 1) { /* stand on the ground */
-        double top = s->horizon + 0.10 > 2 * hy + MARGIN ? s->horizon + 0.10 : 2 * hy + MARGIN, low = 1 - MARGIN;
-        at.y = (top < low ? rng_range(r, top, low) : low) - hy;
-    } else
-        at.y = between(r, hy + MARGIN, 1 - hy - MARGIN);
-    return at;
-}
-
-/* A contact shadow under the part of the tile that touches the ground: its lowest eighth. */
-static void cast_shadow(canvas *c, const look *l, const placement *at, double dark)
-{
-    const tile *t = &l->t;
-    int left = t->width, right = -1;
-    for (int y = t->height - 1 - t->height / 8; y < t->height; y++)
-        for (int x = 0; x < t->width; x++)
-            if (t->rgba[4 * ((size_t)y * (size_t)t->row + (size_t)x) + 3] > 127) left = x < left ? x : left, right = x > right ? x : right;
-    if (right < 0) return;
-    double longest = t->width > t->height ? t->width : t->height, unit = at->scale / longest, hx, hy;
-    half_extent(l, at->scale, &hx, &hy);
-    double middle = ((left + right + 1) / 2.0 - t->width / 2.0) * unit, half = (right - left + 1) / 2.0 * unit;
-    double ry = 0.02 + 0.22 * half;
-    if (ry > 0.07) ry = 0.07;
-    canvas_shadow(c, at->x + (l->mirror ? -middle : middle), at->y + hy - ry / 3, half * 1.15 + 0.03, ry, dark);
-}
-
-static scene pick_scene(const subject *s, rng *r)
-{
-    scene best = scene_pick(r);
-    double contrast = scene_contrast(&best, s->mean);
-    for (int i = 0; i < 6 && contrast < 0.16; i++) { /* a subject must not vanish in its scene */
-        scene other = scene_pick(r);
-        double c = scene_contrast(&other, s->mean);
-        if (c > contrast) best = other, contrast = c;
-    }
-    return best;
-}
-
-/* The subject alone on white, centred. */
-static dreamo_status draw_on_white(const look *l, double fill, int size, bitmap *out, unsigned char **mask, dreamo_error *err)
+static dreamo_status draw_all(const plan *p, const data_params *o, int ref_side, data_sample *out, dreamo_error *err)
 {
     canvas c;
-    dreamo_status status = canvas_new(&c, size, err);
+    dreamo_status status = plan_draw(p, o, out->width, out->height, &out->target, err, &c);
     if (status) return status;
-    canvas_paste(&c, &l->t, &(placement){ 0.5, 0.5, fill, l->turn, l->mirror });
-    status = canvas_finish(&c, out, mask, err);
+    if (p->mask_all) status = canvas_mask(&c, 0, &out->subject_mask, err);
+    for (int i = 0; i < p->nrefs && !status; i++) {
+        const plan_ref *f = &p->ref[i];
+        data_ref *to = &out->ref[out->nrefs++];
+        *to = (data_ref){ .task = f->task, .slot = f->slot, .identity = f->identity };
+        snprintf(to->name, sizeof to->name, "%s", f->name);
+        if (f->task != DATA_LOOK) status = canvas_mask(&c, i, &to->mask, err);
+        if (!status) status = draw_reference(f, o, ref_side, &to->picture, err);
+    }
     canvas_free(&c);
     return status;
 }
 
-/* The subject (NULL: nobody) on a scene, in the reference's size when `fill` says that (0: in any). */
-static dreamo_status draw_on_scene(const scene *s, const look *l, double fill, const data_params *p, rng *r, int size, bitmap *out,
-                                   unsigned char **mask, dreamo_error *err)
+static dreamo_status check_params(const data_params *p, const data_request *q, dreamo_error *err)
 {
-    canvas c;
-    dreamo_status status = canvas_new(&c, size, err);
-    if (status) return status;
-    scene_draw(s, &c);
-    if (l) {
-        placement at = fill > 0 ? place_like_reference(s, p, l, fill, r) : place_freely(s, p, l, r);
-        if (s->horizon < 1) cast_shadow(&c, l, &at, p->shadow);
-        canvas_paste(&c, &l->t, &at);
-    }
-    status = canvas_finish(&c, out, mask, err);
-    canvas_free(&c);
-    return status;
-}
-
-static dreamo_status make_subject(const data_set *d, const data_params *p, data_split split, uint64_t index, rng *r,
-                                  data_sample *out, dreamo_error *err)
-{
-    const subject *s = pick_subject(d, p, DATA_SUBJECT, split, index, r);
-    look reference, target;
-    pick_looks(s, p, r, &reference, &target);
-    scene place = pick_scene(s, r);
-    scene_phrase(&place, out->scene, sizeof out->scene);
-    snprintf(out->subject, sizeof out->subject, "%s", s->concept);
-    snprintf(out->caption, sizeof out->caption, "%s %s", s->phrase, out->scene);
-    out->nrefs = 1;
-    double fill = rng_double(r) < p->same ? rng_range(r, p->scale_lo, p->ref_fill) : 0;
-    if (fill > 0) target.turn = 0, target.mirror = false;
-    dreamo_status status = draw_on_white(&reference, fill > 0 ? fill : p->ref_fill, out->size, &out->ref[0], NULL, err);
-    if (!status) status = draw_on_scene(&place, &target, fill, p, r, out->size, &out->target, &out->mask[0], err);
-    return status;
-}
-
-static dreamo_status make_t2i(const data_set *d, const data_params *p, data_split split, uint64_t index, rng *r,
-                              data_sample *out, dreamo_error *err)
-{
-    const subject *s = pick_subject(d, p, DATA_T2I, split, index, r);
-    look unused, l;
-    pick_looks(s, p, r, &unused, &l);
-    scene place = pick_scene(s, r);
-    double fate = rng_double(r);
-    if (fate < p->empty) {
-        scene_alone(&place, out->scene, sizeof out->scene);
-        snprintf(out->caption, sizeof out->caption, "%s", out->scene);
-        return draw_on_scene(&place, NULL, 0, p, r, out->size, &out->target, NULL, err);
-    }
-    snprintf(out->subject, sizeof out->subject, "%s", s->concept);
-    bool white = fate < p->empty + p->white;
-    if (white) snprintf(out->scene, sizeof out->scene, "on a white background");
-    else scene_phrase(&place, out->scene, sizeof out->scene);
-    snprintf(out->caption, sizeof out->caption, "%s %s", s->phrase, out->scene);
-    if (white) return draw_on_white(&l, rng_range(r, p->scale_hi, p->ref_fill), out->size, &out->target, &out->subject_mask, err);
-    return draw_on_scene(&place, &l, 0, p, r, out->size, &out->target, &out->subject_mask, err);
-}
-
-static dreamo_status check_params(const data_params *p, int size, dreamo_error *err)
-{
-    if (size < 16 || size > 1024) return fail(err, DREAMO_ARG, "sample size: %d is not in 16..1024", size);
+    if (q->width < 16 || q->width > 1024 || q->height < 16 || q->height > 1024)
+        return fail(err, DREAMO_ARG, "sample size: %d x %d is not in 16..1024", q->width, q->height);
+    if (q->ref_side && (q->ref_side < 16 || q->ref_side > 1024)) return fail(err, DREAMO_ARG, "reference size: %d is not in 16..1024", q->ref_side);
     if (!(p->scale_lo > 0.05 && p->scale_lo <= p->scale_hi && p->scale_hi <= 0.94))
         return fail(err, DREAMO_ARG, "subject scale: %g..%g is not within 0.05..0.94", p->scale_lo, p->scale_hi);
     if (!(p->ref_fill > 0.05 && p->ref_fill <= 1)) return fail(err, DREAMO_ARG, "reference fill: %g is not within 0.05..1", p->ref_fill);
     if (!(p->same >= 0 && p->same <= 1)) return fail(err, DREAMO_ARG, "same: %g is not in 0..1", p->same);
-    if (p->same > 0 && p->scale_lo > p->ref_fill)
-        return fail(err, DREAMO_ARG, "subject scale: %g is more than the reference's fill %g", p->scale_lo, p->ref_fill);
-    if (!(p->grid > 0 && p->grid <= 1)) return fail(err, DREAMO_ARG, "grid: %g is not in 0..1", p->grid);
-    if (!(p->turn >= 0 && p->turn <= 180)) return fail(err, DREAMO_ARG, "turn: %g is not in 0..180 degrees", p->turn);
-    if (p->view_step < 0 || p->view_step > ASSETS_MAX_VIEWS) return fail(err, DREAMO_ARG, "view step: %d is not in 0..%d", p->view_step, ASSETS_MAX_VIEWS);
-    if (!(p->shadow >= 0 && p->shadow <= 1)) return fail(err, DREAMO_ARG, "shadow: %g is not in 0..1", p->shadow);
+    if (!(p->words >= 0 && p->words <= 1)) return fail(err, DREAMO_ARG, "words: %g is not in 0..1", p->words);
+    if (!(p->shuffle >= 0 && p->shuffle <= 1)) return fail(err, DREAMO_ARG, "shuffle: %g is not in 0..1", p->shuffle);
+    if (!(p->grid > 0.01 && p->grid <= 1)) return fail(err, DREAMO_ARG, "grid: %g is not within 0.01..1", p->grid);
+    if (!(p->turn >= 0 && p->turn <= 180)) return fail(err, DREAMO_ARG, "turn: %g is not within 0..180", p->turn);
     return DREAMO_OK;
 }
 
-dreamo_status data_sample_make(const data_set *d, const data_params *params, data_kind kind, data_split split, uint64_t seed,
-                               uint64_t index, int size, data_sample *out, dreamo_error *err)
+dreamo_status data_sample_make(const data_set *d, const data_params *params, const data_request *q, data_sample *out, dreamo_error *err)
 {
     data_params defaults;
     data_params_init(&defaults);
-    const data_params *p = params ? params : &defaults;
-    memset(out, 0, sizeof *out);
-    dreamo_status status = check_params(p, size, err);
+    if (!params) params = &defaults;
+    int ref_side = q->ref_side ? q->ref_side : q->width < q->height ? q->width : q->height;
+    *out = (data_sample){ .kind = q->kind, .width = q->width, .height = q->height };
+    dreamo_status status = check_params(params, q, err);
     if (status) return status;
-    if (!data_subjects(d, kind == DATA_T2I ? DATA_TRAIN : split))
-        return fail(err, DREAMO_CONTENT, "the asset folder has no %s subjects", split == DATA_VAL ? "held-out" : "training");
-    out->size = size;
-    rng r = sample_rng(kind, split, seed, index);
-    status = kind == DATA_SUBJECT ? make_subject(d, p, split, index, &r, out, err) : make_t2i(d, p, split, index, &r, out, err);
+    if (!data_can(d, q->kind, q->split))
+        return fail(err, DREAMO_CONTENT, "the dataset has nothing to make \"%s\" samples of%s", data_kind_name(q->kind),
+                    q->split == DATA_VAL ? " that is held out" : "");
+    plan p;
+    status = make_plan(d, params, q, ref_side, &p, err);
+    if (!status) {
+        snprintf(out->caption, sizeof out->caption, "%s", p.caption);
+        snprintf(out->placed, sizeof out->placed, "%s", p.placed);
+        snprintf(out->subject, sizeof out->subject, "%s", p.subject);
+        snprintf(out->scene, sizeof out->scene, "%s", p.scene);
+        status = draw_all(&p, params, ref_side, out, err);
+    }
+    plan_free(&p);
     if (status) data_sample_free(out);
     return status;
 }
@@ -237,10 +159,10 @@ dreamo_status data_sample_make(const data_set *d, const data_params *params, dat
 void data_sample_free(data_sample *s)
 {
     bitmap_free(&s->target);
-    for (int i = 0; i < DATA_MAX_REFS; i++) {
-        bitmap_free(&s->ref[i]);
-        mem_free(s->mask[i]);
-    }
     mem_free(s->subject_mask);
-    memset(s, 0, sizeof *s);
+    for (int i = 0; i < DATA_MAX_REFS; i++) {
+        bitmap_free(&s->ref[i].picture);
+        mem_free(s->ref[i].mask);
+    }
+    *s = (data_sample){ 0 };
 }

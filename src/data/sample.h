@@ -1,41 +1,61 @@
-/* sample.h - what the trainer draws: reference, target, mask and caption, made on the fly from an asset folder.
+/* sample.h - what the trainer draws: references, target, masks and captions, made on the fly from an asset folder.
  *
- * A sample is a pure function of (assets, parameters, kind, split, seed, index, size): the same bytes on every machine
- * and in every thread.  An open data_set is never written to, so threads may share it.
+ * A sample is a pure function of (assets, parameters, request): the same bytes on every machine and in every thread.
+ * An open data_set is never written to, so threads may share it.
  *
- * The asset folder holds assets.safetensors and assets.json (docs: assets.h); program-drawn scenes need no files. */
+ * The kinds are DreamO's tasks (paper 3.1) and the combinations that it is not trained on:
+ *   t2i         no reference: subjects on a scene, people, garments, an empty scene, something on white, all in any style
+ *   subject     one thing, seen again a little differently on a scene
+ *   subjects    two or three things with their relation: side by side, one before the other, large and small
+ *   id          one person: another expression, other clothes, the hair kept
+ *   ids         two or three persons
+ *   style       another concept in the style of a reference
+ *   id-style    a person, drawn in the style of a second reference
+ *   tryon       a person wearing one or two garments
+ *   id-tryon, id-subject, subject-style   two references of different tasks
+ *
+ * The asset folder holds assets.safetensors and assets.json (assets.h); program-drawn scenes need no files. */
 #ifndef DATA_SAMPLE_H
 #define DATA_SAMPLE_H
 #include <stdbool.h>
 #include <stdint.h>
 #include "format/image_file.h"
 
-#define DATA_MAX_REFS 2
+#define DATA_MAX_REFS 4
 
 typedef enum data_kind {
-    DATA_T2I,     /* no reference: a subject on a scene, an empty scene, or a subject on white */
-    DATA_SUBJECT  /* one reference: the subject on white; target: the same subject, seen a little differently, on a scene */
+    DATA_T2I, DATA_SUBJECT, DATA_SUBJECTS, DATA_ID, DATA_IDS, DATA_STYLE, DATA_ID_STYLE, DATA_TRYON,
+    DATA_ID_TRYON, DATA_ID_SUBJECT, DATA_SUBJECT_STYLE, /* combinations: only to test that they emerge */
+    DATA_KINDS
 } data_kind;
+#define DATA_KIND_NAMES "t2i subject subjects id ids style id-style tryon id-tryon id-subject subject-style"
+const char *data_kind_name(data_kind kind);             /* "id-style" */
+bool        data_kind_find(const char *name, data_kind *kind);
+
+typedef enum data_task { DATA_IP, DATA_FACE, DATA_LOOK } data_task; /* ip, id, style: as `generate -r` calls them */
+const char *data_task_name(data_task task);
 
 typedef enum data_split {
     DATA_TRAIN,
-    DATA_VAL      /* SUBJECT: concepts that training never shows in any style; T2I: training concepts in unseen compositions */
+    DATA_VAL      /* things, persons, garments and styles that training never shows; T2I: training concepts in unseen compositions */
 } data_split;
 
-/* How hard the task is.  Lengths are shares of the picture's side. */
+/* How hard the task is.  Lengths are shares of the picture's shorter side. */
 typedef struct data_params {
-    double scale_lo, scale_hi;  /* longest side of the subject in the target, 0.6 .. 0.76 */
-    double ref_fill;            /* longest side in the reference, 0.8; T2I on white: at most this */
+    double scale_lo, scale_hi;  /* longest side of a subject in the target, 0.45 .. 0.8 */
+    double ref_fill;            /* longest side in the reference, 0.85; T2I on white: at most this */
     double same;                /* SUBJECT: probability that the target shows the subject in the reference's size, upright, moved
-                                   by whole steps of `grid`, 0.75.  Its reference then fills scale_lo .. ref_fill. */
-    double grid;                /* 1/8: a token of the small model.  Copying by whole tokens is what a small network learns first;
+                                   by whole steps of `grid`, 0.5.  Copying by whole tokens is what a small network learns first;
                                    the other samples, moved, scaled and turned freely, keep it from learning nothing else */
-    double turn;                /* flat subjects: largest turn in the plane between reference and target, degrees, 5 */
-    int view_step;              /* solid subjects: most steps of yaw between the two views, 1 */
-    double mirror;              /* probability that a flat subject is mirrored in the target, 0 */
-    double shadow;              /* darkness of the contact shadow, 0.4; 0 = none */
-    double solid_share;         /* probability of a solid (3D) subject where there are any, 0.35 */
-    double empty, white;        /* T2I: probability of an empty scene, 0.06, and of a subject on white, 0.12 */
+    double grid;                /* 1/8: a token of the small model */
+    double turn;                /* flat subjects: largest turn in the plane between reference and target, degrees, 12 */
+    int view_step;              /* solid subjects: most steps of yaw between the two views, 2 */
+    double mirror;              /* probability that a flat subject is mirrored in the target, 0.1 */
+    double shadow;              /* darkness of the shadow on the ground, 0.4; 0 = none */
+    double light;               /* how strongly the scene's light and tint act on what stands in it, 1; 0 = pasted as it is, no weather */
+    double solid_share;         /* probability of a solid (3D) subject where there are any, 0.3 */
+    double words;               /* probability that a caption tells what a person looks like, 0.5 */
+    double shuffle;             /* probability that references take other slots than 1, 2, ... in order, 0.25 */
 } data_params;
 void data_params_init(data_params *p);
 
@@ -47,27 +67,50 @@ void          data_close(data_set *d); /* NULL is allowed */
 int           data_concepts(const data_set *d, data_split split);        /* how many; sorted by name */
 const char   *data_concept(const data_set *d, data_split split, int i);  /* "hot dog" */
 int           data_subjects(const data_set *d, data_split split);        /* drawings and models of these concepts */
+/* Whether the folder has what a kind is made of (people, garments, drawings in several styles). */
+bool          data_can(const data_set *d, data_kind kind, data_split split);
+
+typedef struct data_request {
+    data_kind kind;
+    data_split split;
+    uint64_t seed, index;
+    int width, height;          /* of the target, 16 .. 1024 */
+    int ref_side;               /* references are squares of this side; 0: the target's shorter side */
+} data_request;
+
+typedef struct data_ref {
+    bitmap picture;             /* [h, w, 3]; ip and id: on white */
+    unsigned char *mask;        /* [height, width] of the target: coverage 0..255 of what the reference shows; NULL: a style */
+    data_task task;
+    int slot;                   /* 1..9, the row of the index embedding; all different */
+    char name[64];              /* what it shows: equal names are the same thing: "hot dog", "avataaars 0123", "noto" */
+    uint64_t identity;          /* the very asset shown, for retrieval: equal numbers are the same thing in the same drawing */
+} data_ref;
 
 typedef struct data_sample {
-    int size;
-    bitmap target;                          /* [size, size, 3] */
+    data_kind kind;
+    int width, height;
+    bitmap target;                          /* [height, width, 3] */
     int nrefs;
-    bitmap ref[DATA_MAX_REFS];              /* [size, size, 3], on white */
-    unsigned char *mask[DATA_MAX_REFS];     /* [size, size] coverage 0..255 of that reference's subject in the target */
-    unsigned char *subject_mask;            /* the same for T2I (mask[0] then belongs to no reference); NULL: empty scene */
-    char caption[256];                      /* "a hot dog on a beach by the sea" */
-    char subject[64];                       /* "hot dog"; empty for an empty scene */
-    char scene[96];                         /* "on a beach by the sea" */
+    data_ref ref[DATA_MAX_REFS];
+    unsigned char *subject_mask;            /* T2I: coverage of what stands on the scene; NULL: empty scene, or references have their own */
+    char caption[512];                      /* "a hot dog to the left of a red car, on a beach by the sea" */
+    char placed[512];                       /* the same with placeholders, "[ref#1] to the left of [ref#2], on ..."; empty: has none */
+    char subject[128];                       /* of the first reference, or the T2I subject; empty for an empty scene */
+    char scene[128];                        /* "on a beach by the sea" */
 } data_sample;
 
-/* In the VAL split, index i takes the i-th held-out concept (modulo their number), so the first twelve samples show the
- * first twelve names.  In TRAIN every subject is as likely as its kind allows.  params NULL = the defaults. */
-dreamo_status data_sample_make(const data_set *d, const data_params *params, data_kind kind, data_split split, uint64_t seed,
-                               uint64_t index, int size, data_sample *out, dreamo_error *err);
+/* In the VAL split, index i takes the i-th held-out concept (person, garment; modulo their number), so the first twelve samples show the
+ * first twelve names.  In TRAIN every subject is as likely as its kind allows.  params NULL = the defaults.
+ * DREAMO_CONTENT: the folder has nothing to make this kind of (data_can). */
+dreamo_status data_sample_make(const data_set *d, const data_params *params, const data_request *q, data_sample *out, dreamo_error *err);
 void          data_sample_free(data_sample *s); /* a zeroed sample is allowed */
 
-/* A contact sheet: `count` samples in `columns`, each reference | target | mask, sizes magnified `zoom` times; captions in
- * order into *captions (one a line, mem_free), when it is not NULL. */
-dreamo_status data_sheet(const data_set *d, const data_params *params, data_kind kind, data_split split, uint64_t seed,
-                         int count, int columns, int size, int zoom, bitmap *sheet, char **captions, dreamo_error *err);
+/* The caption alone, without drawing.  The kind must be one that can be made (data_can). */
+dreamo_status data_sample_words(const data_set *d, const data_request *q, char *out, size_t nbytes, dreamo_error *err);
+
+/* A contact sheet: `count` samples in `columns`, each references | target | masks over the target, sizes magnified `zoom` times;
+ * captions in order into *captions (one a line, mem_free), when it is not NULL. */
+dreamo_status data_sheet(const data_set *d, const data_params *params, const data_request *first, int count, int columns, int zoom,
+                         bitmap *sheet, char **captions, dreamo_error *err);
 #endif

@@ -1,7 +1,8 @@
-/* scene.c - the scenes: a table of kinds, each with a phrase and a function from place to colour. */
+/* scene.c - the scenes: a table of kinds, each with a phrase and a function from place to colour (scene_shade.h). */
 #include "data/scene.h"
 #include <stdio.h>
 #include <string.h>
+#include "data/scene_brush.h"
 
 typedef struct colour { const char *name; float rgb[3]; } colour;
 
@@ -24,226 +25,6 @@ static const colour skies[] = {
 };
 enum { NSKIES = sizeof skies / sizeof *skies };
 
-typedef struct place { double u, v; } place; /* in the picture, 0..1, v downwards */
-
-/* ---- brushes: each covers `rgb` with a flat or shaded colour where the shape is ---- */
-
-static void cover(float rgb[3], const float with[3], double share)
-{
-    for (int k = 0; k < 3; k++) rgb[k] += (float)share * (with[k] - rgb[k]);
-}
-
-static void paint(float rgb[3], float r, float g, float b) { rgb[0] = r, rgb[1] = g, rgb[2] = b; }
-
-static void dim(float rgb[3], double by)
-{
-    for (int k = 0; k < 3; k++) rgb[k] *= (float)by;
-}
-
-/* Sky: the colour overhead fading to near white at the horizon. */
-static void sky(float rgb[3], const float top[3], double v, double horizon)
-{
-    static const float haze[3] = { 1, 1, 1 };
-    memcpy(rgb, top, 3 * sizeof *rgb);
-    cover(rgb, haze, 0.55 * (horizon > 0 ? v / horizon : 1));
-}
-
-static bool disc(place p, double x, double y, double radius)
-{
-    double dx = p.u - x, dy = p.v - y;
-    return dx * dx + dy * dy < radius * radius;
-}
-
-/* A line of hills: height above the horizon at u. */
-static double wave(double u, double waves, double shift, double height)
-{
-    return height * (0.5 + 0.5 * sine(u * waves + shift));
-}
-
-/* A repeated triangle, 1 at its peak. */
-static double peak(double u, double count, double shift)
-{
-    double t = u * count + shift;
-    t -= (double)(int)t;
-    return 1 - 2 * (t > 0.5 ? t - 0.5 : 0.5 - t);
-}
-
-/* A fixed random number in 0..1 for a cell. */
-static double cell(int i, int j, double seed)
-{
-    uint32_t h = (uint32_t)i * 374761393u + (uint32_t)j * 668265263u + (uint32_t)(seed * 1e6) * 2246822519u;
-    h = (h ^ (h >> 13)) * 1274126177u;
-    h ^= h >> 16;
-    return h / 4294967296.0;
-}
-
-/* ---- the kinds ---- */
-
-static void plain(const scene *s, place p, float rgb[3])
-{
-    memcpy(rgb, s->shade[0], 3 * sizeof *rgb);
-    dim(rgb, 1.04 - 0.10 * p.v);
-}
-
-static void outdoors(const scene *s, place p, float rgb[3])
-{
-    sky(rgb, s->shade[1], p.v, s->horizon);
-    if (p.v < s->horizon) return;
-    memcpy(rgb, s->shade[0], 3 * sizeof *rgb);
-    dim(rgb, 0.88 + 0.22 * (p.v - s->horizon) / (1 - s->horizon));
-}
-
-static const float blue_sky[3] = { .33f, .63f, .93f };
-
-static void beach(const scene *s, place p, float rgb[3])
-{
-    double shore = s->horizon + 0.02 * sine(p.u * 1.5 + s->p[0]);
-    double sea = s->horizon - 0.16;
-    sky(rgb, blue_sky, p.v, sea);
-    if (p.v >= sea) {
-        paint(rgb, .10f, .45f, .70f);
-        static const float near[3] = { .25f, .70f, .80f };
-        cover(rgb, near, (p.v - sea) / 0.18);
-    }
-    if (p.v > shore - 0.025) paint(rgb, .93f, .96f, .96f); /* foam */
-    if (p.v > shore) paint(rgb, .94f, .83f, .58f);
-}
-
-static void sea(const scene *s, place p, float rgb[3])
-{
-    sky(rgb, blue_sky, p.v, s->horizon);
-    if (p.v < s->horizon) return;
-    double depth = (p.v - s->horizon) / (1 - s->horizon);
-    paint(rgb, .10f, .38f, .68f);
-    if (sine((p.v - s->horizon) * 12 + 0.10 * sine(p.u * 3 + s->p[0])) > 0.55 - 0.2 * depth) paint(rgb, .22f, .52f, .80f);
-}
-
-static void hills(const scene *s, place p, float rgb[3])
-{
-    sky(rgb, blue_sky, p.v, s->horizon);
-    if (p.v > s->horizon - 0.06 - wave(p.u, 1.1, s->p[0], 0.20)) paint(rgb, .35f, .60f, .38f);
-    if (p.v > s->horizon - wave(p.u, 0.8, s->p[1], 0.14)) paint(rgb, .45f, .70f, .28f);
-    if (p.v > s->horizon + 0.05 - wave(p.u, 0.6, s->p[2], 0.07)) paint(rgb, .55f, .76f, .30f);
-}
-
-static void mountains(const scene *s, place p, float rgb[3])
-{
-    sky(rgb, blue_sky, p.v, s->horizon);
-    double top = 0.34 * peak(p.u, 1.7, s->p[0]) + 0.04;
-    double up = s->horizon - p.v;
-    if (up < top) {
-        paint(rgb, .45f, .47f, .55f);
-        if (up > 0.22 + 0.02 * sine(p.u * 9)) paint(rgb, .96f, .97f, 1);
-    }
-    if (up < 0) paint(rgb, .40f, .60f, .30f);
-}
-
-static void desert(const scene *s, place p, float rgb[3])
-{
-    static const float heat[3] = { .98f, .72f, .38f };
-    sky(rgb, heat, p.v, s->horizon);
-    if (disc(p, 0.2 + 0.6 * s->p[3], 0.16, 0.09)) paint(rgb, 1, .95f, .70f);
-    if (p.v > s->horizon - wave(p.u, 0.9, s->p[0], 0.13)) paint(rgb, .85f, .60f, .30f);
-    if (p.v > s->horizon + 0.04 - wave(p.u, 0.7, s->p[1], 0.10)) paint(rgb, .93f, .72f, .38f);
-}
-
-static void snow(const scene *s, place p, float rgb[3])
-{
-    static const float cold[3] = { .58f, .72f, .88f };
-    sky(rgb, cold, p.v, s->horizon);
-    if (p.v > s->horizon - wave(p.u, 0.9, s->p[0], 0.10)) paint(rgb, .82f, .88f, .95f);
-    if (p.v > s->horizon + 0.03 - wave(p.u, 0.6, s->p[1], 0.06)) paint(rgb, .95f, .97f, 1);
-}
-
-static void forest(const scene *s, place p, float rgb[3])
-{
-    sky(rgb, blue_sky, p.v, s->horizon);
-    double up = s->horizon - p.v;
-    if (up < 0.46 * peak(p.u, 5.5, s->p[0]) + 0.10) paint(rgb, .12f, .36f, .22f);
-    if (up < 0.30 * peak(p.u, 4.2, s->p[1]) + 0.05) paint(rgb, .18f, .46f, .25f);
-    if (up < 0) paint(rgb, .42f, .56f, .24f);
-}
-
-static void night(const scene *s, place p, float rgb[3])
-{
-    static const float glow[3] = { .20f, .22f, .45f };
-    paint(rgb, .05f, .06f, .20f);
-    cover(rgb, glow, p.v / s->horizon);
-    int i = (int)(p.u * 9), j = (int)(p.v * 9);
-    place star = { (i + 0.2 + 0.6 * cell(i, j, s->p[0])) / 9, (j + 0.2 + 0.6 * cell(j, i, s->p[1])) / 9 };
-    if (cell(i, j, s->p[2]) > 0.45 && disc(p, star.u, star.v, 0.013)) paint(rgb, 1, 1, .85f);
-    if (disc(p, 0.15 + 0.7 * s->p[3], 0.17, 0.10)) paint(rgb, .98f, .96f, .80f);
-    if (p.v > s->horizon) paint(rgb, .08f, .14f, .12f);
-}
-
-static void city(const scene *s, place p, float rgb[3])
-{
-    paint(rgb, .10f, .10f, .28f);
-    static const float glow[3] = { .45f, .28f, .45f };
-    cover(rgb, glow, p.v / s->horizon);
-    double x = p.u * 6 + s->p[0];
-    int block = (int)x;
-    double top = s->horizon - 0.18 - 0.38 * cell(block, 1, s->p[1]);
-    if (p.v > top) {
-        paint(rgb, .07f, .07f, .13f);
-        double wx = (x - block) * 3, wy = (p.v - top) * 16;
-        bool pane = wx - (int)wx > 0.3 && wx - (int)wx < 0.85 && wy - (int)wy > 0.25 && wy - (int)wy < 0.8;
-        if (pane && cell(block * 3 + (int)wx, (int)wy, s->p[2]) > 0.4) paint(rgb, .98f, .82f, .38f);
-    }
-    if (p.v > s->horizon) paint(rgb, .22f, .22f, .25f);
-}
-
-static void room(const scene *s, place p, float rgb[3])
-{
-    memcpy(rgb, s->shade[0], 3 * sizeof *rgb);
-    dim(rgb, 1.02 - 0.08 * p.u);
-    if (p.v > s->horizon - 0.035) paint(rgb, .93f, .92f, .90f); /* skirting */
-    if (p.v > s->horizon) {
-        paint(rgb, .66f, .47f, .30f);
-        double board = (p.u - 0.5) / (0.35 + p.v - s->horizon) * 2.2 + 10;
-        if (board - (int)board < 0.06) dim(rgb, 0.8);
-    }
-}
-
-static void table(const scene *s, place p, float rgb[3])
-{
-    memcpy(rgb, s->shade[0], 3 * sizeof *rgb);
-    dim(rgb, 1.02 - 0.10 * p.v);
-    double t = s->horizon;
-    if (p.v > t) {
-        paint(rgb, .72f, .50f, .29f);
-        if (sine(p.v * 9 + 0.08 * sine(p.u * 1.3 + s->p[0])) > 0.8) dim(rgb, 0.93);
-    }
-    if (p.v > 0.94) paint(rgb, .48f, .31f, .17f);
-}
-
-static void stripes(const scene *s, place p, float rgb[3])
-{
-    double t = p.u * (5 + (int)(s->p[1] * 3)) + s->p[0];
-    memcpy(rgb, s->shade[(int)t % 2], 3 * sizeof *rgb);
-}
-
-static void sunset(const scene *s, place p, float rgb[3])
-{
-    static const float high[3] = { .38f, .22f, .50f }, low[3] = { 1, .60f, .25f };
-    memcpy(rgb, high, sizeof high);
-    cover(rgb, low, smoothstep(0, s->horizon, p.v));
-    if (disc(p, 0.25 + 0.5 * s->p[0], s->horizon - 0.02, 0.15)) paint(rgb, 1, .90f, .50f);
-    if (p.v < s->horizon) return;
-    paint(rgb, .30f, .18f, .25f);
-    dim(rgb, 1.1 - 0.4 * (p.v - s->horizon));
-}
-
-static void road(const scene *s, place p, float rgb[3])
-{
-    sky(rgb, blue_sky, p.v, s->horizon);
-    if (p.v < s->horizon) return;
-    paint(rgb, .42f, .64f, .28f);
-    double near = (p.v - s->horizon) / (1 - s->horizon), across = (p.u - 0.5) / (0.10 + 0.50 * near);
-    if (across > -1 && across < 1) paint(rgb, .40f, .40f, .43f);
-    if (across > -0.06 && across < 0.06 && sine(near * 3 + s->p[0]) > 0) paint(rgb, .95f, .95f, .92f);
-}
-
 /* A phrase is `lead` + `alone`; %a and %b stand for the two choices. */
 typedef struct kind {
     const char *name, *lead, *alone;
@@ -251,28 +32,53 @@ typedef struct kind {
     int nchoices[2];
     double horizon_lo, horizon_hi;
     int weight;
-    void (*shade)(const scene *s, place p, float rgb[3]);
+    shade_fn *shade;
+    bool outside;          /* weather can fall, and the sun stands on one side */
+    float tint[3];         /* on what stands in it; zeros: none */
 } kind;
 
 static const kind kinds[] = {
-    { "plain", "on", "a plain %a background", { colours }, { NCOLOURS }, 1, 1, 24, plain },
-    { "outdoors", "on", "%a under a %b sky", { grounds, skies }, { NGROUNDS, NSKIES }, 0.45, 0.65, 18, outdoors },
-    { "beach", "on", "a beach by the sea", { NULL }, { 0 }, 0.55, 0.66, 8, beach },
-    { "sea", "on", "the blue sea", { NULL }, { 0 }, 0.42, 0.55, 5, sea },
-    { "hills", "in front of", "green hills", { NULL }, { 0 }, 0.50, 0.62, 6, hills },
-    { "mountains", "in front of", "snowy mountains", { NULL }, { 0 }, 0.50, 0.64, 6, mountains },
-    { "desert", "in", "a desert", { NULL }, { 0 }, 0.48, 0.60, 7, desert },
-    { "snow", "in", "a snowy field", { NULL }, { 0 }, 0.45, 0.60, 7, snow },
-    { "forest", "in", "a forest", { NULL }, { 0 }, 0.55, 0.66, 7, forest },
-    { "night", "under", "a starry night sky", { NULL }, { 0 }, 0.62, 0.74, 7, night },
-    { "city", "in", "a city at night", { NULL }, { 0 }, 0.62, 0.72, 6, city },
-    { "room", "in", "a room with a %a wall", { colours }, { NCOLOURS }, 0.60, 0.70, 14, room },
-    { "table", "on", "a wooden table and a %a wall", { colours }, { NCOLOURS }, 0.58, 0.66, 8, table },
-    { "stripes", "on", "%a and %b stripes", { colours, colours }, { NCOLOURS, NCOLOURS }, 1, 1, 6, stripes },
-    { "sunset", "at", "sunset", { NULL }, { 0 }, 0.58, 0.68, 7, sunset },
-    { "road", "on", "a grey road", { NULL }, { 0 }, 0.42, 0.54, 6, road },
+    { "plain", "on", "a plain %a background", { colours }, { NCOLOURS }, 1, 1, 22, shade_plain, 0, { 0 } },
+    { "outdoors", "on", "%a under a %b sky", { grounds, skies }, { NGROUNDS, NSKIES }, 0.45, 0.65, 14, shade_outdoors, 1, { 0 } },
+    { "beach", "on", "a beach by the sea", { NULL }, { 0 }, 0.55, 0.66, 8, shade_beach, 1, { 0 } },
+    { "sea", "on", "the blue sea", { NULL }, { 0 }, 0.42, 0.55, 5, shade_sea, 1, { 0 } },
+    { "hills", "in front of", "green hills", { NULL }, { 0 }, 0.50, 0.62, 6, shade_hills, 1, { 0 } },
+    { "mountains", "in front of", "snowy mountains", { NULL }, { 0 }, 0.50, 0.64, 6, shade_mountains, 1, { 0 } },
+    { "desert", "in", "a desert", { NULL }, { 0 }, 0.48, 0.60, 6, shade_desert, 1, { 1.04f, .97f, .88f } },
+    { "snow", "in", "a snowy field", { NULL }, { 0 }, 0.45, 0.60, 6, shade_snow, 1, { .95f, .98f, 1.03f } },
+    { "forest", "in", "a forest", { NULL }, { 0 }, 0.55, 0.66, 6, shade_forest, 1, { .94f, 1, .93f } },
+    { "night", "under", "a starry night sky", { NULL }, { 0 }, 0.62, 0.74, 6, shade_night, 0, { .74f, .78f, .95f } },
+    { "city", "in", "a city at night", { NULL }, { 0 }, 0.62, 0.72, 5, shade_city, 0, { .84f, .80f, .92f } },
+    { "room", "in", "a room with a %a wall", { colours }, { NCOLOURS }, 0.60, 0.70, 10, shade_room, 0, { 0 } },
+    { "table", "on", "a wooden table and a %a wall", { colours }, { NCOLOURS }, 0.58, 0.66, 7, shade_table, 0, { 0 } },
+    { "stripes", "on", "%a and %b stripes", { colours, colours }, { NCOLOURS, NCOLOURS }, 1, 1, 4, shade_stripes, 0, { 0 } },
+    { "sunset", "at", "sunset", { NULL }, { 0 }, 0.58, 0.68, 6, shade_sunset, 0, { 1, .84f, .72f } },
+    { "road", "on", "a grey road", { NULL }, { 0 }, 0.42, 0.54, 5, shade_road, 1, { 0 } },
+    { "street", "in", "a street with houses", { NULL }, { 0 }, 0.52, 0.62, 5, shade_street, 1, { 0 } },
+    { "lake", "by", "a calm lake", { NULL }, { 0 }, 0.44, 0.54, 4, shade_lake, 1, { 0 } },
+    { "meadow", "in", "a flower meadow", { NULL }, { 0 }, 0.46, 0.56, 5, shade_meadow, 1, { 0 } },
+    { "garden", "in", "a garden with a white fence", { NULL }, { 0 }, 0.50, 0.60, 5, shade_garden, 1, { 0 } },
+    { "tiles", "on", "a checkered floor by a %a wall", { colours }, { NCOLOURS }, 0.50, 0.62, 6, shade_tiles, 0, { 0 } },
+    { "kitchen", "in", "a kitchen with %a tiles", { colours }, { NCOLOURS }, 0.58, 0.66, 5, shade_kitchen, 0, { 0 } },
+    { "library", "in", "a library full of books", { NULL }, { 0 }, 0.70, 0.78, 4, shade_library, 0, { 1.02f, .96f, .88f } },
+    { "stage", "on", "a stage with a red curtain", { NULL }, { 0 }, 0.66, 0.74, 4, shade_stage, 0, { 0 } },
+    { "window", "in", "a %a room with a window", { colours }, { NCOLOURS }, 0.62, 0.70, 6, shade_window, 0, { 0 } },
+    { "underwater", "under", "water", { NULL }, { 0 }, 0.84, 0.92, 4, shade_underwater, 0, { .76f, .95f, 1.02f } },
+    { "space", "in", "outer space", { NULL }, { 0 }, 1, 1, 4, shade_space, 0, { .92f, .90f, 1 } },
+    { "moon", "on", "the moon", { NULL }, { 0 }, 0.55, 0.66, 4, shade_moon, 0, { 0 } },
+    { "volcano", "in front of", "a volcano", { NULL }, { 0 }, 0.56, 0.64, 4, shade_volcano, 0, { 1, .86f, .80f } },
+    { "farm", "on", "a farm with a red barn", { NULL }, { 0 }, 0.48, 0.58, 4, shade_farm, 1, { 0 } },
+    { "bridge", "in front of", "a red bridge over water", { NULL }, { 0 }, 0.52, 0.60, 3, shade_bridge, 1, { 0 } },
+    { "bricks", "in front of", "a brick wall", { NULL }, { 0 }, 0.72, 0.82, 4, shade_bricks, 0, { 0 } },
+    { "dots", "on", "%a with %b dots", { colours, colours }, { NCOLOURS, NCOLOURS }, 1, 1, 3, shade_dots, 0, { 0 } },
+    { "checks", "on", "%a and %b checks", { colours, colours }, { NCOLOURS, NCOLOURS }, 1, 1, 3, shade_checks, 0, { 0 } },
+    { "studio", "in", "a %a photo studio", { colours }, { NCOLOURS }, 0.68, 0.76, 6, shade_studio, 0, { 0 } },
+    { "cave", "in", "a dark cave", { NULL }, { 0 }, 0.60, 0.68, 4, shade_cave, 0, { .84f, .82f, .82f } },
 };
 enum { NKINDS = sizeof kinds / sizeof *kinds };
+
+static const char *const weather_words[WEATHERS] = { "", " in the rain", " in the fog", " in falling snow", " in golden evening light",
+                                                     " in cold morning light" };
 
 int scene_kinds(void) { return NKINDS; }
 const char *scene_kind_name(int k) { return kinds[k].name; }
@@ -288,6 +94,12 @@ scene scene_pick_kind(rng *r, int k)
         if (i == 1 && kinds[k].choice[0] == kinds[k].choice[1] && s.colour[1] == s.colour[0]) s.colour[1] = (s.colour[0] + 5) % n;
         for (int c = 0; c < 3; c++) s.shade[i][c] = kinds[k].choice[i][s.colour[i]].rgb[c] + (float)rng_range(r, -0.035, 0.035);
     }
+    if (kinds[k].outside) { /* two of five have weather, in equal parts */
+        int w = (int)rng_below(r, 5 * (WEATHERS - 1));
+        s.weather = w < 2 * (WEATHERS - 1) ? (scene_weather)(1 + w % (WEATHERS - 1)) : WEATHER_NONE;
+    }
+    for (int c = 0; c < 3; c++) s.lit.tint[c] = kinds[k].tint[0] > 0 ? kinds[k].tint[c] : 1;
+    s.lit.side = kinds[k].horizon_lo < 1 ? rng_range(r, -1, 1) : 0;
     return s;
 }
 
@@ -302,10 +114,50 @@ scene scene_pick(rng *r)
 
 void scene_draw(const scene *s, canvas *c)
 {
-    for (int y = 0; y < c->side; y++)
-        for (int x = 0; x < c->side; x++)
-            kinds[s->kind].shade(s, (place){ (x + 0.5) / c->side, (y + 0.5) / c->side },
-                                 c->rgb + 3 * ((size_t)y * (size_t)c->side + (size_t)x));
+    double high = c->height, aspect = c->width / high;
+    for (int y = 0; y < c->height; y++)
+        for (int x = 0; x < c->width; x++) {
+            double u = (x + 0.5) / high;
+            kinds[s->kind].shade(s, (place){ u, (y + 0.5) / high, u - aspect / 2, aspect },
+                                 c->rgb + 3 * ((size_t)y * (size_t)c->width + (size_t)x));
+        }
+}
+
+/* ---- weather ---- */
+
+/* Is there a drop here?  Streaks and flakes lie in a grid of cells, one each at most. */
+static bool falls(const scene *s, double u, double v, double columns, double rows, double wide, double high, double lean)
+{
+    double x = u * columns + lean * v, y = v * rows + 3 * cell((int)x, 7, s->p[7]);
+    int i = (int)x, j = (int)y;
+    double dx = x - i - 0.2 - 0.6 * cell(i, j, s->p[6]), dy = y - j - 0.5;
+    return cell(j, i, s->p[5]) > 0.45 && dx > -wide && dx < wide && dy > -high && dy < high;
+}
+
+void scene_veil(const scene *s, canvas *c)
+{
+    static const float fog[3] = { .86f, .88f, .90f }, water[3] = { .80f, .88f, .96f }, flake[3] = { 1, 1, 1 };
+    static const float golden[3] = { 1.06f, .92f, .70f }, cold[3] = { .86f, .95f, 1.08f };
+    if (s->weather == WEATHER_NONE) return;
+    for (int y = 0; y < c->height; y++)
+        for (int x = 0; x < c->width; x++) {
+            float *rgb = c->rgb + 3 * ((size_t)y * (size_t)c->width + (size_t)x);
+            double u = (x + 0.5) / c->height, v = (y + 0.5) / c->height;
+            const float *tint = NULL;
+            switch (s->weather) {
+            case WEATHER_RAIN:
+                dim(rgb, 0.84);
+                if (falls(s, u, v, 22, 6, 0.09, 0.32, 1.5)) cover(rgb, water, 0.55);
+                break;
+            case WEATHER_FOG: cover(rgb, fog, 0.62 - 0.34 * v); break;
+            case WEATHER_SNOWFALL:
+                if (falls(s, u, v, 15, 15, 0.17, 0.17, 0.4)) cover(rgb, flake, 0.9);
+                break;
+            case WEATHER_GOLDEN: tint = golden; break;
+            default: tint = cold; break;
+            }
+            for (int k = 0; tint && k < 3; k++) rgb[k] = rgb[k] * tint[k] < 1 ? rgb[k] * tint[k] : 1;
+        }
 }
 
 double scene_contrast(const scene *s, const float rgb[3])
@@ -315,7 +167,7 @@ double scene_contrast(const scene *s, const float rgb[3])
     for (double v = 0.35; v < 0.9; v += 0.1)
         for (double u = 0.1; u < 1; u += 0.2, n++) {
             float at[3];
-            kinds[s->kind].shade(s, (place){ u, v }, at);
+            kinds[s->kind].shade(s, (place){ u, v, u - 0.5, 1 }, at);
             double d = 0;
             for (int k = 0; k < 3; k++) d += (at[k] > rgb[k] ? at[k] - rgb[k] : rgb[k] - at[k]) / 3.0;
             sum += d;
@@ -337,7 +189,12 @@ static void fill_in(const kind *k, const int chosen[2], char *out, size_t nbytes
     out[n] = 0;
 }
 
-void scene_alone(const scene *s, char *out, size_t nbytes) { fill_in(&kinds[s->kind], s->colour, out, nbytes); }
+void scene_alone(const scene *s, char *out, size_t nbytes)
+{
+    fill_in(&kinds[s->kind], s->colour, out, nbytes);
+    size_t n = strlen(out);
+    snprintf(out + n, nbytes - n, "%s", weather_words[s->weather]);
+}
 
 void scene_phrase(const scene *s, char *out, size_t nbytes)
 {

@@ -10,14 +10,34 @@
 
 typedef unsigned char byte;
 
-/* A square picture (channels 3, or 1 for a mask) magnified into the sheet. */
-static void put(bitmap *sheet, int left, int top, const byte *from, int channels, int size, int zoom)
+/* A picture magnified into the sheet. */
+static void put(bitmap *sheet, int left, int top, const byte *rgb, int width, int height, int zoom)
 {
-    for (int y = 0; y < size * zoom; y++)
-        for (int x = 0; x < size * zoom; x++)
-            for (int k = 0; k < 3; k++)
-                sheet->data[3 * ((size_t)(top + y) * (size_t)sheet->width + (size_t)(left + x)) + (size_t)k] =
-                    from[(size_t)channels * ((size_t)(y / zoom) * (size_t)size + (size_t)(x / zoom)) + (size_t)(channels == 3 ? k : 0)];
+    for (int y = 0; y < height * zoom; y++)
+        for (int x = 0; x < width * zoom; x++)
+            memcpy(sheet->data + 3 * ((size_t)(top + y) * (size_t)sheet->width + (size_t)(left + x)),
+                   rgb + 3 * ((size_t)(y / zoom) * (size_t)width + (size_t)(x / zoom)), 3);
+}
+
+/* The target, grey, with each mask in a colour of its own. */
+static void lay_masks(const data_sample *s, byte *rgb)
+{
+    static const byte inks[4][3] = { { 255, 60, 60 }, { 60, 120, 255 }, { 60, 220, 90 }, { 250, 210, 40 } };
+    size_t n = (size_t)s->width * (size_t)s->height;
+    for (size_t i = 0; i < n; i++) {
+        const byte *p = s->target.data + 3 * i;
+        double grey = 0.25 * (0.30 * p[0] + 0.59 * p[1] + 0.11 * p[2]), left = 1, mix[3] = { 0 };
+        for (int k = 0; k < DATA_MAX_REFS; k++) {
+            const byte *mask = s->nrefs ? s->ref[k].mask : k ? NULL : s->subject_mask;
+            if (!mask) continue;
+            left -= mask[i] / 255.0;
+            for (int c = 0; c < 3; c++) mix[c] += mask[i] / 255.0 * (0.35 * inks[k][c] + 0.65 * p[c]);
+        }
+        for (int c = 0; c < 3; c++) {
+            double v = mix[c] + (left > 0 ? left : 0) * grey;
+            rgb[3 * i + (size_t)c] = (byte)(v > 255 ? 255 : v);
+        }
+    }
 }
 
 static dreamo_status append_line(char **text, const char *line, dreamo_error *err)
@@ -29,29 +49,47 @@ static dreamo_status append_line(char **text, const char *line, dreamo_error *er
     return DREAMO_OK;
 }
 
-dreamo_status data_sheet(const data_set *d, const data_params *params, data_kind kind, data_split split, uint64_t seed,
-                         int count, int columns, int size, int zoom, bitmap *sheet, char **captions, dreamo_error *err)
+/* How many references a sample of the kind has at most. */
+static int most_refs(data_kind kind)
+{
+    switch (kind) {
+    case DATA_T2I: return 0;
+    case DATA_SUBJECT: case DATA_ID: case DATA_STYLE: return 1;
+    case DATA_SUBJECTS: case DATA_IDS: case DATA_ID_TRYON: return 3;
+    default: return 2;
+    }
+}
+
+dreamo_status data_sheet(const data_set *d, const data_params *params, const data_request *first, int count, int columns, int zoom,
+                         bitmap *sheet, char **captions, dreamo_error *err)
 {
     if (count < 1 || count > 4096 || columns < 1 || columns > 64 || zoom < 1 || zoom > 16)
         return fail(err, DREAMO_ARG, "contact sheet: %d samples in %d columns, %d times: allowed are 1..4096, 1..64, 1..16", count, columns, zoom);
-    if (size < 16 || size > 1024) return fail(err, DREAMO_ARG, "contact sheet: a side of %d is not in 16..1024", size);
-    int each = size * zoom, panels = kind == DATA_SUBJECT ? 3 : 2, rows = (count + columns - 1) / columns;
-    int cell_width = panels * each + GAP, cell_height = each + GAP;
-    dreamo_status status = bitmap_new(sheet, columns * cell_width + GAP, rows * cell_height + GAP, 3, err);
+    data_request q = *first;
+    if (q.width < 16 || q.width > 1024 || q.height < 16 || q.height > 1024)
+        return fail(err, DREAMO_ARG, "contact sheet: a picture of %d x %d is not in 16..1024", q.width, q.height);
+    int side = q.ref_side ? q.ref_side : q.width < q.height ? q.width : q.height, refs = most_refs(q.kind);
+    int cell_width = (refs * side + 2 * q.width) * zoom + GAP, cell_height = (q.height > side ? q.height : side) * zoom + GAP;
+    dreamo_status status = bitmap_new(sheet, columns * cell_width + GAP, (count + columns - 1) / columns * cell_height + GAP, 3, err);
     if (status) return status;
     memset(sheet->data, 128, (size_t)sheet->width * (size_t)sheet->height * 3);
     char *text = NULL;
+    byte *masks = mem_alloc((size_t)q.width * (size_t)q.height * 3);
+    if (!masks) status = fail(err, DREAMO_MEMORY, "no memory for a contact sheet");
     for (int i = 0; i < count && !status; i++) {
         data_sample s;
-        if ((status = data_sample_make(d, params, kind, split, seed, (uint64_t)i, size, &s, err))) break;
+        q.index = first->index + (uint64_t)i;
+        if ((status = data_sample_make(d, params, &q, &s, err))) break;
         int left = GAP + i % columns * cell_width, top = GAP + i / columns * cell_height;
-        const byte *mask = s.nrefs ? s.mask[0] : s.subject_mask;
-        if (s.nrefs) put(sheet, left, top, s.ref[0].data, 3, size, zoom), left += each;
-        put(sheet, left, top, s.target.data, 3, size, zoom);
-        if (mask) put(sheet, left + each, top, mask, 1, size, zoom);
-        if (captions) status = append_line(&text, s.caption, err);
+        for (int k = 0; k < s.nrefs; k++) put(sheet, left + k * side * zoom, top, s.ref[k].picture.data, side, side, zoom);
+        left += refs * side * zoom;
+        put(sheet, left, top, s.target.data, q.width, q.height, zoom);
+        lay_masks(&s, masks);
+        put(sheet, left + q.width * zoom, top, masks, q.width, q.height, zoom);
+        if (captions) status = append_line(&text, *s.placed ? s.placed : s.caption, err);
         data_sample_free(&s);
     }
+    mem_free(masks);
     if (captions && !status) *captions = text;
     else mem_free(text);
     if (status) bitmap_free(sheet);
@@ -60,7 +98,7 @@ dreamo_status data_sheet(const data_set *d, const data_params *params, data_kind
 
 void dreamo_sheet_options_init(dreamo_sheet_options *o)
 {
-    *o = (dreamo_sheet_options){ .size = sizeof *o, .count = 24, .columns = 4, .side = 64, .zoom = 2 };
+    *o = (dreamo_sheet_options){ .size = sizeof *o, .kind = "subject", .count = 24, .columns = 4, .side = 128, .zoom = 1 };
 }
 
 dreamo_status dreamo_dataset_show(const dreamo_sheet_options *o, dreamo_error *err)
@@ -73,8 +111,9 @@ dreamo_status dreamo_dataset_show(const dreamo_sheet_options *o, dreamo_error *e
         mem_free(beside);
         return status;
     }
-    status = data_sheet(d, NULL, o->text_only ? DATA_T2I : DATA_SUBJECT, o->held_out ? DATA_VAL : DATA_TRAIN, o->seed, o->count,
-                        o->columns, o->side, o->zoom, &sheet, &captions, err);
+    data_request q = { .split = o->held_out ? DATA_VAL : DATA_TRAIN, .seed = o->seed, .width = o->side, .height = o->side };
+    if (!data_kind_find(o->kind, &q.kind)) status = fail(err, DREAMO_ARG, "kind: \"%s\" is none of " DATA_KIND_NAMES, o->kind);
+    if (!status) status = data_sheet(d, NULL, &q, o->count, o->columns, o->zoom, &sheet, &captions, err);
     if (!status) status = image_write_png(o->path, &sheet, NULL, 0, o->clobber, err);
     if (!status) status = file_replace(beside, captions, strlen(captions), err);
     bitmap_free(&sheet);

@@ -20,29 +20,42 @@ static const char recipe_file[] = "recipe.conf", manifest_file[] = "MANIFEST";
 
 /* ---- tensors ---- */
 
-/* One vector as tensors under "prefix.name". */
-static void list_vector(const params *p, const float *vector, const char *prefix, st_tensor *t, char (*names)[200])
+static void list_vector(const params *p, const float *vector, st_tensor *t, char (*names)[200])
 {
     for (int i = 0; i < p->n; i++) {
         const param_slot *s = &p->slot[i];
-        snprintf(names[i], sizeof *names, "%s%s", prefix, s->name);
+        snprintf(names[i], sizeof *names, "%s", s->name);
         t[i] = (st_tensor){ .name = names[i], .type = DT_F32, .rank = s->rank, .count = s->count,
                             .nbytes = s->count * sizeof(float), .data = vector + s->at };
         memcpy(t[i].shape, s->shape, sizeof s->shape);
     }
 }
 
-typedef struct vector_name { float *vector; const char *prefix; } vector_name;
-
-static dreamo_status write_vectors(const char *folder, const char *name, const params *p, const vector_name *v, int n,
-                                   dreamo_error *err)
+/* What the optimizer remembers. */
+static void list_states(const params *p, st_tensor *t, char (*names)[200])
 {
-    size_t count = (size_t)(p->n * n);
+    for (int i = 0; i < p->nstates; i++) {
+        const param_state *a = &p->state[i];
+        const param_slot *s = &p->slot[a->slot];
+        bool same = a->count == s->count;
+        snprintf(names[i], sizeof *names, "%s%s", a->prefix, s->name);
+        t[i] = (st_tensor){ .name = names[i], .type = a->type, .rank = same ? s->rank : 1, .count = a->count,
+                            .nbytes = a->count * dtype_nbytes(a->type), .data = a->data };
+        if (same) memcpy(t[i].shape, s->shape, sizeof s->shape);
+        else t[i].shape[0] = (int64_t)a->count;
+    }
+}
+
+/* A vector as a file, or the states where `vector` is NULL. */
+static dreamo_status write_tensors(const char *folder, const char *name, const params *p, const float *vector, dreamo_error *err)
+{
+    size_t count = (size_t)(vector ? p->n : p->nstates);
     char *path = path_join(folder, name);
     st_tensor *t = mem_calloc(count + 1, sizeof *t);
     char (*names)[200] = mem_calloc(count + 1, sizeof *names);
     dreamo_status s = path && t && names ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory for a checkpoint", folder);
-    for (int i = 0; !s && i < n; i++) list_vector(p, v[i].vector, v[i].prefix, t + i * p->n, names + i * p->n);
+    if (!s && vector) list_vector(p, vector, t, names);
+    else if (!s) list_states(p, t, names);
     if (!s) s = st_write(path, t, (int)count, NULL, 0, err);
     mem_free(path);
     mem_free(t);
@@ -50,33 +63,36 @@ static dreamo_status write_vectors(const char *folder, const char *name, const p
     return s;
 }
 
-static dreamo_status read_vector(const st_file *f, const params *p, const char *prefix, float *vector, dreamo_error *err)
+/* The file's tensors into where those of `list` point; nothing may be missing, and nothing left over. */
+static dreamo_status read_list(const st_file *f, const st_tensor *list, int n, const char *who, dreamo_error *err)
 {
-    for (int i = 0; i < p->n; i++) {
-        const param_slot *s = &p->slot[i];
-        char name[200];
-        snprintf(name, sizeof name, "%s%s", prefix, s->name);
-        st_tensor *t = st_find(f, name);
-        if (!t) return fail(err, DREAMO_MISMATCH, "%s: has no %s, which this network has", f->path, name);
-        bool same = t->type == DT_F32 && t->rank == s->rank &&
-            memcmp(t->shape, s->shape, (size_t)s->rank * sizeof *s->shape) == 0;
-        if (!same) return fail(err, DREAMO_MISMATCH, "%s: %s has another shape or type than in this network", f->path, name);
-        memcpy(vector + s->at, t->data, t->nbytes);
+    if (f->ntensors != n) return fail(err, DREAMO_MISMATCH, "%s: %d tensors, %s has %d", f->path, f->ntensors, who, n);
+    for (int i = 0; i < n; i++) {
+        const st_tensor *want = &list[i], *t = st_find(f, want->name);
+        if (!t) return fail(err, DREAMO_MISMATCH, "%s: has no %s, which %s has", f->path, want->name, who);
+        bool same = t->type == want->type && t->rank == want->rank &&
+            memcmp(t->shape, want->shape, (size_t)want->rank * sizeof *want->shape) == 0;
+        if (!same) return fail(err, DREAMO_MISMATCH, "%s: %s has another shape or type than in %s", f->path, want->name, who);
+        memcpy((void *)(uintptr_t)want->data, t->data, t->nbytes);
     }
     return DREAMO_OK;
 }
 
-static dreamo_status read_vectors(const char *folder, const char *name, const params *p, const vector_name *v, int n,
-                                  dreamo_error *err)
+static dreamo_status read_tensors(const char *folder, const char *name, const params *p, const float *vector, dreamo_error *err)
 {
     st_file f = { 0 };
+    int n = vector ? p->n : p->nstates;
     char *path = path_join(folder, name);
-    dreamo_status s = path ? st_open(path, &f, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
-    if (!s && f.ntensors != p->n * n)
-        s = fail(err, DREAMO_MISMATCH, "%s: %d tensors, this network has %d", path, f.ntensors, p->n * n);
-    for (int i = 0; !s && i < n; i++) s = read_vector(&f, p, v[i].prefix, v[i].vector, err);
+    st_tensor *t = mem_calloc((size_t)n + 1, sizeof *t);
+    char (*names)[200] = mem_calloc((size_t)n + 1, sizeof *names);
+    dreamo_status s = path && t && names ? st_open(path, &f, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+    if (!s && vector) list_vector(p, vector, t, names);
+    else if (!s) list_states(p, t, names);
+    if (!s) s = read_list(&f, t, n, vector ? "this network" : "this network with this optimizer", err);
     st_close(&f);
     mem_free(path);
+    mem_free(t);
+    mem_free(names);
     return s;
 }
 
@@ -213,11 +229,10 @@ dreamo_status checkpoint_verify(const char *folder, dreamo_error *err)
 static dreamo_status fill_folder(const char *folder, const params *p, const run_state *state, const char *recipe_text,
                                  dreamo_error *err)
 {
-    vector_name weights = { p->value, "" }, average = { p->ema, "" }, moments[] = { { p->m, "m." }, { p->v, "v." } };
     dreamo_status s = folder_make(folder, err);
-    if (!s) s = write_vectors(folder, weights_file, p, &weights, 1, err);
-    if (!s) s = write_vectors(folder, optim_file, p, moments, 2, err);
-    if (!s && p->ema) s = write_vectors(folder, average_file, p, &average, 1, err);
+    if (!s) s = write_tensors(folder, weights_file, p, p->value, err);
+    if (!s) s = write_tensors(folder, optim_file, p, NULL, err);
+    if (!s && p->ema) s = write_tensors(folder, average_file, p, p->ema, err);
     if (!s) s = write_state(folder, state, err);
     if (!s) s = write_text(folder, recipe_file, recipe_text, err);
     if (!s) s = write_manifest(folder, p->ema != NULL, err);
@@ -307,12 +322,11 @@ dreamo_status checkpoint_save(const char *out, const params *p, const run_state 
 
 dreamo_status checkpoint_read(const char *folder, params *p, run_state *state, dreamo_error *err)
 {
-    vector_name weights = { p->value, "" }, average = { p->ema, "" }, moments[] = { { p->m, "m." }, { p->v, "v." } };
     dreamo_status s = checkpoint_verify(folder, err);
     if (!s) s = read_state(folder, state, err);
-    if (!s) s = read_vectors(folder, weights_file, p, &weights, 1, err);
-    if (!s) s = read_vectors(folder, optim_file, p, moments, 2, err);
-    if (!s && p->ema) s = read_vectors(folder, average_file, p, &average, 1, err);
+    if (!s) s = read_tensors(folder, weights_file, p, p->value, err);
+    if (!s) s = read_tensors(folder, optim_file, p, NULL, err);
+    if (!s && p->ema) s = read_tensors(folder, average_file, p, p->ema, err);
     return s;
 }
 

@@ -105,6 +105,9 @@ static dreamo_status check_together(const network *n, dreamo_error *err)
     if (n->clip && n->clip->config.width != d->pooled_dim)
         return fail(err, DREAMO_FORMAT, "%s: text_encoder is %d wide, transformer's pooled_projection_dim is %d", n->dir,
                     n->clip->config.width, d->pooled_dim);
+    if (n->clip && n->clip_words && bpe_max_length(n->clip_words) > n->clip->config.positions)
+        return fail(err, DREAMO_FORMAT, "%s: tokenizer makes up to %d tokens, text_encoder takes %d", n->dir,
+                    bpe_max_length(n->clip_words), n->clip->config.positions);
     if (n->vae && 4 * n->vae->config.latent_channels != d->in_channels)
         return fail(err, DREAMO_FORMAT, "%s: vae has %d latent channels, so transformer's in_channels must be %d, not %d", n->dir,
                     n->vae->config.latent_channels, 4 * n->vae->config.latent_channels, d->in_channels);

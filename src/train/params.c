@@ -65,12 +65,13 @@ static dreamo_status cut_chunks(params *p, dreamo_error *err)
 dreamo_status params_allocate(params *p, bool ema, dreamo_error *err)
 {
     size_t nbytes = p->count * sizeof(float);
-    float **vectors[] = { &p->value, &p->grad, &p->m, &p->v, &p->ema };
-    for (int i = 0; i < (ema ? 5 : 4); i++) {
+    float **vectors[] = { &p->value, &p->grad, &p->ema };
+    p->end = p->n;
+    for (int i = 0; i < (ema ? 3 : 2); i++) {
         *vectors[i] = mem_aligned(nbytes ? nbytes : 64);
         if (!*vectors[i])
             return fail(err, DREAMO_MEMORY, "no memory for %zu trained numbers (%zu bytes, %d times)", p->count, nbytes,
-                        ema ? 5 : 4);
+                        ema ? 3 : 2);
         memset(*vectors[i], 0, nbytes);
     }
     return cut_chunks(p, err);
@@ -80,12 +81,35 @@ void params_free(params *p)
 {
     mem_free(p->value);
     mem_free(p->grad);
-    mem_free(p->m);
-    mem_free(p->v);
     mem_free(p->ema);
+    for (int i = 0; i < p->nstates; i++) mem_free(p->state[i].data);
+    mem_free(p->state);
     mem_free(p->slot);
     mem_free(p->chunk);
     *p = (params){ 0 };
+}
+
+void *params_remember(params *p, const char *prefix, int slot, dtype type, size_t count)
+{
+    size_t nbytes = count * dtype_nbytes(type);
+    if (p->nstates == p->state_room) {
+        int room = p->state_room ? 2 * p->state_room : 256;
+        param_state *more = mem_realloc(p->state, (size_t)room * sizeof *more);
+        if (!more) return NULL;
+        p->state = more;
+        p->state_room = room;
+    }
+    void *data = mem_aligned(nbytes ? nbytes : 64);
+    if (!data) return NULL;
+    p->state[p->nstates++] = (param_state){ prefix, slot, type, count, data };
+    return memset(data, 0, nbytes);
+}
+
+size_t params_nbytes(const params *p)
+{
+    size_t n = p->count * sizeof(float) * (p->ema ? 3 : 2);
+    for (int i = 0; i < p->nstates; i++) n += p->state[i].count * dtype_nbytes(p->state[i].type);
+    return n;
 }
 
 /* ---- networks ---- */

@@ -1,10 +1,11 @@
 /* params.h - everything that is trained, as flat vectors.
  *
  * A stage names its parameters first (params_add, params_add_network), then all of them get memory at once: values (the fp32
- * masters), gradients, AdamW's two moments and, when wanted, the running average.  A parameter is the same range of each vector,
- * so optimizer, clipping, averaging and checkpoints are loops over chunks that know no network. */
+ * masters), gradients and, when wanted, the running average.  A parameter is the same range of each vector, so optimizer, clipping,
+ * averaging and checkpoints are loops over chunks that know no network.  What the optimizer remembers is a list beside them. */
 #ifndef TRAIN_PARAMS_H
 #define TRAIN_PARAMS_H
+#include "base/dtype.h"
 #include "base/error.h"
 #include "base/threads.h"
 #include "nn/param.h"
@@ -20,13 +21,26 @@ typedef struct param_slot {
 /* What one task of the pool works on: a piece of one parameter. */
 typedef struct param_chunk { size_t at, count; int slot; } param_chunk;
 
+/* Something that the optimizer remembers of a parameter.  Checkpoints carry it, under `prefix` and the parameter's name, without knowing
+ * what it means. */
+typedef struct param_state {
+    const char *prefix;   /* static */
+    int slot;
+    dtype type;
+    size_t count;
+    void *data;
+} param_state;
+
 typedef struct params {
     int n, room;
     param_slot *slot;
     int nchunks;
     param_chunk *chunk;
     size_t count;                        /* length of each vector, gaps included */
-    float *value, *grad, *m, *v, *ema;   /* [count], 64-byte aligned; ema NULL when not wanted */
+    float *value, *grad, *ema;           /* [count], 64-byte aligned; ema NULL when not wanted */
+    int first, end;                      /* slots whose state is kept here: all of them, or one process' share (ranks.h) */
+    int nstates, state_room;
+    param_state *state;
 } params;
 
 /* Lists a network's parameters: dit_visit and its kin behind one type. */
@@ -36,6 +50,9 @@ dreamo_status params_add(params *p, const char *name, int rank, const int64_t *s
 dreamo_status params_add_network(params *p, const char *prefix, void *network, network_walk walk, dreamo_error *err);
 dreamo_status params_allocate(params *p, bool ema, dreamo_error *err); /* all vectors zero */
 void          params_free(params *p);
+/* Room, zeroed and 64-byte aligned, for `count` numbers of a state; it belongs to p.  NULL: no memory. */
+void         *params_remember(params *p, const char *prefix, int slot, dtype type, size_t count);
+size_t        params_nbytes(const params *p); /* of everything here */
 
 /* Point a network at its slice of the vectors, beginning at slot `first` (in the order of params_add_network): values that it has
  * are copied in, then data, type and gradient pointers change over.  The network must not outlive p. */

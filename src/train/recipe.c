@@ -13,14 +13,14 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-typedef enum entry_kind { ENTRY_INT, ENTRY_NUMBER, ENTRY_BOOL, ENTRY_CHOICE } entry_kind;
+typedef enum entry_kind { ENTRY_INT, ENTRY_NUMBER, ENTRY_BOOL, ENTRY_CHOICE, ENTRY_KINDS, ENTRY_SIZES, ENTRY_SIDES } entry_kind;
 
 typedef struct entry {
     const char *name, *heading;
     entry_kind kind;
     size_t offset;
     double lo, hi, otherwise;
-    const char *choices;       /* "vae|base|adapter": the enum's values in order */
+    const char *choices;       /* "vae|base|adapter": the enum's values in order; lists: the default as it is written */
 } entry;
 
 #define AT(field) offsetof(recipe, field)
@@ -31,6 +31,7 @@ static const entry entries[] = {
     { "micro", "run", ENTRY_INT, AT(micro), 1, 1 << 16, 8, NULL },
     { "seed", "run", ENTRY_INT, AT(seed), 0, 9007199254740991.0, 1, NULL },
     { "checkpoint", "run", ENTRY_BOOL, AT(checkpoint), 0, 1, 0, NULL },
+    { "optimizer", "optimizer", ENTRY_CHOICE, AT(optimizer), 0, 0, OPTIMIZER_ADAMW, "adamw|adamw8|muon" },
     { "lr", "optimizer", ENTRY_NUMBER, AT(lr.peak), 0, 10, 1e-3, NULL },
     { "lr_last", "optimizer", ENTRY_NUMBER, AT(lr.last), 0, 10, 0, NULL },
     { "schedule", "optimizer", ENTRY_CHOICE, AT(lr.shape), 0, 0, LR_COSINE, "constant|cosine" },
@@ -39,6 +40,7 @@ static const entry entries[] = {
     { "beta2", "optimizer", ENTRY_NUMBER, AT(adamw.beta2), 0, 0.9999999, 0.99, NULL },
     { "eps", "optimizer", ENTRY_NUMBER, AT(adamw.eps), 1e-20, 1, 1e-8, NULL },
     { "weight_decay", "optimizer", ENTRY_NUMBER, AT(adamw.decay), 0, 10, 0.01, NULL },
+    { "momentum", "optimizer", ENTRY_NUMBER, AT(adamw.momentum), 0, 0.99999, 0.95, NULL },
     { "clip", "optimizer", ENTRY_NUMBER, AT(adamw.clip), 0, 1e9, 1, NULL },
     { "ema", "optimizer", ENTRY_NUMBER, AT(ema), 0, 0.9999999, 0.999, NULL },
     { "ema_every", "optimizer", ENTRY_INT, AT(ema_every), 1, 10000, 1, NULL },
@@ -51,10 +53,13 @@ static const entry entries[] = {
     { "sample_every", "files", ENTRY_INT, AT(sample_every), 0, 1e9, 0, NULL },
     { "samples", "files", ENTRY_INT, AT(samples), 1, 1000, 8, NULL },
     { "export_bf16", "files", ENTRY_BOOL, AT(export_bf16), 0, 1, 1, NULL },
-    { "picture", "data", ENTRY_INT, AT(picture), 8, 4096, 64, NULL },
+    { "kinds", "data", ENTRY_KINDS, AT(kinds), 0, 0, 0, "auto" },
+    { "pictures", "data", ENTRY_SIZES, AT(pictures), 0, 0, 0, "64x64" },
+    { "ref_sides", "data", ENTRY_SIDES, AT(ref_sides), 0, 0, 0, "0" },
     { "text_dropout", "data", ENTRY_NUMBER, AT(text_dropout), 0, 1, 0.1, NULL },
     { "ref_dropout", "data", ENTRY_NUMBER, AT(ref_dropout), 0, 1, 0.1, NULL },
-    { "subject_share", "data", ENTRY_NUMBER, AT(subject_share), 0, 1, 0, NULL },
+    { "one_dropout", "data", ENTRY_NUMBER, AT(one_dropout), 0, 1, 0.1, NULL },
+    { "placeholders", "data", ENTRY_NUMBER, AT(placeholders), 0, 1, 0.5, NULL },
     { "subject_weight", "flow", ENTRY_NUMBER, AT(subject_weight), 0, 1000, 0, NULL },
     { "density", "flow", ENTRY_CHOICE, AT(flow.density), 0, 0, FLOW_LOGIT_NORMAL, "logit-normal|uniform" },
     { "t_mean", "flow", ENTRY_NUMBER, AT(flow.mean), -10, 10, 0, NULL },
@@ -62,6 +67,8 @@ static const entry entries[] = {
     { "t_shift", "flow", ENTRY_NUMBER, AT(flow.shift), 0.01, 100, 1, NULL },
     { "init", "autoencoder", ENTRY_CHOICE, AT(init), 0, 0, INIT_PCA, "plain|pca" },
     { "kl", "autoencoder", ENTRY_NUMBER, AT(kl), 0, 100, 1e-3, NULL },
+    { "edges", "autoencoder", ENTRY_NUMBER, AT(edges), 0, 100, 0, NULL },
+    { "decoder_only", "autoencoder", ENTRY_BOOL, AT(decoder_only), 0, 1, 0, NULL },
     { "even_channels", "autoencoder", ENTRY_BOOL, AT(even_channels), 0, 1, 0, NULL },
     { "begin", "adapter", ENTRY_CHOICE, AT(begin), 0, 0, BEGIN_FRESH, "fresh|model" },
     { "rank", "adapter", ENTRY_INT, AT(rank), 1, 1024, 16, NULL },
@@ -72,6 +79,10 @@ enum { NENTRIES = sizeof entries / sizeof entries[0], FILE_MAX = 1 << 20 };
 
 /* ---- one value ---- */
 
+static bool is_list(const entry *e) { return e->kind >= ENTRY_KINDS; }
+
+static mixture_of list_of(const entry *e) { return (mixture_of)(e->kind - ENTRY_KINDS); }
+
 static void put(recipe *r, const entry *e, double value)
 {
     char *at = (char *)r + e->offset;
@@ -80,6 +91,7 @@ static void put(recipe *r, const entry *e, double value)
     case ENTRY_NUMBER: *(double *)(void *)at = value; break;
     case ENTRY_BOOL: *(bool *)at = value != 0; break;
     case ENTRY_CHOICE: *(unsigned *)(void *)at = (unsigned)value; break; /* enums here have no negative value */
+    default: mixture_read((mixture *)(void *)at, list_of(e), "default", e->name, e->choices, NULL); break;
     }
 }
 
@@ -111,6 +123,7 @@ static dreamo_status parse(recipe *r, const entry *e, const char *where, const c
 {
     char *end;
     double value = 0;
+    if (is_list(e)) return mixture_read((mixture *)(void *)((char *)r + e->offset), list_of(e), where, e->name, word, err);
     if (e->kind == ENTRY_CHOICE || e->kind == ENTRY_BOOL) {
         const char *choices = e->kind == ENTRY_BOOL ? "no|yes" : e->choices;
         int k = choice(choices, word);
@@ -134,6 +147,7 @@ static dreamo_status parse(recipe *r, const entry *e, const char *where, const c
 
 static dreamo_status find(const char *where, const char *name, const entry **e, dreamo_error *err)
 {
+    if (strcmp(name, "picture") == 0) name = "pictures"; /* one size reads better so */
     for (int i = 0; i < NENTRIES; i++)
         if (strcmp(entries[i].name, name) == 0) {
             *e = &entries[i];
@@ -230,6 +244,10 @@ dreamo_status recipe_check(const recipe *r, dreamo_error *err)
 
 static void write_value(const recipe *r, const entry *e, char *out, size_t room)
 {
+    if (is_list(e)) {
+        mixture_write((const mixture *)(const void *)((const char *)r + e->offset), list_of(e), out, room);
+        return;
+    }
     double value = get(r, e);
     if (e->kind == ENTRY_INT) snprintf(out, room, "%.0f", value);
     else if (e->kind == ENTRY_NUMBER) snprintf(out, room, "%.*g", DBL_DECIMAL_DIG, value);
@@ -245,7 +263,7 @@ char *recipe_write(const recipe *r)
     char *text = mem_strdup("");
     const char *heading = "";
     for (int i = 0; text && i < NENTRIES; i++) {
-        char value[64];
+        char value[MIXTURE_MAX * 48];
         const entry *e = &entries[i];
         write_value(r, e, value, sizeof value);
         char *longer = strcmp(heading, e->heading) == 0

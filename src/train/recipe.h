@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "train/stages/flow.h"
 #include "train/lr.h"
+#include "train/mixture.h"
 #include "train/optimizer.h"
 
 typedef enum train_stage { STAGE_VAE, STAGE_BASE, STAGE_ADAPTER } train_stage;
@@ -21,6 +22,7 @@ typedef struct recipe {
     int64_t seed;
     bool checkpoint;                         /* recompute blocks on the way back: less memory, a third more time */
     /* optimizer */
+    optimizer_kind optimizer;
     lr_schedule lr;
     adamw adamw;
     double ema;                              /* decay of the running average; 0 = none */
@@ -30,14 +32,17 @@ typedef struct recipe {
     int64_t log_every, save_every, keep, sample_every, samples, validate_every, validation;
     bool export_bf16;                        /* exported weights are stored as bf16 */
     /* data */
-    int64_t picture;                         /* side in pixels */
-    double text_dropout, ref_dropout, subject_share;
+    mixture kinds, pictures, ref_sides;      /* of the targets and of the references */
+    double text_dropout;                     /* the caption becomes empty */
+    double ref_dropout, one_dropout;         /* no reference at all; of several, one is left out */
+    double placeholders;                     /* share of captions with [ref#k] where there are several references (paper: 0.5) */
     double subject_weight;                   /* how much more a token of the subject counts in the loss */
     /* flow matching */
     flow flow;
     /* autoencoder */
     vae_init init;
-    double kl;
+    double kl, edges;
+    bool decoder_only;                       /* the encoder stays: what was trained on its latents stays right */
     bool even_channels;                      /* export: one variance for all channels of the latent (even_latent.h) */
     /* adapter */
     adapter_begin begin;

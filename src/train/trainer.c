@@ -25,6 +25,7 @@ typedef struct trainer {
     train_log log;
     run_state state;
     char *recipe_text;
+    optimizer *opt;
     double *partial;           /* for optimizer_norm */
     int lock;
     int64_t saved;             /* step of the last checkpoint */
@@ -61,7 +62,8 @@ static dreamo_status open_stage(trainer *t, dreamo_error *err)
     if (!status) status = sized_open(&s->plain, s->dev, false, false, err);
     if (status) return status;
     t->opened = true;
-    return s->kind->open(s, err);
+    if ((status = s->kind->open(s, err)) != DREAMO_OK) return status;
+    return optimizer_open(&t->opt, t->r.optimizer, &s->p, s->dev, err);
 }
 
 static void close_all(trainer *t)
@@ -70,6 +72,7 @@ static void close_all(trainer *t)
     if (t->opened) s->kind->close(s);
     sized_close(&s->tape);
     sized_close(&s->plain);
+    optimizer_close(t->opt);
     params_free(&s->p);
     network_close(&s->n);
     if (s->dev) s->dev->be->close(s->dev);
@@ -197,7 +200,7 @@ static dreamo_status step(trainer *t, dreamo_error *err)
         state->in_a_row++;
     } else {
         /* skipped steps do not count for the moments' corrections */
-        optimizer_step(&r->adamw, &s->p, s->dev->threads, state->step - state->skipped, line.lr, 1.0 / parts, line.norm * parts);
+        optimizer_step(t->opt, &r->adamw, state->step - state->skipped, line.lr, 1.0 / parts, line.norm * parts);
         state->in_a_row = 0;
     }
     if (s->p.ema && state->step % r->ema_every == 0)
@@ -324,7 +327,7 @@ dreamo_status trainer_plan(const dreamo_train_options *o, dreamo_train_costs *co
         *costs = (dreamo_train_costs){
             .parameters = params_total(p), .frozen = network_count(&t.s.n) - t.s.in_networks,
             .steps = t.r.steps, .batch = t.r.batch, .tokens = tokens * parts, .ops = micro.ops * parts,
-            .flops = micro.flops * (double)parts, .param_bytes = p->count * sizeof(float) * (p->ema ? 5 : 4),
+            .flops = micro.flops * (double)parts + optimizer_flops(t.opt), .param_bytes = params_nbytes(p),
             .work_bytes = micro.work_peak + micro.keep_peak,
         };
     }

@@ -55,6 +55,11 @@ static void make(params *p, int64_t cols)
     assert_int_equal(params_add(p, "a.weight", 2, (const int64_t[]){ 40, cols }, NULL), DREAMO_OK);
     assert_int_equal(params_add(p, "a.bias", 1, (const int64_t[]){ 40 }, NULL), DREAMO_OK);
     assert_int_equal(params_allocate(p, true, NULL), DREAMO_OK);
+    for (int i = 0; i < p->n; i++) { /* states of two types, with the parameter's shape and another */
+        assert_non_null(params_remember(p, "m.", i, DT_F32, p->slot[i].count));
+        assert_non_null(params_remember(p, "v8.", i, DT_U8, p->slot[i].count));
+        assert_non_null(params_remember(p, "v8.scale.", i, DT_F32, 3));
+    }
 }
 
 /* The state after `step` steps: every number tells which. */
@@ -66,9 +71,12 @@ static void set(params *p, run_state *s, int step)
     for (int i = 0; i < p->n; i++)
         for (size_t k = p->slot[i].at; k < p->slot[i].at + p->slot[i].count; k++) {
             p->value[k] = (float)(step * 1000 + (int)k);
-            p->m[k] = p->value[k] + 0.25f;
-            p->v[k] = p->value[k] + 0.5f;
             p->ema[k] = p->value[k] + 0.75f;
+        }
+    for (int i = 0; i < p->nstates; i++)
+        for (size_t k = 0; k < p->state[i].count; k++) {
+            if (p->state[i].type == DT_U8) ((unsigned char *)p->state[i].data)[k] = (unsigned char)(step + i + (int)k);
+            else ((float *)p->state[i].data)[k] = (float)(step * 1000 + i * 100 + (int)k) + 0.25f;
         }
 }
 
@@ -80,8 +88,8 @@ static void assert_is(const params *p, const run_state *s, int step)
     set(&want, &state, step);
     size_t n = p->count * sizeof(float);
     assert_memory_equal(p->value, want.value, n);
-    assert_memory_equal(p->m, want.m, n);
-    assert_memory_equal(p->v, want.v, n);
+    for (int i = 0; i < p->nstates; i++)
+        assert_memory_equal(p->state[i].data, want.state[i].data, p->state[i].count * dtype_nbytes(p->state[i].type));
     assert_memory_equal(p->ema, want.ema, n);
     assert_memory_equal(s, &state, sizeof state);
     params_free(&want);

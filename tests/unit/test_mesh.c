@@ -3,8 +3,8 @@
 #include <string.h>
 #include "base/mem.h"
 #include "data/canvas.h"
-#include "data/raster.h"
-#include "data/zip.h"
+#include "data/source/raster.h"
+#include "data/source/zip.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

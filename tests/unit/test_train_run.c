@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "data/names.h"
-#include "data/pack.h"
+#include "data/source/pack.h"
 #include "dreamo.h"
 #include "format/json.h"
 #include "format/safetensors.h"
@@ -67,7 +67,7 @@ static void make_data(const char *folder)
     }
     assert_int_equal(held, 3);
     assert_int_equal(folder_make(folder, NULL), DREAMO_OK);
-    assert_int_equal(pack_write(folder, list, SUBJECTS, &source, 1, NULL), DREAMO_OK);
+    assert_int_equal(pack_write(folder, &(pack_lists){ .nassets = SUBJECTS, .nsources = 1, .assets = list, .sources = &source }, NULL), DREAMO_OK);
     for (int i = 0; i < SUBJECTS; i++) asset_free(&list[i]);
 }
 
@@ -202,14 +202,18 @@ static void same_file(const char *a, const char *b, const char *name)
 static void test_resume_is_exact(void **state)
 {
     (void)state;
-    static const char *const stages[] = { "vae", "base", "adapter" };
-    for (int i = 0; i < 3; i++) {
-        char whole[32], parts[32], a[64], b[64];
+    static const struct { const char *stage, *optimizer; } kinds[] = {
+        { "vae", "adamw" }, { "base", "adamw" }, { "adapter", "adamw" }, { "vae", "muon" }, { "base", "muon" }, { "adapter", "muon" },
+        { "vae", "adamw8" }, { "base", "adamw8" }, { "adapter", "adamw8" },
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char setting[32], whole[32], parts[32], a[64], b[64];
         double x[6], y[6];
         dreamo_error err = { 0 };
-        snprintf(whole, sizeof whole, "whole-%s", stages[i]);
-        snprintf(parts, sizeof parts, "parts-%s", stages[i]);
-        run r = { .stage = stages[i], .out = whole, .steps = 6, .more = { "ema_every=2" } };
+        snprintf(setting, sizeof setting, "optimizer=%s", kinds[i].optimizer);
+        snprintf(whole, sizeof whole, "whole-%s-%s", kinds[i].stage, kinds[i].optimizer);
+        snprintf(parts, sizeof parts, "parts-%s-%s", kinds[i].stage, kinds[i].optimizer);
+        run r = { .stage = kinds[i].stage, .out = whole, .steps = 6, .more = { "ema_every=2", setting } };
         must_train(&r);
         r.out = parts;
         r.stop_after = 3;
@@ -228,6 +232,20 @@ static void test_resume_is_exact(void **state)
         assert_memory_equal(x, y, sizeof x);
         assert_int_equal(r.warnings, 0);
     }
+}
+
+/* The state of one optimizer is no beginning for another, and the message says so. */
+static void test_another_optimizer(void **state)
+{
+    (void)state;
+    dreamo_error err = { 0 };
+    run r = { .stage = "vae", .out = "optimizers", .steps = 2, .more = { "optimizer=muon" } };
+    must_train(&r);
+    r.resume = true;
+    r.steps = 4;
+    r.more[0] = "optimizer=adamw8";
+    assert_int_equal(train(&r, &err), DREAMO_MISMATCH);
+    assert_non_null(strstr(err.message, "this network with this optimizer"));
 }
 
 static void test_refusals(void **state)
@@ -268,7 +286,7 @@ static void test_refusals(void **state)
     err = (dreamo_error){ 0 };
     r = (run){ .stage = "vae", .out = "refuse2", .steps = 2, .more = { "picture=40" } };
     assert_int_equal(train(&r, &err), DREAMO_ARG);
-    assert_non_null(strstr(err.message, "picture = 40"));
+    assert_non_null(strstr(err.message, "pictures = 40x40"));
 
     err = (dreamo_error){ 0 };
     r = (run){ .stage = "vae", .out = "nowhere/refuse", .steps = 2 };
@@ -372,7 +390,7 @@ static void test_from_nothing(void **state)
     char *log;
     size_t nbytes;
     assert_int_equal(file_read("fresh-adapter/log.ndjson", 1 << 20, &log, &nbytes, NULL), DREAMO_OK);
-    assert_non_null(strstr(log, "\"other_minus_right\":"));
+    assert_non_null(strstr(log, "\"subject.other_minus_right\":"));
     mem_free(log);
 
     /* Begun from that adapter, at a learning rate of zero: the same adapter. */
@@ -490,7 +508,7 @@ static int enter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plan), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_resume_is_exact),
+        cmocka_unit_test(test_plan), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_resume_is_exact), cmocka_unit_test(test_another_optimizer),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_falls_back), cmocka_unit_test(test_nan), cmocka_unit_test(test_backends_agree),
         cmocka_unit_test(test_from_nothing), cmocka_unit_test(test_even_channels),

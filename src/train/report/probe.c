@@ -242,11 +242,11 @@ static dreamo_status fill_batch(probe *p, const caption *words, const condition_
                                 dreamo_error *err)
 {
     flow_batch *b = &p->batch;
-    flow_limits most = { 1, words->rows.nt5, words->rows.nclip, condition_image_rows(shape), shape->nrefs };
-    dreamo_status s = flow_batch_new(b, &p->n.dit->config, most, err);
+    dreamo_status s = flow_batch_new(b, &p->n.dit->config, 1, err);
     if (s) return s;
     b->sample[0] = *shape;
     b->text[0] = words->rows;
+    b->masked[0] = (1u << shape->nrefs) - 1;
     s = flow_batch_shape(b, &p->n.dit->config, 1, err);
     if (s) return s;
     memcpy(b->t5_ids, words->t5, (size_t)words->rows.nt5 * sizeof(int32_t));
@@ -345,7 +345,7 @@ static dreamo_status prepare(probe *p, dreamo_error *err)
 static void vae_pass(nn *cx, void *job)
 {
     probe *p = job;
-    vae_forward(cx, p->n.vae, p->pixels, p->eps, (grid){ 1, p->c.height, p->c.width }, 1e-3, &p->vae);
+    vae_forward(cx, p->n.vae, p->pixels, p->eps, (grid){ 1, p->c.height, p->c.width }, (vae_weights){ .kl = 1e-3 }, &p->vae);
     if (nn_ok(cx)) nn_backward(cx, p->vae.loss);
     if (nn_device(cx)->be->dry) return;
     put_tensor(&p->out, cx, p->vae.loss, 1, SIZES(1), "vae.loss");

@@ -7,61 +7,117 @@
 
 enum { ZOOM = 2 };
 
-static void paste(bitmap *sheet, const unsigned char *rgb, int side, int row, int column)
+/* One row: the held-out sample, where it stands, and what it is asked with. */
+typedef struct sheet_row { data_kind kind; data_sample sample; } sheet_row;
+
+typedef struct sheet_job {
+    stage *s;
+    dreamo_model *m;
+    sheet_row *row;
+    int rows, refs, seeds;      /* refs: most of any row */
+    int width, height;          /* of a cell */
+    bitmap out;
+} sheet_job;
+
+static void paste(sheet_job *j, const unsigned char *rgb, int w, int h, int row, int column)
 {
-    for (int y = 0; y < side * ZOOM; y++)
-        for (int x = 0; x < side * ZOOM; x++) {
-            size_t to = (size_t)(row * side * ZOOM + y) * (size_t)sheet->width + (size_t)(column * side * ZOOM + x);
-            memcpy(sheet->data + to * 3, rgb + ((size_t)(y / ZOOM) * (size_t)side + (size_t)(x / ZOOM)) * 3, 3);
+    bitmap *sheet = &j->out;
+    for (int y = 0; y < h * ZOOM; y++)
+        for (int x = 0; x < w * ZOOM; x++) {
+            size_t to = (size_t)(row * j->height * ZOOM + y) * (size_t)sheet->width + (size_t)(column * j->width * ZOOM + x);
+            memcpy(sheet->data + to * 3, rgb + ((size_t)(y / ZOOM) * (size_t)w + (size_t)(x / ZOOM)) * 3, 3);
         }
 }
 
-typedef struct sheet_job { stage *s; dreamo_model *m; bitmap out; data_kind kind; bool references; int seeds, side; } sheet_job;
+/* ---- which samples ---- */
 
-static dreamo_status make_row(sheet_job *j, int row, dreamo_error *err)
+static dreamo_status compose_row(void *arg, int i, dreamo_error *err)
 {
-    data_sample sample = { 0 };
-    int column = 0;
-    dreamo_status s = data_sample_make(j->s->data, NULL, j->kind, DATA_VAL, (uint64_t)j->s->r->seed, (uint64_t)row, j->side,
-                                       &sample, err);
-    dreamo_image picture = { .width = j->side, .height = j->side, .rgb = sample.ref[0].data };
-    dreamo_reference ref = { .task = DREAMO_IP, .image = &picture, .slot = 1, .res = -1, .no_cut = true };
-    dreamo_request q;
-    dreamo_request_init(&q);
-    q.prompt = sample.caption;
-    q.width = q.height = j->side;
-    if (j->references && sample.nrefs) {
-        q.refs = &ref;
-        q.nrefs = 1;
-        paste(&j->out, sample.ref[0].data, j->side, row, column);
+    const sheet_job *j = arg;
+    const recipe *r = j->s->r;
+    sheet_row *row = &j->row[i];
+    int before = 0; /* rows of this kind above */
+    for (int k = 0; k < i; k++) before += j->row[k].kind == row->kind;
+    const mixture_part *size = &r->pictures.part[i % r->pictures.n];
+    data_request q = { row->kind, DATA_VAL, (uint64_t)r->seed, (uint64_t)before, size->a, size->b, r->ref_sides.part[i % r->ref_sides.n].a };
+    return data_sample_make(j->s->data, NULL, &q, &row->sample, err);
+}
+
+static dreamo_status compose_rows(sheet_job *j, const mixture *kinds, bool references, dreamo_error *err)
+{
+    data_kind can[MIXTURE_MAX];
+    int n = 0, rows = (int)j->s->r->samples;
+    for (int i = 0; i < kinds->n; i++)
+        if (data_can(j->s->data, (data_kind)kinds->part[i].a, DATA_VAL)) can[n++] = (data_kind)kinds->part[i].a;
+    if (!n) return fail(err, DREAMO_CONTENT, "the dataset has nothing held out to draw a sheet of");
+    j->rows = rows < n ? n : rows;
+    j->row = mem_calloc((size_t)j->rows, sizeof *j->row);
+    if (!j->row) return fail(err, DREAMO_MEMORY, "no memory for a sheet");
+    for (int i = 0; i < j->rows; i++) j->row[i].kind = can[(size_t)i * (size_t)n / (size_t)j->rows];
+    dreamo_status status = stage_each(j->s, j->rows, compose_row, j, err);
+    for (int i = 0; i < j->rows && !status; i++) {
+        const data_sample *s = &j->row[i].sample;
+        if (s->width > j->width) j->width = s->width;
+        if (s->height > j->height) j->height = s->height;
+        if (references && s->nrefs > j->refs) j->refs = s->nrefs;
+        for (int k = 0; references && k < s->nrefs; k++) {
+            if (s->ref[k].picture.width > j->width) j->width = s->ref[k].picture.width;
+            if (s->ref[k].picture.height > j->height) j->height = s->ref[k].picture.height;
+        }
     }
-    column += j->references;
-    if (!s) paste(&j->out, sample.target.data, j->side, row, column++);
+    return status;
+}
+
+/* ---- what becomes of them ---- */
+
+static dreamo_status make_row(sheet_job *j, int row, bool references, dreamo_error *err)
+{
+    static const dreamo_task tasks[] = { [DATA_IP] = DREAMO_IP, [DATA_FACE] = DREAMO_ID, [DATA_LOOK] = DREAMO_STYLE };
+    const data_sample *sample = &j->row[row].sample;
+    dreamo_image picture[DATA_MAX_REFS] = { { 0 } };
+    dreamo_reference ref[DATA_MAX_REFS] = { { 0 } };
+    dreamo_request q;
+    dreamo_status s = DREAMO_OK;
+    dreamo_request_init(&q);
+    q.prompt = sample->caption;
+    q.width = sample->width;
+    q.height = sample->height;
+    q.refs = ref;
+    for (int k = 0; references && k < sample->nrefs; k++) {
+        const data_ref *from = &sample->ref[k];
+        picture[k] = (dreamo_image){ .width = from->picture.width, .height = from->picture.height, .rgb = from->picture.data };
+        ref[k] = (dreamo_reference){ .task = tasks[from->task], .image = &picture[k], .slot = from->slot, .res = -1, .no_cut = true };
+        q.nrefs++;
+        paste(j, from->picture.data, from->picture.width, from->picture.height, row, k);
+    }
+    paste(j, sample->target.data, sample->width, sample->height, row, j->refs);
     for (int k = 0; k < j->seeds && !s; k++) {
         dreamo_image made = { 0 };
         q.seed = (uint64_t)k + 1;
         s = dreamo_generate(j->m, &q, &made, err);
-        if (!s) paste(&j->out, made.rgb, j->side, row, column++);
+        if (!s) paste(j, made.rgb, made.width, made.height, row, j->refs + 1 + k);
         dreamo_image_free(&made);
     }
-    data_sample_free(&sample);
     return s;
 }
 
-dreamo_status sheet_generated(stage *s, const char *model, const char *path, data_kind kind, bool references, int seeds,
+dreamo_status sheet_generated(stage *s, const char *model, const char *path, const mixture *kinds, bool references, int seeds,
                               dreamo_error *err)
 {
-    sheet_job j = { .s = s, .kind = kind, .references = references, .seeds = seeds, .side = (int)s->r->picture };
-    int rows = (int)s->r->samples, columns = seeds + 1 + references;
+    sheet_job j = { .s = s, .seeds = seeds };
     dreamo_model_options o;
     dreamo_model_options_init(&o);
     o.dir = model;
     o.backend = s->dev->be->name;
     o.threads = pool_threads(s->dev->threads);
-    dreamo_status status = dreamo_open(&o, &j.m, err);
-    if (!status) status = bitmap_new(&j.out, columns * j.side * ZOOM, rows * j.side * ZOOM, 3, err);
-    for (int row = 0; row < rows && !status; row++) status = make_row(&j, row, err);
+    dreamo_status status = compose_rows(&j, kinds, references, err);
+    if (!status) status = dreamo_open(&o, &j.m, err);
+    if (!status) status = bitmap_new(&j.out, (j.refs + 1 + seeds) * j.width * ZOOM, j.rows * j.height * ZOOM, 3, err);
+    if (!status) memset(j.out.data, 255, (size_t)j.out.width * (size_t)j.out.height * 3);
+    for (int row = 0; row < j.rows && !status; row++) status = make_row(&j, row, references, err);
     if (!status) status = image_write_png(path, &j.out, NULL, 0, true, err);
+    for (int row = 0; row < j.rows && j.row; row++) data_sample_free(&j.row[row].sample);
+    mem_free(j.row);
     bitmap_free(&j.out);
     dreamo_close(j.m);
     return status;

@@ -3,7 +3,8 @@
 #define TRAIN_SHEET_H
 #include "train/stages/stage.h"
 
-/* Row i: the i-th held-out sample: its reference (with `references`), its true picture, and `seeds` generated ones. */
-dreamo_status sheet_generated(stage *s, const char *model, const char *path, data_kind kind, bool references, int seeds,
+/* recipe.samples rows, dealt out to the kinds that have held-out material, at least one each; the sizes that the recipe lists take turns.
+ * A row: the references of a held-out sample (with `references`), its true picture, and `seeds` generated ones. */
+dreamo_status sheet_generated(stage *s, const char *model, const char *path, const mixture *kinds, bool references, int seeds,
                               dreamo_error *err);
 #endif

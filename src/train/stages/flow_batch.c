@@ -8,7 +8,7 @@
 #include "train/stages/flow.h"
 
 /* Rotary tables of the shapes met so far: sines and cosines cost more than the rest of composing. */
-enum { MEMO = 32 };
+enum { MEMO = 64 };
 typedef struct memo_entry { condition_sample shape; int text_rows, rows; float *cos, *sin; } memo_entry;
 struct rope_memo { int n; memo_entry entry[MEMO]; };
 
@@ -30,59 +30,112 @@ static bool same_grids(const condition_sample *a, const condition_sample *b)
 
 /* ---- memory ---- */
 
-dreamo_status flow_batch_new(flow_batch *b, const dit_config *c, flow_limits most, dreamo_error *err)
+typedef struct array { void *place; size_t count, each; } array;
+
+/* Arrays of a sample each, and arrays that grow with what the samples hold. */
+enum { PER_SAMPLE = 15, PER_ROW = 14 };
+
+static void sample_arrays(flow_batch *b, size_t n, array list[PER_SAMPLE])
 {
-    size_t n = (size_t)most.samples, image = n * (size_t)most.image_rows, text = n * (size_t)most.text_rows,
-        clip = n * (size_t)most.clip_rows;
-    size_t channels = (size_t)c->in_channels, half = (size_t)c->head_dim / 2, routes = n * (size_t)most.refs;
-    *b = (flow_batch){ .room = most.samples, .channels = c->in_channels, .rows_room = image };
-    struct { void *place; size_t count, each; } wanted[] = {
-        { &b->sample, n, sizeof *b->sample }, { &b->text, n, sizeof *b->text },
+    const array all[PER_SAMPLE] = {
+        { &b->sample, n, sizeof *b->sample }, { &b->text, n, sizeof *b->text }, { &b->masked, n, sizeof *b->masked },
         { &b->text0, n, sizeof(int) }, { &b->clip0, n, sizeof(int) }, { &b->image0, n, sizeof(int) },
         { &b->text_spans, n, sizeof(span) }, { &b->clip_spans, n, sizeof(span) }, { &b->image_spans, n, sizeof(span) },
-        { &b->joint_spans, 2 * n, sizeof(span) },
+        { &b->joint_spans, 2 * n, sizeof(span) }, { &b->clip_end, n, sizeof(int) },
+        { &b->sigma, n, sizeof(float) }, { &b->guidance, n, sizeof(float) },
+        { &b->time_table, n * 256, sizeof(float) }, { &b->guidance_table, n * 256, sizeof(float) },
+    };
+    memcpy(list, all, sizeof all);
+}
+
+static void row_arrays(flow_batch *b, size_t half, array list[PER_ROW])
+{
+    size_t text = b->rows_room.text, image = b->rows_room.image, channels = (size_t)b->channels;
+    const array all[PER_ROW] = {
         { &b->task, image, sizeof(int32_t) }, { &b->slot, image, sizeof(int32_t) }, { &b->row_weight, image, sizeof(float) },
         { &b->cos, (text + image) * half, sizeof(float) }, { &b->sin, (text + image) * half, sizeof(float) },
-        { &b->routes, routes, sizeof(route) }, { &b->route_weight, routes, sizeof(float) },
-        { &b->t5_ids, text, sizeof(int32_t) }, { &b->clip_ids, clip, sizeof(int32_t) }, { &b->clip_end, n, sizeof(int) },
-        { &b->sigma, n, sizeof(float) }, { &b->guidance, n, sizeof(float) },
+        { &b->routes, b->rows_room.routes, sizeof(route) }, { &b->route_weight, b->rows_room.routes, sizeof(float) },
+        { &b->t5_ids, text, sizeof(int32_t) }, { &b->clip_ids, b->rows_room.clip, sizeof(int32_t) },
         { &b->clean, image * channels, sizeof(float) }, { &b->noise, image * channels, sizeof(float) },
-        { &b->mask, routes * (size_t)most.image_rows, sizeof(float) },
+        { &b->mask, b->rows_room.mask, sizeof(float) },
         { &b->shown, image * channels, sizeof(float) }, { &b->target, image * channels, sizeof(float) },
-        { &b->time_table, n * 256, sizeof(float) }, { &b->guidance_table, n * 256, sizeof(float) },
-        { &b->memo, 1, sizeof *b->memo },
     };
-    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        void *p = mem_calloc(wanted[i].count + 1, wanted[i].each);
-        memcpy(wanted[i].place, &p, sizeof p);
-        if (!p) {
-            flow_batch_free(b);
-            return fail(err, DREAMO_MEMORY, "no memory for a batch of %d samples", most.samples);
-        }
+    memcpy(list, all, sizeof all);
+}
+
+static void free_arrays(const array *list, int n)
+{
+    for (int i = 0; i < n; i++) {
+        void *p, *none = NULL;
+        memcpy(&p, list[i].place, sizeof p);
+        mem_free(p);
+        memcpy(list[i].place, &none, sizeof none);
     }
-    return DREAMO_OK;
+}
+
+static bool new_arrays(const array *list, int n)
+{
+    bool ok = true;
+    for (int i = 0; i < n; i++) {
+        void *p = mem_calloc(list[i].count + 1, list[i].each);
+        memcpy(list[i].place, &p, sizeof p);
+        ok = ok && p;
+    }
+    return ok;
+}
+
+dreamo_status flow_batch_new(flow_batch *b, const dit_config *c, int samples, dreamo_error *err)
+{
+    array list[PER_SAMPLE];
+    *b = (flow_batch){ .room = samples, .channels = c->in_channels, .memo = mem_calloc(1, sizeof *b->memo) };
+    sample_arrays(b, (size_t)samples, list);
+    if (new_arrays(list, PER_SAMPLE) && b->memo) return DREAMO_OK;
+    flow_batch_free(b);
+    return fail(err, DREAMO_MEMORY, "no memory for a batch of %d samples", samples);
 }
 
 void flow_batch_free(flow_batch *b)
 {
+    array samples[PER_SAMPLE], rows[PER_ROW];
     if (b->memo) memo_clear(b->memo);
-    void *all[] = {
-        b->sample, b->text, b->text0, b->clip0, b->image0, b->text_spans, b->clip_spans, b->image_spans,
-        b->joint_spans, b->task, b->slot, b->row_weight, b->cos, b->sin, b->routes, b->route_weight, b->t5_ids,
-        b->clip_ids, b->clip_end, b->sigma, b->guidance, b->clean, b->noise, b->mask, b->shown, b->target,
-        b->time_table, b->guidance_table, b->memo,
-    };
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) mem_free(all[i]);
+    mem_free(b->memo);
+    sample_arrays(b, 0, samples);
+    row_arrays(b, 0, rows);
+    free_arrays(samples, PER_SAMPLE);
+    free_arrays(rows, PER_ROW);
     *b = (flow_batch){ 0 };
+}
+
+static bool most(size_t *room, int need)
+{
+    bool more = (size_t)need > *room;
+    if (more) *room = (size_t)need;
+    return more;
+}
+
+/* Room for the rows that were counted.  What the arrays held is gone when they grow: they are filled anew for each batch. */
+static dreamo_status grow(flow_batch *b, int half, dreamo_error *err)
+{
+    array list[PER_ROW];
+    bool more = most(&b->rows_room.text, b->text_rows) | most(&b->rows_room.clip, b->clip_rows) |
+        most(&b->rows_room.image, b->image_rows) | most(&b->rows_room.routes, b->nroutes) |
+        most(&b->rows_room.mask, b->nroutes * b->widest);
+    if (!more) return DREAMO_OK;
+    row_arrays(b, (size_t)half, list);
+    free_arrays(list, PER_ROW);
+    if (new_arrays(list, PER_ROW)) return DREAMO_OK;
+    free_arrays(list, PER_ROW);
+    memset(&b->rows_room, 0, sizeof b->rows_room);
+    return fail(err, DREAMO_MEMORY, "no memory for a batch of %d rows", b->text_rows + b->image_rows);
 }
 
 /* ---- shape ---- */
 
 static void lay_spans(flow_batch *b)
 {
-    b->text_rows = b->clip_rows = b->image_rows = b->noise_total = 0;
+    b->text_rows = b->clip_rows = b->image_rows = b->noise_total = b->nroutes = b->widest = 0;
     for (int i = 0; i < b->samples; i++) {
-        int image = condition_image_rows(&b->sample[i]);
+        int image = condition_image_rows(&b->sample[i]), noise = condition_noise_rows(&b->sample[i]);
         b->text0[i] = b->text_rows;
         b->clip0[i] = b->clip_rows;
         b->image0[i] = b->image_rows;
@@ -93,7 +146,12 @@ static void lay_spans(flow_batch *b)
         b->text_rows += b->text[i].nt5;
         b->clip_rows += b->text[i].nclip;
         b->image_rows += image;
-        b->noise_total += condition_noise_rows(&b->sample[i]);
+        b->noise_total += noise;
+        for (int k = 0; k < b->sample[i].nrefs; k++)
+            if (b->masked[i] >> k & 1) {
+                b->nroutes++;
+                if (noise > b->widest) b->widest = noise;
+            }
     }
     for (int i = 0; i < b->samples; i++) {
         b->joint_spans[2 * i] = b->text_spans[i];
@@ -107,7 +165,7 @@ static void lay_spans(flow_batch *b)
 
 static void lay_rows(flow_batch *b)
 {
-    b->nroutes = b->widest = 0;
+    int at = 0;
     for (int i = 0; i < b->samples; i++) {
         const condition_sample *s = &b->sample[i];
         int noise = condition_noise_rows(s), row = b->image0[i];
@@ -119,9 +177,8 @@ static void lay_rows(flow_batch *b)
         }
         for (int r = 0; r < s->nrefs; r++) {
             int rows = s->ref[r].h * s->ref[r].w;
-            b->routes[b->nroutes++] = (route){ .ref0 = b->text_rows + row, .nref = rows, .img0 = b->text_rows + b->image0[i],
-                                               .nimg = noise };
-            if (noise > b->widest) b->widest = noise;
+            if (b->masked[i] >> r & 1)
+                b->routes[at++] = (route){ .ref0 = b->text_rows + row, .nref = rows, .img0 = b->text_rows + b->image0[i], .nimg = noise };
             for (int k = 0; k < rows; k++, row++) {
                 b->task[row] = 0;
                 b->slot[row] = s->slot[r];
@@ -178,8 +235,8 @@ dreamo_status flow_batch_shape(flow_batch *b, const dit_config *c, int samples, 
     if (samples < 1 || samples > b->room) return fail(err, DREAMO_BUG, "a batch of %d samples, at most %d", samples, b->room);
     b->samples = samples;
     lay_spans(b);
-    if ((size_t)b->image_rows > b->rows_room)
-        return fail(err, DREAMO_BUG, "a batch of %d image rows, at most %zu", b->image_rows, b->rows_room);
+    dreamo_status s = grow(b, c->head_dim / 2, err);
+    if (s) return s;
     lay_rows(b);
     return lay_rope(b, c, err);
 }

@@ -14,6 +14,7 @@ typedef struct flow_batch {
     int channels;                  /* of a token */
     condition_sample *sample;      /* [samples], given */
     flow_text *text;               /* [samples], given */
+    unsigned *masked;              /* [samples], given: bit k: reference k has a mask, so its routing is looked at */
     /* laid out */
     int text_rows, clip_rows, image_rows, noise_total;
     int *text0, *clip0, *image0;   /* [samples] first rows */
@@ -22,7 +23,7 @@ typedef struct flow_batch {
     int32_t *task, *slot;          /* [image_rows] rows of the two tables; slot -1: none (noise tokens) */
     float *row_weight;             /* [image_rows] makes op_mse the mean over noise rows of a sample, then over samples */
     float *cos, *sin;              /* [text_rows + image_rows, head_dim/2] */
-    int nroutes, widest;           /* one route a reference */
+    int nroutes, widest;           /* one route a masked reference; the largest target of them */
     route *routes;
     float *route_weight;           /* [nroutes], the same for op_mse over maps of different sizes */
     /* to be filled */
@@ -31,20 +32,17 @@ typedef struct flow_batch {
     float *sigma, *guidance;       /* [samples] */
     float *clean;                  /* [image_rows, channels] x_0, and the references' latents in their rows */
     float *noise;                  /* [image_rows, channels], noise rows only */
-    float *mask;                   /* [nroutes, widest] 0..1 */
+    float *mask;                   /* [nroutes, widest] 0..1, zero after a smaller target's end */
     /* made by flow_batch_mix */
     float *shown, *target;         /* [image_rows, channels] */
     float *time_table, *guidance_table; /* [samples, 256] */
-    size_t rows_room;
+    struct { size_t text, clip, image, routes, mask; } rows_room;
     struct rope_memo *memo;
 } flow_batch;
 
-/* Limits of what the batch will hold: samples, and rows of one sample. */
-typedef struct flow_limits { int samples, text_rows, clip_rows, image_rows, refs; } flow_limits;
-
-dreamo_status flow_batch_new(flow_batch *b, const dit_config *c, flow_limits most, dreamo_error *err);
+dreamo_status flow_batch_new(flow_batch *b, const dit_config *c, int samples, dreamo_error *err); /* at most so many */
 void          flow_batch_free(flow_batch *b);
-/* After sample[] and text[] of `samples` samples are set. */
+/* After sample[], text[] and masked[] of `samples` samples are set; room grows to what they need. */
 dreamo_status flow_batch_shape(flow_batch *b, const dit_config *c, int samples, dreamo_error *err);
 void          flow_batch_mix(flow_batch *b);
 #endif

@@ -7,91 +7,92 @@
 #include "base/mem.h"
 #include "train/stages/encode.h"
 
-enum { ENCODE_AT_ONCE = 8, VALIDATION_STREAM = 0x56414c };
+enum { ENCODE_AT_ONCE = 8 };
 
 /* ---- memory ---- */
 
 dreamo_status flow_stage_open(stage *s, flow_stage *f, bool references, dreamo_error *err)
 {
     const network *n = &s->n;
-    int cell = 2 * vae_factor(&n->vae->config), side = (int)s->r->picture, channels = n->dit->config.in_channels;
-    if (side % cell) return fail(err, DREAMO_ARG, "picture = %d must be a multiple of %d", side, cell);
+    f->cell = 2 * vae_factor(&n->vae->config);
     f->model.dit = n->dit;
     f->model.t5 = n->t5;
     f->model.clip = n->clip;
     f->room = (int)s->r->micro;
-    f->side = side;
-    f->tokens = (side / cell) * (side / cell);
     f->references = references;
-    size_t room = (size_t)f->room, latent = room * (size_t)(f->tokens * channels), pictures = 2 * room;
-    f->item = mem_calloc(room, sizeof *f->item);
-    f->noise = mem_alloc(latent * sizeof *f->noise);
-    f->latents = mem_alloc(2 * latent * sizeof *f->latents);
-    f->pixels = mem_alloc(pictures * (size_t)(side * side * 3) * sizeof *f->pixels);
-    f->cover = mem_alloc((size_t)f->tokens * sizeof *f->cover);
-    if (!f->item || !f->noise || !f->latents || !f->pixels || !f->cover) return fail(err, DREAMO_MEMORY, "no memory for %d samples", f->room);
-    flow_limits most = { f->room, unigram_max_length(n->t5_words), bpe_max_length(n->clip_words),
-                         f->tokens * (references ? 2 : 1), references ? 1 : 0 };
-    return flow_batch_new(&f->batch, &n->dit->config, most, err);
+    dreamo_status status = stage_check_sizes(s, f->cell, err);
+    if (!status) status = stage_kinds(s, references ? DATA_SUBJECT : DATA_T2I, &f->kinds, err);
+    f->item = mem_calloc((size_t)f->room, sizeof *f->item);
+    if (!status && !f->item) status = fail(err, DREAMO_MEMORY, "no memory for %d samples", f->room);
+    return status ? status : flow_batch_new(&f->batch, &n->dit->config, f->room, err);
 }
 
 void flow_stage_close(flow_stage *f)
 {
     flow_batch_free(&f->batch);
     mem_free(f->item);
-    mem_free(f->noise);
-    mem_free(f->latents);
     mem_free(f->pixels);
+    mem_free(f->tokens);
     mem_free(f->cover);
 }
 
-/* ---- composing ---- */
-
-/* A sample whose subject is another one. */
-static dreamo_status find_other(const stage *s, flow_item *it, int side, dreamo_error *err)
+static dreamo_status grow(float **list, size_t *room, size_t need, dreamo_error *err)
 {
-    for (uint64_t k = 1; k < 100; k++) {
-        dreamo_status status = data_sample_make(s->data, NULL, it->kind, it->split, (uint64_t)s->r->seed, it->index + k, side,
-                                                &it->other, err);
-        if (status || strcmp(it->other.subject, it->sample.subject) != 0) return status;
-        data_sample_free(&it->other);
-    }
-    return fail(err, DREAMO_MISMATCH, "the dataset has only one held-out subject");
+    if (need <= *room) return DREAMO_OK;
+    mem_free(*list);
+    *list = mem_alloc(need * sizeof **list);
+    *room = *list ? need : 0;
+    return *list ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for %zu numbers", need);
 }
+
+/* ---- composing ---- */
 
 typedef struct compose_job { stage *s; flow_stage *f; } compose_job;
 
 static dreamo_status compose_one(void *arg, int i, dreamo_error *err)
 {
     const compose_job *j = arg;
-    const stage *s = j->s;
-    flow_stage *f = j->f;
-    flow_item *it = &f->item[i];
-    bool training = it->sigma < 0;
-    size_t noise = (size_t)(f->tokens * f->batch.channels);
-    rng r = rng_new((uint64_t)s->r->seed + (training ? 0 : VALIDATION_STREAM), it->index);
-    dreamo_status status = data_sample_make(s->data, NULL, it->kind, it->split, (uint64_t)s->r->seed, it->index, f->side,
-                                            &it->sample, err);
-    if (!status && it->reference == REF_OTHER) status = find_other(s, it, f->side, err);
-    if (status) return status;
-    bool no_text = training && rng_double(&r) < s->r->text_dropout, no_ref = training && rng_double(&r) < s->r->ref_dropout;
-    it->nrefs = f->references && it->reference != REF_NONE && !no_ref && it->sample.nrefs > 0 ? 1 : 0;
-    if (training) it->sigma = flow_sigma(&s->r->flow, &r);
-    it->noise = f->noise + (size_t)i * noise;
-    flow_noise(&r, it->noise, noise);
-    return caption_read(&s->n, no_text ? "" : it->sample.caption, &it->words, err);
+    return flow_item_compose(j->s, &j->f->item[i], j->f->references, err);
 }
 
 static void free_items(flow_stage *f, int n)
 {
-    for (int i = 0; i < n; i++) {
-        data_sample_free(&f->item[i].sample);
-        data_sample_free(&f->item[i].other);
-        caption_free(&f->item[i].words);
+    for (int i = 0; i < n; i++) flow_item_free(&f->item[i]);
+}
+
+static token_grid grid_of(const flow_stage *f, int w, int h) { return (token_grid){ h / f->cell, w / f->cell }; }
+
+static dreamo_status check_size(const flow_stage *f, const char *what, const bitmap *b, dreamo_error *err)
+{
+    if (b->width >= f->cell && b->height >= f->cell && b->width % f->cell == 0 && b->height % f->cell == 0) return DREAMO_OK;
+    return fail(err, DREAMO_CONTENT, "a %s of %dx%d: sides must be multiples of %d", what, b->width, b->height, f->cell);
+}
+
+/* What the batch is laid out by. */
+static dreamo_status shape_items(flow_stage *f, int n, dreamo_error *err)
+{
+    dreamo_status status = DREAMO_OK;
+    for (int i = 0; i < n && !status; i++) {
+        const flow_item *it = &f->item[i];
+        condition_sample *c = &f->batch.sample[i];
+        *c = (condition_sample){ .out = grid_of(f, it->sample.width, it->sample.height), .nrefs = it->nrefs };
+        f->batch.text[i] = it->words.rows;
+        f->batch.masked[i] = 0;
+        status = check_size(f, "target", &it->sample.target, err);
+        for (int k = 0; k < it->nrefs && !status; k++) {
+            c->ref[k] = grid_of(f, it->shown[k]->width, it->shown[k]->height);
+            c->slot[k] = it->ref[k]->slot;
+            if (it->ref[k]->mask) f->batch.masked[i] |= 1u << k;
+            status = check_size(f, "reference", it->shown[k], err);
+        }
     }
+    return status;
 }
 
 /* ---- encoding ---- */
+
+/* A picture and the rows that its tokens belong in; b NULL: done. */
+typedef struct to_encode { const bitmap *b; float *to; } to_encode;
 
 typedef struct encode_job { const vae *m; const float *pixels; grid g; float *tokens; } encode_job;
 
@@ -101,95 +102,96 @@ static void encode(nn *cx, void *job)
     encode_tokens(cx, j->m, j->pixels, j->g, j->tokens);
 }
 
-/* Targets, then the references there are; their tokens lie in f->latents in the same order. */
+/* list[first] and those after it that have its size, at most ENCODE_AT_ONCE, in one go. */
+static dreamo_status encode_alike(stage *s, flow_stage *f, to_encode *list, int first, int n, dreamo_error *err)
+{
+    int w = list[first].b->width, h = list[first].b->height, some = 0;
+    size_t picture = (size_t)w * (size_t)h * 3, tokens = (size_t)(w / f->cell * (h / f->cell) * f->batch.channels);
+    float *to[ENCODE_AT_ONCE];
+    dreamo_status status = grow(&f->pixels, &f->pixels_room, ENCODE_AT_ONCE * picture, err);
+    if (!status) status = grow(&f->tokens, &f->tokens_room, ENCODE_AT_ONCE * tokens, err);
+    for (int i = first; i < n && some < ENCODE_AT_ONCE && !status; i++) {
+        if (!list[i].b || list[i].b->width != w || list[i].b->height != h) continue;
+        pixels_from_rgb(list[i].b->data, picture, f->pixels + (size_t)some * picture);
+        to[some++] = list[i].to;
+        list[i].b = NULL;
+    }
+    encode_job job = { s->n.vae, f->pixels, { some, h, w }, f->tokens };
+    if (!status) status = sized_step(&s->plain, true, encode, &job, err);
+    for (int i = 0; i < some && !status; i++) memcpy(to[i], f->tokens + (size_t)i * tokens, tokens * sizeof(float));
+    return status;
+}
+
+/* Targets and references into their rows of batch.clean. */
 static dreamo_status encode_all(stage *s, flow_stage *f, int n, dreamo_error *err)
 {
-    size_t picture = (size_t)(f->side * f->side * 3), latent = (size_t)(f->tokens * f->batch.channels);
+    flow_batch *b = &f->batch;
     int count = 0;
-    for (int i = 0; i < n; i++) pixels_from_rgb(f->item[i].sample.target.data, picture, f->pixels + (size_t)count++ * picture);
+    to_encode *list = mem_calloc((size_t)n * (1 + DATA_MAX_REFS), sizeof *list);
+    if (!list) return fail(err, DREAMO_MEMORY, "no memory for %d samples", n);
     for (int i = 0; i < n; i++) {
         const flow_item *it = &f->item[i];
-        const bitmap *ref = it->reference == REF_OTHER ? &it->other.ref[0] : &it->sample.ref[0];
-        if (it->nrefs) pixels_from_rgb(ref->data, picture, f->pixels + (size_t)count++ * picture);
+        float *row = b->clean + (size_t)b->image0[i] * (size_t)b->channels;
+        list[count++] = (to_encode){ &it->sample.target, row };
+        row += condition_noise_rows(&b->sample[i]) * b->channels;
+        for (int k = 0; k < it->nrefs; k++) {
+            list[count++] = (to_encode){ it->shown[k], row };
+            row += b->sample[i].ref[k].h * b->sample[i].ref[k].w * b->channels;
+        }
     }
     dreamo_status status = DREAMO_OK;
-    for (int i = 0; i < count && !status; i += ENCODE_AT_ONCE) {
-        int some = count - i < ENCODE_AT_ONCE ? count - i : ENCODE_AT_ONCE;
-        encode_job job = { s->n.vae, f->pixels + (size_t)i * picture, { some, f->side, f->side },
-                           f->latents + (size_t)i * latent };
-        status = sized_step(&s->plain, true, encode, &job, err);
-    }
+    for (int i = 0; i < count && !status; i++)
+        if (list[i].b) status = encode_alike(s, f, list, i, count, err);
+    mem_free(list);
     return status;
 }
 
 /* ---- packing ---- */
 
-/* The share of each token's pixels that the subject covers. */
-static void mask_of(const flow_stage *f, const unsigned char *cover, float *mask)
+/* Tokens of the subjects count 1 + weight times in their sample's loss; the sample's sum stays what it was. */
+static dreamo_status weigh_subjects(flow_stage *f, const flow_item *it, int tokens, double weight, float *row_weight, dreamo_error *err)
 {
-    int w = (int)lrint(sqrt((double)f->tokens)), cell = f->side / w;
-    for (int t = 0; t < f->tokens; t++) {
-        int sum = 0;
-        for (int p = 0; cover && p < cell * cell; p++)
-            sum += cover[(t / w * cell + p / cell) * f->side + t % w * cell + p % cell];
-        mask[t] = (float)sum / (255.0f * (float)(cell * cell));
-    }
-}
-
-/* Tokens of the subject count 1 + weight times in its sample's loss; the sample's sum stays what it was. */
-static void weigh_subject(flow_stage *f, const data_sample *sample, double weight, float *row_weight)
-{
-    const unsigned char *cover = sample->mask[0] ? sample->mask[0] : sample->subject_mask;
-    if (!weight || !cover) return;
-    mask_of(f, cover, f->cover);
+    dreamo_status status = weight ? grow(&f->cover, &f->cover_room, (size_t)tokens, err) : DREAMO_OK;
+    if (!weight || status) return status;
     double sum = 0;
-    for (int t = 0; t < f->tokens; t++) sum += 1 + weight * (double)f->cover[t];
-    for (int t = 0; t < f->tokens; t++)
-        row_weight[t] *= (float)((1 + weight * (double)f->cover[t]) * f->tokens / sum);
+    flow_item_subjects(it, f->cell, f->cover);
+    for (int t = 0; t < tokens; t++) sum += 1 + weight * (double)f->cover[t];
+    for (int t = 0; t < tokens; t++) row_weight[t] *= (float)((1 + weight * (double)f->cover[t]) * tokens / sum);
+    return DREAMO_OK;
 }
 
-static void shape_items(flow_stage *f, int n)
-{
-    int side = (int)lrint(sqrt((double)f->tokens));
-    token_grid g = { side, side };
-    for (int i = 0; i < n; i++) {
-        f->batch.sample[i] = (condition_sample){ .out = g, .nrefs = f->item[i].nrefs, .ref = { g }, .slot = { 1 } };
-        f->batch.text[i] = f->item[i].words.rows;
-    }
-}
-
-static void fill_batch(const stage *s, flow_stage *f, int n)
+static dreamo_status fill_batch(const stage *s, flow_stage *f, int n, dreamo_error *err)
 {
     flow_batch *b = &f->batch;
-    size_t latent = (size_t)(f->tokens * b->channels);
-    int ref = n, routes = 0;
-    for (int i = 0; i < n; i++) {
+    dreamo_status status = DREAMO_OK;
+    int routes = 0;
+    memset(b->mask, 0, (size_t)(b->nroutes * b->widest) * sizeof(float));
+    for (int i = 0; i < n && !status; i++) {
         const flow_item *it = &f->item[i];
-        float *clean = b->clean + (size_t)b->image0[i] * (size_t)b->channels;
+        int tokens = condition_noise_rows(&b->sample[i]);
+        rng r = it->noise;
         memcpy(b->t5_ids + b->text0[i], it->words.t5, (size_t)it->words.rows.nt5 * sizeof(int32_t));
         memcpy(b->clip_ids + b->clip0[i], it->words.clip, (size_t)it->words.rows.nclip * sizeof(int32_t));
-        memcpy(clean, f->latents + (size_t)i * latent, latent * sizeof(float));
-        memcpy(b->noise + (size_t)b->image0[i] * (size_t)b->channels, it->noise, latent * sizeof(float));
+        flow_noise(&r, b->noise + (size_t)b->image0[i] * (size_t)b->channels, (size_t)(tokens * b->channels));
         b->sigma[i] = it->sigma;
-        weigh_subject(f, &it->sample, s->r->subject_weight, b->row_weight + b->image0[i]);
         b->guidance[i] = 1; /* distilled guidance is not trained here */
-        if (!it->nrefs) continue;
-        memcpy(clean + latent, f->latents + (size_t)ref++ * latent, latent * sizeof(float));
-        mask_of(f, it->sample.mask[0], b->mask + (size_t)routes++ * (size_t)f->tokens);
+        status = weigh_subjects(f, it, tokens, s->r->subject_weight, b->row_weight + b->image0[i], err);
+        for (int k = 0; k < it->nrefs; k++)
+            if (it->ref[k]->mask)
+                flow_item_cover(it->ref[k]->mask, it->sample.width, it->sample.height, f->cell, b->mask + routes++ * b->widest);
     }
-    flow_batch_mix(b);
+    if (!status) flow_batch_mix(b);
+    return status;
 }
 
 dreamo_status flow_stage_compose(stage *s, flow_stage *f, int n, dreamo_error *err)
 {
     compose_job job = { s, f };
     dreamo_status status = stage_each(s, n, compose_one, &job, err);
+    if (!status) status = shape_items(f, n, err);
+    if (!status) status = flow_batch_shape(&f->batch, &s->n.dit->config, n, err);
     if (!status) status = encode_all(s, f, n, err);
-    if (!status) {
-        shape_items(f, n);
-        status = flow_batch_shape(&f->batch, &s->n.dit->config, n, err);
-    }
-    if (!status) fill_batch(s, f, n);
+    if (!status) status = fill_batch(s, f, n, err);
     free_items(f, n);
     return status;
 }
@@ -225,12 +227,7 @@ static void add_part(log_step *out, int i, const char *name, double value)
 
 dreamo_status flow_stage_micro(stage *s, flow_stage *f, int64_t first, int of, log_step *out, dreamo_error *err)
 {
-    for (int i = 0; i < f->room; i++) {
-        uint64_t index = (uint64_t)(first + i);
-        rng r = rng_new((uint64_t)s->r->seed, ~index);
-        bool subject = f->references || rng_double(&r) < s->r->subject_share;
-        f->item[i] = (flow_item){ .kind = subject ? DATA_SUBJECT : DATA_T2I, .split = DATA_TRAIN, .index = index, .sigma = -1 };
-    }
+    for (int i = 0; i < f->room; i++) f->item[i] = flow_item_train(s, &f->kinds, (uint64_t)(first + i));
     f->backward = true;
     dreamo_status status = flow_stage_compose(s, f, f->room, err);
     if (!status) status = flow_stage_run(s, f, err);
@@ -246,26 +243,67 @@ dreamo_status flow_stage_micro(stage *s, flow_stage *f, int64_t first, int of, l
     return DREAMO_OK;
 }
 
+/* References that a kind may have at most. */
+static int most_refs(data_kind kind)
+{
+    return kind == DATA_T2I ? 0 : kind == DATA_SUBJECT || kind == DATA_ID || kind == DATA_STYLE ? 1 : kind == DATA_SUBJECTS || kind == DATA_IDS ? 3 : 2;
+}
+
+/* The largest sample that the recipe can draw. */
+static dreamo_status largest(const stage *s, const flow_stage *f, condition_sample *c, dreamo_error *err)
+{
+    const mixture *p = &s->r->pictures, *sides = &s->r->ref_sides;
+    int best = 0, side = 0, shorter = 0;
+    for (int i = 1; i < p->n; i++)
+        if (p->part[i].a * p->part[i].b > p->part[best].a * p->part[best].b) best = i;
+    if (!p->part[best].a) return fail(err, DREAMO_ARG, "pictures = 0x0: a plan needs sizes");
+    for (int i = 0; i < p->n; i++) {
+        int least = p->part[i].a < p->part[i].b ? p->part[i].a : p->part[i].b;
+        if (least > shorter) shorter = least;
+    }
+    for (int i = 0; i < sides->n; i++) {
+        int this = sides->part[i].a ? sides->part[i].a : shorter;
+        if (this > side) side = this;
+    }
+    *c = (condition_sample){ .out = grid_of(f, p->part[best].a, p->part[best].b) };
+    for (int i = 0; f->references && i < f->kinds.n; i++) {
+        int refs = most_refs((data_kind)f->kinds.part[i].a);
+        if (refs > c->nrefs) c->nrefs = refs;
+    }
+    for (int k = 0; k < c->nrefs; k++) {
+        c->ref[k] = grid_of(f, side, side);
+        c->slot[k] = k + 1;
+    }
+    return DREAMO_OK;
+}
+
 dreamo_status flow_stage_plan(stage *s, flow_stage *f, nn_counts *counts, int64_t *tokens, dreamo_error *err)
 {
     flow_batch *b = &f->batch;
     compose_job job = { s, f };
-    int nclip = bpe_max_length(s->n.clip_words), side = (int)lrint(sqrt((double)f->tokens));
-    for (int i = 0; i < f->room; i++) {
-        token_grid g = { side, side };
-        b->sample[i] = (condition_sample){ .out = g, .nrefs = f->references, .ref = { g }, .slot = { 1 } };
-        b->text[i] = (flow_text){ unigram_max_length(s->n.t5_words), nclip };
+    condition_sample most;
+    dreamo_status status = largest(s, f, &most, err);
+    for (int i = 0; i < f->room && !status; i++) {
+        b->sample[i] = most;
+        b->masked[i] = (1u << most.nrefs) - 1;
+        b->text[i] = (flow_text){ unigram_max_length(s->n.t5_words), bpe_max_length(s->n.clip_words) };
     }
     f->backward = true;
-    dreamo_status status = flow_batch_shape(b, &s->n.dit->config, f->room, err);
+    if (!status) status = flow_batch_shape(b, &s->n.dit->config, f->room, err);
     if (!status) status = sized_measure(&s->tape, pass, &job, err);
     if (status) return status;
     *counts = s->tape.last;
     *tokens = b->text_rows + b->image_rows;
-    encode_job pictures = { s->n.vae, f->pixels, { f->room * (f->references ? 2 : 1), f->side, f->side }, f->latents };
-    status = sized_measure(&s->plain, encode, &pictures, err);
-    counts->ops += s->plain.last.ops;
-    counts->flops += s->plain.last.flops;
+    for (int k = 0; k <= most.nrefs && !status; k++) {
+        token_grid g = k ? most.ref[k - 1] : most.out;
+        size_t picture = (size_t)(g.h * g.w * f->cell * f->cell) * 3 * (size_t)f->room;
+        status = grow(&f->pixels, &f->pixels_room, picture, err);
+        if (!status) status = grow(&f->tokens, &f->tokens_room, (size_t)(f->room * g.h * g.w * b->channels), err);
+        encode_job pictures = { s->n.vae, f->pixels, { f->room, g.h * f->cell, g.w * f->cell }, f->tokens };
+        if (!status) status = sized_measure(&s->plain, encode, &pictures, err);
+        counts->ops += s->plain.last.ops;
+        counts->flops += s->plain.last.flops;
+    }
     return status;
 }
 
@@ -280,25 +318,26 @@ static double sample_loss(const flow_batch *b, const float *velocity, int i)
     return sum / (double)n;
 }
 
+double flow_level(int i) { return fmin(fmax(fmod(0.5 + 0.6180339887498949 * i, 1.0), 1e-3), 1 - 1e-3); } /* a golden-ratio walk */
+
 dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_reference reference, int count, double *loss,
                                 dreamo_error *err)
 {
-    float *velocity = mem_alloc(f->batch.rows_room * (size_t)f->batch.channels * sizeof *velocity);
-    dreamo_status status = velocity ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for validation");
+    float *velocity = NULL;
+    size_t room = 0;
+    dreamo_status status = DREAMO_OK;
     f->backward = false;
     for (int at = 0; at < count && !status; at += f->room) {
         int n = count - at < f->room ? count - at : f->room;
-        for (int i = 0; i < n; i++) {
-            /* a golden-ratio walk through the quantiles: neighbours in the list of subjects get far-apart noise levels */
-            double u = fmod(0.5 + 0.6180339887498949 * (at + i), 1.0);
+        for (int i = 0; i < n; i++)
             f->item[i] = (flow_item){ .kind = kind, .split = DATA_VAL, .index = (uint64_t)(at + i), .reference = reference,
-                                      .sigma = flow_quantile(&s->r->flow, fmin(fmax(u, 1e-3), 1 - 1e-3)) };
-        }
+                                      .sigma = flow_quantile(&s->r->flow, flow_level(at + i)) };
         status = flow_stage_compose(s, f, n, err);
         if (!status) status = flow_stage_run(s, f, err);
+        if (!status) status = grow(&velocity, &room, (size_t)(f->batch.image_rows * f->batch.channels), err);
         if (status) break;
         tensor_read(s->plain.cx, f->out.velocity, velocity);
-        for (int i = 0; i < n; i++) loss[at + i] = sample_loss(&f->batch, velocity, i);
+        for (int i = 0; i < n; i++) loss[at + i] = f->item[i].missing ? (double)NAN : sample_loss(&f->batch, velocity, i);
     }
     mem_free(velocity);
     return status;
@@ -307,8 +346,14 @@ dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_re
 void flow_spread(const double *x, int n, double *mean, double *error)
 {
     double sum = 0, square = 0;
-    for (int i = 0; i < n; i++) sum += x[i];
-    *mean = sum / n;
-    for (int i = 0; i < n; i++) square += (x[i] - *mean) * (x[i] - *mean);
-    *error = n > 1 ? sqrt(square / (n - 1) / n) : 0;
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        if (isfinite(x[i])) {
+            sum += x[i];
+            count++;
+        }
+    *mean = count ? sum / count : (double)NAN;
+    for (int i = 0; i < n; i++)
+        if (isfinite(x[i])) square += (x[i] - *mean) * (x[i] - *mean);
+    *error = count > 1 ? sqrt(square / (count - 1) / count) : 0;
 }

@@ -18,23 +18,23 @@ void pca_free(pca *c)
 }
 
 /* Patch (y, x) of a picture, in the order row, column, channel. */
-static void patch_at(const float *picture, int n, int side, int y, int x, double *out)
+static void patch_at(const float *picture, int w, int side, int y, int x, double *out)
 {
     for (int dy = 0; dy < side; dy++)
         for (int k = 0; k < side * 3; k++)
-            *out++ = picture[((size_t)(y * side + dy) * (size_t)n + (size_t)(x * side)) * 3 + (size_t)k];
+            *out++ = picture[((size_t)(y * side + dy) * (size_t)w + (size_t)(x * side)) * 3 + (size_t)k];
 }
 
 /* mean [dim] and covariance [dim, dim] over all patches. */
-static void moments(const float *pixels, int pictures, int n, int side, double *mean, double *cov, double *patch)
+static void moments(const float *pixels, int pictures, int w, int h, int side, double *mean, double *cov, double *patch)
 {
-    int dim = side * side * 3, cells = n / side;
-    double count = (double)pictures * cells * cells;
+    int dim = side * side * 3, columns = w / side, cells = columns * (h / side);
+    double count = (double)pictures * cells;
     memset(mean, 0, (size_t)dim * sizeof *mean);
     memset(cov, 0, (size_t)(dim * dim) * sizeof *cov);
     for (int i = 0; i < pictures; i++)
-        for (int at = 0; at < cells * cells; at++) {
-            patch_at(pixels + (size_t)i * (size_t)(n * n) * 3, n, side, at / cells, at % cells, patch);
+        for (int at = 0; at < cells; at++) {
+            patch_at(pixels + (size_t)i * (size_t)(w * h) * 3, w, side, at / columns, at % columns, patch);
             for (int a = 0; a < dim; a++) {
                 mean[a] += patch[a];
                 for (int b = 0; b <= a; b++) cov[a * dim + b] += patch[a] * patch[b];
@@ -89,7 +89,7 @@ static void take_largest(pca *c, const double *cov, const double *vectors, bool 
     }
 }
 
-dreamo_status pca_fit(pca *c, const float *pixels, int pictures, int n, int side, int kept, dreamo_error *err)
+dreamo_status pca_fit(pca *c, const float *pixels, int pictures, int w, int h, int side, int kept, dreamo_error *err)
 {
     int dim = side * side * 3;
     size_t square = (size_t)(dim * dim) * sizeof(double), row = (size_t)dim * sizeof(double);
@@ -100,7 +100,7 @@ dreamo_status pca_fit(pca *c, const float *pixels, int pictures, int n, int side
     bool *taken = mem_calloc((size_t)dim, sizeof *taken);
     dreamo_status s = DREAMO_OK;
     if (c->mean && c->variance && c->axis && cov && vectors && patch && taken) {
-        moments(pixels, pictures, n, side, c->mean, cov, patch);
+        moments(pixels, pictures, w, h, side, c->mean, cov, patch);
         jacobi(cov, vectors, dim);
         take_largest(c, cov, vectors, taken);
     } else {
@@ -114,14 +114,14 @@ dreamo_status pca_fit(pca *c, const float *pixels, int pictures, int n, int side
     return s;
 }
 
-double pca_error(const pca *c, const float *pixels, int pictures, int n)
+double pca_error(const pca *c, const float *pixels, int pictures, int w, int h)
 {
-    int cells = n / c->side;
+    int columns = w / c->side, cells = columns * (h / c->side);
     double sum = 0, *patch = mem_alloc((size_t)c->dim * sizeof *patch);
     if (!patch) return NAN;
     for (int i = 0; i < pictures; i++)
-        for (int at = 0; at < cells * cells; at++) {
-            patch_at(pixels + (size_t)i * (size_t)(n * n) * 3, n, c->side, at / cells, at % cells, patch);
+        for (int at = 0; at < cells; at++) {
+            patch_at(pixels + (size_t)i * (size_t)(w * h) * 3, w, c->side, at / columns, at % columns, patch);
             double all = 0, seen = 0;
             for (int a = 0; a < c->dim; a++) {
                 patch[a] -= c->mean[a];
@@ -135,5 +135,5 @@ double pca_error(const pca *c, const float *pixels, int pictures, int n)
             sum += all - seen;
         }
     mem_free(patch);
-    return sum / ((double)pictures * n * n * 3);
+    return sum / ((double)pictures * w * h * 3);
 }

@@ -12,11 +12,11 @@ typedef struct pca {
     double *axis;        /* [kept, dim], orthonormal rows */
 } pca;
 
-/* Fit to `pictures` of n x n pixels each, [pictures, n, n, 3] in [-1, 1]; n is a multiple of side. */
-dreamo_status pca_fit(pca *c, const float *pixels, int pictures, int n, int side, int kept, dreamo_error *err);
+/* Fit to `pictures` of w x h pixels each, [pictures, h, w, 3] in [-1, 1]; w and h are multiples of side. */
+dreamo_status pca_fit(pca *c, const float *pixels, int pictures, int w, int h, int side, int kept, dreamo_error *err);
 void          pca_free(pca *c);
 /* Mean squared error of pictures put through the `kept` numbers and back. */
-double        pca_error(const pca *c, const float *pixels, int pictures, int n);
+double        pca_error(const pca *c, const float *pixels, int pictures, int w, int h);
 /* 10 log10(range^2 / error), range 2: pictures lie in [-1, 1]. */
 double        psnr(double error);
 #endif

@@ -23,3 +23,25 @@ dreamo_status stage_each(const stage *s, int n, each_fn fn, void *arg, dreamo_er
     mem_free(j.errors);
     return status;
 }
+
+dreamo_status stage_kinds(const stage *s, data_kind otherwise, mixture *out, dreamo_error *err)
+{
+    *out = s->r->kinds;
+    if (!out->n) out->part[out->n++] = (mixture_part){ .a = (int)otherwise, .share = 1 };
+    for (int i = 0; s->data && i < out->n; i++)
+        if (!data_can(s->data, (data_kind)out->part[i].a, DATA_TRAIN))
+            return fail(err, DREAMO_CONTENT, "the dataset has nothing to make \"%s\" samples of, which the recipe's kinds list",
+                        data_kind_name((data_kind)out->part[i].a));
+    return DREAMO_OK;
+}
+
+dreamo_status stage_check_sizes(const stage *s, int cell, dreamo_error *err)
+{
+    const mixture *p = &s->r->pictures, *f = &s->r->ref_sides;
+    for (int i = 0; i < p->n; i++)
+        if (p->part[i].a % cell || p->part[i].b % cell)
+            return fail(err, DREAMO_ARG, "pictures = %dx%d: both sides must be multiples of %d", p->part[i].a, p->part[i].b, cell);
+    for (int i = 0; i < f->n; i++)
+        if (f->part[i].a % cell) return fail(err, DREAMO_ARG, "ref_sides = %d: must be a multiple of %d", f->part[i].a, cell);
+    return DREAMO_OK;
+}

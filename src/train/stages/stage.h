@@ -48,6 +48,11 @@ struct stage {
 
 extern const stage_kind stage_vae, stage_base, stage_adapter;
 
+/* The recipe's kinds; where it leaves them to the stage, `otherwise` alone.  All of them must be there to train on. */
+dreamo_status stage_kinds(const stage *s, data_kind otherwise, mixture *out, dreamo_error *err);
+/* Every size and side that the recipe lists is a multiple of `cell` pixels. */
+dreamo_status stage_check_sizes(const stage *s, int cell, dreamo_error *err);
+
 /* Numbers 0 .. n-1 as tasks of the pool; the error of the lowest number that failed is told. */
 typedef dreamo_status (*each_fn)(void *arg, int i, dreamo_error *err);
 dreamo_status stage_each(const stage *s, int n, each_fn fn, void *arg, dreamo_error *err);

@@ -1,14 +1,14 @@
-/* stage_adapter.c - DreamO itself: LoRA and embedding tables on a frozen base, on samples with a reference.
+/* stage_adapter.c - DreamO itself: LoRA and embedding tables on a frozen base, on samples with references.
  *
- * Validation asks the question that matters: is the loss on held-out subjects lower with the right reference than with another
- * subject's, and than with none? */
+ * Validation asks the question that matters: is the loss on held-out samples lower with the right references than with others', and than
+ * with none? */
 #include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "train/stages/adapter_set.h"
 #include "train/export.h"
-#include "train/stages/flow_stage.h"
+#include "train/stages/flow_validate.h"
 #include "train/report/sheet.h"
 
 enum { SEEDS = 4 };
@@ -79,49 +79,10 @@ static dreamo_status plan_adapter(stage *s, nn_counts *counts, int64_t *tokens, 
     return flow_stage_plan(s, &a->flow, counts, tokens, err);
 }
 
-/* ---- right, another's, none ---- */
-
-static dreamo_status report(train_log *log, int64_t step, const double *loss, int n, dreamo_error *err)
-{
-    static const char *const names[3][2] = { { "right", "right_error" }, { "other", "other_error" }, { "none", "none_error" } };
-    log_part parts[10];
-    double mean[3], error[3], gap[2], gap_error[2];
-    for (int k = 0; k < 3; k++) {
-        flow_spread(loss + k * n, n, &mean[k], &error[k]);
-        parts[2 * k] = (log_part){ names[k][0], mean[k] };
-        parts[2 * k + 1] = (log_part){ names[k][1], error[k] };
-    }
-    /* the same samples, noise and levels: pairs tell more than means */
-    double *pair = mem_alloc((size_t)n * sizeof *pair);
-    if (!pair) return fail(err, DREAMO_MEMORY, "no memory for validation");
-    for (int k = 0; k < 2; k++) {
-        for (int i = 0; i < n; i++) pair[i] = loss[(k + 1) * n + i] - loss[i];
-        flow_spread(pair, n, &gap[k], &gap_error[k]);
-    }
-    mem_free(pair);
-    parts[6] = (log_part){ "other_minus_right", gap[0] };
-    parts[7] = (log_part){ "other_minus_right_error", gap_error[0] };
-    parts[8] = (log_part){ "none_minus_right", gap[1] };
-    parts[9] = (log_part){ "none_minus_right_error", gap_error[1] };
-    log_note(log, "step %lld: %d held-out subjects: right reference %.4f +- %.4f, another's %.4f +- %.4f, none %.4f +- %.4f",
-             (long long)step, n, mean[0], error[0], mean[1], error[1], mean[2], error[2]);
-    log_note(log, "step %lld: in pairs: another's - right %.4f +- %.4f, none - right %.4f +- %.4f", (long long)step, gap[0],
-             gap_error[0], gap[1], gap_error[1]);
-    return log_numbers(log, step, "validation", parts, 10, err);
-}
-
 static dreamo_status validate_adapter(stage *s, train_log *log, int64_t step, dreamo_error *err)
 {
-    static const flow_reference modes[3] = { REF_RIGHT, REF_OTHER, REF_NONE };
     adapter_stage *a = s->self;
-    int n = (int)s->r->validation;
-    if (!n) return DREAMO_OK;
-    double *loss = mem_alloc(3 * (size_t)n * sizeof *loss);
-    dreamo_status status = loss ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for validation");
-    for (int k = 0; k < 3 && !status; k++) status = flow_stage_losses(s, &a->flow, DATA_SUBJECT, modes[k], n, loss + k * n, err);
-    if (!status) status = report(log, step, loss, n, err);
-    mem_free(loss);
-    return status;
+    return flow_validate(s, &a->flow, log, step, err);
 }
 
 /* ---- export ---- */
@@ -139,7 +100,8 @@ static dreamo_status export_adapter(stage *s, const char *folder, dreamo_error *
 
 static dreamo_status sheet_adapter(stage *s, const char *model, const char *path, dreamo_error *err)
 {
-    return sheet_generated(s, model, path, DATA_SUBJECT, true, SEEDS, err);
+    const adapter_stage *a = s->self;
+    return sheet_generated(s, model, path, &a->flow.kinds, true, SEEDS, err);
 }
 
 const stage_kind stage_adapter = { "adapter", open_adapter, close_adapter, micro_adapter, plan_adapter, use_adapter,

@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "train/export.h"
-#include "train/stages/flow_stage.h"
+#include "train/stages/flow_validate.h"
 #include "train/init.h"
 #include "train/report/sheet.h"
 
@@ -80,19 +80,7 @@ static dreamo_status plan_base(stage *s, nn_counts *counts, int64_t *tokens, dre
 static dreamo_status validate_base(stage *s, train_log *log, int64_t step, dreamo_error *err)
 {
     base_stage *b = s->self;
-    int n = (int)s->r->validation;
-    double *loss = mem_alloc((size_t)n * sizeof *loss + 1), mean, error;
-    if (!loss) return fail(err, DREAMO_MEMORY, "no memory for validation");
-    dreamo_status status = n ? flow_stage_losses(s, &b->flow, DATA_T2I, REF_NONE, n, loss, err) : DREAMO_OK;
-    if (!status && n) {
-        flow_spread(loss, n, &mean, &error);
-        log_note(log, "step %lld: validation loss %.4f +- %.4f (%d compositions that training never shows)", (long long)step,
-                 mean, error, n);
-        log_part parts[] = { { "loss", mean }, { "error", error } };
-        status = log_numbers(log, step, "validation", parts, 2, err);
-    }
-    mem_free(loss);
-    return status;
+    return flow_validate(s, &b->flow, log, step, err);
 }
 
 static dreamo_status export_base(stage *s, const char *folder, dreamo_error *err)
@@ -112,7 +100,8 @@ static dreamo_status export_base(stage *s, const char *folder, dreamo_error *err
 
 static dreamo_status sheet_base(stage *s, const char *model, const char *path, dreamo_error *err)
 {
-    return sheet_generated(s, model, path, DATA_T2I, false, SEEDS, err);
+    const base_stage *b = s->self;
+    return sheet_generated(s, model, path, &b->flow.kinds, false, SEEDS, err);
 }
 
 const stage_kind stage_base = { "base", open_base, close_base, micro_base, plan_base, use_base, validate_base, export_base,

@@ -1,4 +1,4 @@
-/* stage_vae.c - the autoencoder, on single pictures.
+/* stage_vae.c - the autoencoder, on single pictures: the targets of the recipe's kinds of sample, a micro-batch in one of its sizes.
  *
  * Validation is the reconstruction of held-out pictures from the posterior's mean, against principal components with as many
  * numbers a patch, fitted to training pictures. */
@@ -17,22 +17,36 @@
 #include "train/stages/stage.h"
 #include "train/stages/vae_loss.h"
 
-enum { PCA_PICTURES = 512, STATISTICS = 256, SHEET_ROWS = 8, SHEET_ZOOM = 3, VALIDATION_MICRO = 8 };
+enum { PCA_PICTURES = 512, STATISTICS = 256, SHEET_ROWS = 8, SHEET_ZOOM = 3, VALIDATION_MICRO = 8, SIZE_STREAM = 0x53495a45 };
 
 typedef struct vae_stage {
-    int n, side, small;       /* pictures in a micro-batch; their side, in pixels and in latents */
-    float *pixels, *eps;      /* of a micro-batch */
+    int n, w, h, factor;      /* pictures in the micro-batch, their size; pixels a latent pixel */
+    int held_w, held_h;       /* of all pictures that are looked at between steps: the first size of the recipe */
+    mixture kinds;
+    float *pixels, *eps;      /* of a micro-batch, as large as the largest */
     float *held;              /* validation pictures */
     double pca_error;         /* of held pictures; < 0: not known yet */
     vae_out out;
     bool backward;
 } vae_stage;
 
-static size_t picture_size(const vae_stage *v) { return (size_t)(v->side * v->side) * 3; }
+static size_t picture_size(const vae_stage *v) { return (size_t)(v->w * v->h) * 3; }
+static size_t latent_pixels(const vae_stage *v) { return (size_t)(v->w / v->factor * (v->h / v->factor)); }
+static void   look_at_held(vae_stage *v) { v->w = v->held_w, v->h = v->held_h; }
 
 /* ---- pictures ---- */
 
-typedef struct draw_job { const stage *s; data_kind kind; data_split split; int64_t first; float *pixels; float *eps; } draw_job;
+typedef struct draw_job { const stage *s; data_split split; int64_t first; float *pixels; float *eps; } draw_job;
+
+/* Training draws from the mixture; held out, its kinds take turns.  Without a mixture: all that stands on a scene, or held-out subjects. */
+static data_kind kind_of(const draw_job *j, int i)
+{
+    const vae_stage *v = j->s->self;
+    const mixture *m = &v->kinds;
+    rng r = rng_new((uint64_t)j->s->r->seed, ~(uint64_t)(j->first + i));
+    if (!j->s->r->kinds.n) return j->split == DATA_VAL ? DATA_SUBJECT : DATA_T2I;
+    return (data_kind)(j->split == DATA_VAL ? &m->part[i % m->n] : mixture_draw(m, &r))->a;
+}
 
 static dreamo_status draw(void *arg, int i, dreamo_error *err)
 {
@@ -40,26 +54,28 @@ static dreamo_status draw(void *arg, int i, dreamo_error *err)
     const vae_stage *v = j->s->self;
     data_sample sample = { 0 };
     uint64_t index = (uint64_t)(j->first + i);
-    dreamo_status s = data_sample_make(j->s->data, NULL, j->kind, j->split, (uint64_t)j->s->r->seed, index, v->side, &sample,
-                                       err);
+    data_request q = { kind_of(j, i), j->split, (uint64_t)j->s->r->seed, index, v->w, v->h, 0 };
+    if (!data_can(j->s->data, q.kind, q.split)) q.kind = DATA_T2I; /* nothing of this kind is held out */
+    dreamo_status s = data_sample_make(j->s->data, NULL, &q, &sample, err);
     if (!s) pixels_from_rgb(sample.target.data, picture_size(v), j->pixels + (size_t)i * picture_size(v));
     data_sample_free(&sample);
     if (!s && j->eps) {
-        size_t n = (size_t)(v->small * v->small * j->s->n.vae->config.latent_channels);
+        size_t n = latent_pixels(v) * (size_t)j->s->n.vae->config.latent_channels;
         rng r = rng_new((uint64_t)j->s->r->seed, index);
         flow_noise(&r, j->eps + (size_t)i * n, n);
     }
     return s;
 }
 
-/* n training pictures that no step uses, in new memory. */
+/* n training pictures that no step uses, or held-out ones, in new memory. */
 static dreamo_status draw_some(stage *s, data_split split, int n, float **pixels, dreamo_error *err)
 {
-    const vae_stage *v = s->self;
+    vae_stage *v = s->self;
+    look_at_held(v);
     *pixels = mem_alloc((size_t)n * picture_size(v) * sizeof **pixels + 1);
     if (!*pixels) return fail(err, DREAMO_MEMORY, "no memory for %d pictures", n);
     bool held = split == DATA_VAL;
-    draw_job job = { s, held ? DATA_SUBJECT : DATA_T2I, split, held ? 0 : INT64_MAX / 2, *pixels, NULL };
+    draw_job job = { s, split, held ? 0 : INT64_MAX / 2, *pixels, NULL };
     return stage_each(s, n, draw, &job, err);
 }
 
@@ -73,9 +89,9 @@ static dreamo_status meet_pca(stage *s, bool fresh, dreamo_error *err)
     float *pixels = NULL;
     pca fitted = { 0 };
     dreamo_status status = draw_some(s, DATA_TRAIN, PCA_PICTURES, &pixels, err);
-    if (!status) status = pca_fit(&fitted, pixels, PCA_PICTURES, v->side, vae_factor(c), c->latent_channels, err);
+    if (!status) status = pca_fit(&fitted, pixels, PCA_PICTURES, v->w, v->h, vae_factor(c), c->latent_channels, err);
     if (!status && s->r->validation) status = draw_some(s, DATA_VAL, (int)s->r->validation, &v->held, err);
-    if (!status && s->r->validation) v->pca_error = pca_error(&fitted, v->held, (int)s->r->validation, v->side);
+    if (!status && s->r->validation) v->pca_error = pca_error(&fitted, v->held, (int)s->r->validation, v->w, v->h);
     if (!status && fresh && s->r->init == INIT_PCA && !init_vae_pca(&s->p, 0, c, &fitted))
         status = fail(err, DREAMO_ARG, "init = pca: %s/vae/config.json has too few channels for it; init = plain always fits",
                       s->model);
@@ -91,12 +107,25 @@ static dreamo_status open_vae(stage *s, dreamo_error *err)
     dreamo_status status = network_open(&s->n, s->model, 1u << PART_VAE, 1u << PART_VAE, err);
     if (status) return status;
     network_hash(&s->n, s->frozen_hash);
-    int f = vae_factor(&s->n.vae->config), latent = s->n.vae->config.latent_channels;
-    *v = (vae_stage){ .n = (int)s->r->micro, .side = (int)s->r->picture, .small = (int)s->r->picture / f, .pca_error = -1 };
-    if (s->r->picture % (2 * f)) return fail(err, DREAMO_ARG, "picture = %d must be a multiple of %d", v->side, 2 * f);
+    int latent = s->n.vae->config.latent_channels, f = vae_factor(&s->n.vae->config);
+    const mixture *sizes = &s->r->pictures;
+    *v = (vae_stage){ .n = (int)s->r->micro, .factor = f, .held_w = sizes->part[0].a, .held_h = sizes->part[0].b, .pca_error = -1 };
+    status = stage_check_sizes(s, 2 * f, err);
+    if (!status) status = stage_kinds(s, DATA_T2I, &v->kinds, err);
+    if (status) return status;
     if (v->n > 64) return fail(err, DREAMO_ARG, "micro = %d: the autoencoder takes at most 64", v->n);
-    v->pixels = mem_alloc((size_t)v->n * picture_size(v) * sizeof *v->pixels);
-    v->eps = mem_alloc((size_t)(v->n * v->small * v->small * latent) * sizeof *v->eps);
+    size_t largest = 0;
+    for (int i = 0; i < sizes->n; i++) {
+        size_t area = (size_t)sizes->part[i].a * (size_t)sizes->part[i].b;
+        if (!area) return fail(err, DREAMO_ARG, "pictures = 0x0: a micro-batch of the autoencoder has one size");
+        if (area > largest) {
+            largest = area;
+            v->w = sizes->part[i].a;
+            v->h = sizes->part[i].b;
+        }
+    }
+    v->pixels = mem_alloc((size_t)v->n * largest * 3 * sizeof *v->pixels);
+    v->eps = mem_alloc((size_t)v->n * largest / (size_t)(f * f) * (size_t)latent * sizeof *v->eps);
     if (!v->pixels || !v->eps) return fail(err, DREAMO_MEMORY, "no memory for %d pictures", v->n);
     status = params_add_network(&s->p, "", s->n.vae, network_walker(PART_VAE), err);
     if (!status) status = params_allocate(&s->p, s->r->ema > 0, err);
@@ -125,7 +154,8 @@ static void pass(nn *cx, void *job)
 {
     stage *s = job;
     vae_stage *v = s->self;
-    vae_forward(cx, s->n.vae, v->pixels, v->backward ? v->eps : NULL, (grid){ v->n, v->side, v->side }, s->r->kl, &v->out);
+    vae_forward(cx, s->n.vae, v->pixels, v->backward ? v->eps : NULL, (grid){ v->n, v->h, v->w },
+                (vae_weights){ s->r->kl, s->r->edges, s->r->decoder_only }, &v->out);
     if (v->backward && nn_ok(cx)) nn_backward(cx, v->out.loss);
 }
 
@@ -139,11 +169,15 @@ static void add_part(log_step *out, int i, const char *name, double value)
 static dreamo_status micro_vae(stage *s, int64_t first, int of, log_step *out, dreamo_error *err)
 {
     vae_stage *v = s->self;
+    rng r = rng_new((uint64_t)s->r->seed, (uint64_t)first ^ SIZE_STREAM);
+    const mixture_part *size = mixture_draw(&s->r->pictures, &r);
     v->n = (int)s->r->micro;
+    v->w = size->a;
+    v->h = size->b;
     v->backward = true;
-    draw_job job = { s, DATA_T2I, DATA_TRAIN, first, v->pixels, v->eps };
+    draw_job job = { s, DATA_TRAIN, first, v->pixels, v->eps };
     dreamo_status status = stage_each(s, v->n, draw, &job, err);
-    if (!status) status = sized_step(&s->tape, false, pass, s, err);
+    if (!status) status = sized_step(&s->tape, s->r->pictures.n > 1, pass, s, err);
     if (status) return status;
     float mse, kl, loss;
     tensor_read(s->tape.cx, v->out.mse, &mse);
@@ -161,7 +195,7 @@ static dreamo_status plan_vae(stage *s, nn_counts *counts, int64_t *tokens, drea
     v->backward = true;
     dreamo_status status = sized_measure(&s->tape, pass, s, err);
     *counts = s->tape.last;
-    *tokens = (int64_t)v->n * v->side * v->side;
+    *tokens = (int64_t)v->n * v->w * v->h;
     return status;
 }
 
@@ -171,7 +205,8 @@ static dreamo_status plan_vae(stage *s, nn_counts *counts, int64_t *tokens, drea
 static dreamo_status look(stage *s, const float *pixels, int n, float *picture, float *moments, double *error, dreamo_error *err)
 {
     vae_stage *v = s->self;
-    size_t one = picture_size(v), latent = (size_t)(v->small * v->small * 2 * s->n.vae->config.latent_channels);
+    look_at_held(v);
+    size_t one = picture_size(v), latent = latent_pixels(v) * (size_t)(2 * s->n.vae->config.latent_channels);
     float *steps_pixels = v->pixels;
     dreamo_status status = DREAMO_OK;
     v->backward = false;
@@ -212,8 +247,10 @@ static dreamo_status validate_vae(stage *s, train_log *log, int64_t step, dreamo
 static dreamo_status latent_statistics(stage *s, double *mean, double *variance, dreamo_error *err)
 {
     vae_stage *v = s->self;
-    int channels = s->n.vae->config.latent_channels, rows = STATISTICS * v->small * v->small;
-    float *pixels = NULL, *moments = mem_alloc((size_t)(rows * 2 * channels) * sizeof *moments);
+    int channels = s->n.vae->config.latent_channels;
+    look_at_held(v);
+    int rows = STATISTICS * (int)latent_pixels(v);
+    float *pixels = NULL, *moments = mem_alloc((size_t)rows * (size_t)(2 * channels) * sizeof *moments);
     dreamo_status status = moments ? draw_some(s, DATA_TRAIN, STATISTICS, &pixels, err)
                                    : fail(err, DREAMO_MEMORY, "no memory for latents");
     if (!status) status = look(s, pixels, STATISTICS, NULL, moments, NULL, err);
@@ -285,17 +322,18 @@ static dreamo_status sheet_vae(stage *s, const char *model, const char *path, dr
 {
     vae_stage *v = s->self;
     int n = SHEET_ROWS * 2;
+    look_at_held(v);
     float *pixels = NULL, *picture = mem_alloc((size_t)n * picture_size(v) * sizeof *picture);
     bitmap sheet = { 0 };
     (void)model;
     use_vae(s, s->p.ema ? s->p.ema : s->p.value);
     dreamo_status status = picture ? draw_some(s, DATA_VAL, n, &pixels, err) : fail(err, DREAMO_MEMORY, "no memory for a sheet");
     if (!status) status = look(s, pixels, n, picture, NULL, NULL, err);
-    if (!status) status = bitmap_new(&sheet, 4 * v->side * SHEET_ZOOM, SHEET_ROWS * v->side * SHEET_ZOOM, 3, err);
+    if (!status) status = bitmap_new(&sheet, 4 * v->w * SHEET_ZOOM, SHEET_ROWS * v->h * SHEET_ZOOM, 3, err);
     for (int y = 0; !status && y < sheet.height; y++)
         for (int x = 0; x < sheet.width; x++) {
-            int py = y / SHEET_ZOOM, px = x / SHEET_ZOOM, column = px / v->side, i = py / v->side * 2 + column / 2;
-            size_t at = (size_t)i * picture_size(v) + (size_t)(py % v->side * v->side + px % v->side) * 3;
+            int py = y / SHEET_ZOOM, px = x / SHEET_ZOOM, column = px / v->w, i = py / v->h * 2 + column / 2;
+            size_t at = (size_t)i * picture_size(v) + (size_t)(py % v->h * v->w + px % v->w) * 3;
             const float *from = (column % 2 ? picture : pixels) + at;
             unsigned char *to = sheet.data + ((size_t)y * (size_t)sheet.width + (size_t)x) * 3;
             for (int k = 0; k < 3; k++) to[k] = (unsigned char)lrintf(fminf(fmaxf((from[k] + 1) * 127.5f, 0), 255));

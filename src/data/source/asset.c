@@ -1,5 +1,5 @@
 /* asset.c - trimming and judging the views of a subject. */
-#include "data/asset.h"
+#include "data/source/asset.h"
 #include <string.h>
 #include "base/mem.h"
 
@@ -25,18 +25,25 @@ static box extent(const unsigned char *rgba, int side)
 }
 
 /* Mean of the source rectangle [x0, x1) x [y0, y1) with fractional edges, weighted by alpha. */
-static void area_mean(const unsigned char *src, int side, double x0, double y0, double x1, double y1, unsigned char out[4])
+static void area_mean(const tile *src, double x0, double y0, double x1, double y1, unsigned char out[4])
 {
     double sum[4] = { 0 };
-    for (int y = y0 > 0 ? (int)y0 : 0; y < y1 && y < side; y++)
-        for (int x = x0 > 0 ? (int)x0 : 0; x < x1 && x < side; x++) {
+    for (int y = y0 > 0 ? (int)y0 : 0; y < y1 && y < src->height; y++)
+        for (int x = x0 > 0 ? (int)x0 : 0; x < x1 && x < src->width; x++) {
             double w = ((x + 1 < x1 ? x + 1 : x1) - (x > x0 ? x : x0)) * ((y + 1 < y1 ? y + 1 : y1) - (y > y0 ? y : y0));
-            const unsigned char *p = pixel(src, side, x, y);
+            const unsigned char *p = pixel(src->rgba, src->row, x, y);
             for (int k = 0; k < 3; k++) sum[k] += w * p[3] * p[k];
             sum[3] += w * p[3];
         }
     for (int k = 0; k < 3; k++) out[k] = sum[3] > 0 ? (unsigned char)(sum[k] / sum[3] + 0.5) : 0;
     out[3] = (unsigned char)(sum[3] / ((x1 - x0) * (y1 - y0)) + 0.5);
+}
+
+void tile_shrink(const tile *src, double left, double top, double step, int width, int height, unsigned char *out)
+{
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++, out += 4)
+            area_mean(src, left + x * step, top + y * step, left + (x + 1) * step, top + (y + 1) * step, out);
 }
 
 /* Why these pixels cannot be a subject, or NULL. */
@@ -88,10 +95,7 @@ dreamo_status asset_trim(asset *a, const unsigned char *views, int side, dreamo_
         const unsigned char *src = views + each * (size_t)i;
         box b = extent(src, side);
         double left = (b.x0 + b.x1) / 2.0 - a->width * step / 2, top = b.y1 - a->height * step; /* centred, standing */
-        for (int y = 0; y < a->height; y++)
-            for (int x = 0; x < a->width; x++)
-                area_mean(src, side, left + x * step, top + y * step, left + (x + 1) * step, top + (y + 1) * step,
-                          a->rgba + to * (size_t)i + 4 * ((size_t)y * (size_t)a->width + (size_t)x));
+        tile_shrink(&(tile){ side, side, side, src, NULL }, left, top, step, a->width, a->height, a->rgba + to * (size_t)i);
     }
     a->refused = judge(a);
     return DREAMO_OK;

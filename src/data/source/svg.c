@@ -1,5 +1,5 @@
 /* svg.c - a child process reads the SVG from a socket and writes PNG to a pipe. */
-#include "data/svg.h"
+#include "data/source/svg.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

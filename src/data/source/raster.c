@@ -1,5 +1,5 @@
 /* raster.c - project, cover, shade. */
-#include "data/raster.h"
+#include "data/source/raster.h"
 #include <math.h>
 #include <string.h>
 #include "base/error.h"

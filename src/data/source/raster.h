@@ -4,7 +4,7 @@
  * viewer's left comes to the front), then tips it towards the viewer by `pitch` (positive: seen from above).  Angles are in turns. */
 #ifndef DATA_RASTER_H
 #define DATA_RASTER_H
-#include "data/obj.h"
+#include "data/source/obj.h"
 
 typedef struct view { double yaw, pitch; } view;
 

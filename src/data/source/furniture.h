@@ -1,7 +1,7 @@
 /* furniture.h - 3D models from Sweet Home 3D's .sh3f catalogues, drawn from many sides. */
 #ifndef DATA_FURNITURE_H
 #define DATA_FURNITURE_H
-#include "data/asset.h"
+#include "data/source/asset.h"
 
 #define FURNITURE_YAWS 8     /* -70 to 70 degrees: the front and both sides */
 #define FURNITURE_PITCHES 2  /* 12 and 28 degrees from above */

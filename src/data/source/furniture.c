@@ -1,13 +1,13 @@
 /* furniture.c - catalogues (Java .properties inside a ZIP), which pieces become subjects, and their views. */
-#include "data/furniture.h"
+#include "data/source/furniture.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/names.h"
-#include "data/raster.h"
-#include "data/zip.h"
+#include "data/source/raster.h"
+#include "data/source/zip.h"
 
 #define MAX_PIECES 10000
 #define MAX_OBJ (64u << 20)

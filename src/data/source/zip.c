@@ -1,10 +1,11 @@
 /* zip.c - central directory, local headers, inflate. */
-#include "data/zip.h"
+#include "data/source/zip.h"
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 #include "base/error.h"
 #include "base/mem.h"
+#include "data/source/unpack.h"
 
 enum { END_NBYTES = 22, CENTRAL_NBYTES = 46, LOCAL_NBYTES = 30 };
 
@@ -85,30 +86,6 @@ const zip_entry *zip_find(const zip *z, const char *name)
     return NULL;
 }
 
-static void *z_alloc(void *unused, uInt n, uInt each)
-{
-    (void)unused;
-    return mem_calloc(n, each);
-}
-
-static void z_free(void *unused, void *p)
-{
-    (void)unused;
-    mem_free(p);
-}
-
-/* True when exactly `nbytes` came out and the stream ended. */
-static bool inflate_all(const unsigned char *from, uint32_t packed, char *to, uint32_t nbytes)
-{
-    z_stream s = { .zalloc = z_alloc, .zfree = z_free, .next_in = (unsigned char *)(uintptr_t)from, .avail_in = packed,
-                   .next_out = (unsigned char *)to, .avail_out = nbytes };
-    if (inflateInit2(&s, -MAX_WBITS) != Z_OK) return false;
-    int code = inflate(&s, Z_FINISH);
-    bool whole = code == Z_STREAM_END && s.total_out == nbytes;
-    inflateEnd(&s);
-    return whole;
-}
-
 dreamo_status zip_read(const zip *z, const zip_entry *e, size_t max, char **data, size_t *nbytes, dreamo_error *err)
 {
     const filemap *m = &z->map;
@@ -120,7 +97,7 @@ dreamo_status zip_read(const zip *z, const zip_entry *e, size_t max, char **data
     if (e->method != 0 && e->method != 8) return fail(err, DREAMO_FORMAT, "%s: \"%.100s\": compression %d; 0 and 8 are read", z->path, e->name, e->method);
     char *out = mem_alloc((size_t)e->nbytes + 1);
     if (!out) return fail(err, DREAMO_MEMORY, "%s: \"%.100s\": no memory for %u bytes", z->path, e->name, e->nbytes);
-    bool whole = e->method ? inflate_all(m->data + start, e->packed, out, e->nbytes) : e->packed == e->nbytes;
+    bool whole = e->method ? unpack(m->data + start, e->packed, UNPACK_RAW, (unsigned char *)out, e->nbytes, true) : e->packed == e->nbytes;
     if (whole && !e->method) memcpy(out, m->data + start, e->nbytes);
     if (!whole || crc32(0, (unsigned char *)out, e->nbytes) != e->crc) {
         mem_free(out);

@@ -4,7 +4,7 @@
 #ifndef DATA_EMOJI_H
 #define DATA_EMOJI_H
 #include <stddef.h>
-#include "data/asset.h"
+#include "data/source/asset.h"
 #include "format/json.h"
 
 typedef struct emoji_set {

@@ -3,9 +3,10 @@
 #define DATA_ASSET_H
 #include <stdint.h>
 #include "base/error.h"
+#include "data/canvas.h"
 
-#define ASSET_SIDE 96     /* longest side of the largest view */
-#define ASSET_RENDER 288  /* what is drawn before it is shrunk: three times finer */
+#define ASSET_SIDE 128    /* longest side of the largest view */
+#define ASSET_RENDER 384 /* what is drawn before it is shrunk: three times finer */
 
 typedef struct asset {
     char concept[64], phrase[96];
@@ -20,4 +21,8 @@ typedef struct asset {
  * width, height, rgba and mean, and judge the result: sets `refused` for what cannot serve as a subject. */
 dreamo_status asset_trim(asset *a, const unsigned char *views, int side, dreamo_error *err);
 void          asset_free(asset *a);
+
+/* width x height pixels of `step` source pixels each, from (left, top) on, by area averaging weighted by alpha; what lies outside the
+ * source is clear. */
+void tile_shrink(const tile *src, double left, double top, double step, int width, int height, unsigned char *out);
 #endif

@@ -1,11 +1,11 @@
 /* emoji.c - which emoji become subjects, and their SVG text. */
-#include "data/emoji.h"
+#include "data/source/emoji.h"
 #include <stdio.h>
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/names.h"
-#include "data/svg.h"
+#include "data/source/svg.h"
 
 /* The packages of the publishable core, all MIT, Apache-2.0 or CC-BY. */
 static const char *const known_sets[] = { "noto", "noto-v1", "fluent-emoji", "fluent-emoji-flat", "fxemoji", "twemoji", "emojione", "streamline-emojis" };

@@ -1,5 +1,5 @@
 /* obj.c - the two parsers: lines of words, no locale, no recursion. */
-#include "data/obj.h"
+#include "data/source/obj.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,0 +1,238 @@
+/* muon.c - the list of matrices, and the step of one. */
+#include "train/muon.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "nn/nn.h"
+
+enum { ROUNDS = 5 };
+
+typedef struct matrix { int slot, rows, cols; float *momentum; } matrix;
+
+struct muon {
+    params *p;
+    device *dev;
+    int n, workers;
+    matrix *list;              /* dearest first, so that no thread is left with a long one */
+    device **one;              /* [workers]: a device of one thread each */
+    float **scratch;           /* [workers]: two matrices [rows, cols] and four [rows, rows] */
+    size_t room;               /* numbers in each */
+};
+
+static bool ends(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+static bool has(const char *s, const char *part) { return strstr(s, part) != NULL; }
+
+bool muon_takes(const param_slot *s)
+{
+    const char *name = s->name;
+    bool edge = has(name, "x_embedder.") || ends(name, "conv_in.weight") || ends(name, "conv_out.weight") ||
+        (ends(name, "proj_out.weight") && !has(name, "blocks"));
+    bool per_sample = has(name, "time_text_embed.") || ends(name, "norm1.linear.weight") || ends(name, "norm1_context.linear.weight") ||
+        ends(name, ".norm.linear.weight") || ends(name, "norm_out.linear.weight");
+    return s->rank >= 2 && s->decay && s->shape[0] > 1 && s->count > (size_t)s->shape[0] && !edge && !per_sample;
+}
+
+/* ---- opening ---- */
+
+dreamo_status muon_open(muon **out, params *p, device *dev, dreamo_error *err)
+{
+    muon *m = *out = mem_calloc(1, sizeof *m);
+    if (!m) return fail(err, DREAMO_MEMORY, "no memory for Muon");
+    *m = (muon){ .p = p, .dev = dev, .workers = pool_threads(dev->threads) };
+    m->list = mem_calloc((size_t)p->n + 1, sizeof *m->list);
+    m->one = mem_calloc((size_t)m->workers, sizeof *m->one);
+    m->scratch = mem_calloc((size_t)m->workers, sizeof *m->scratch);
+    if (!m->list || !m->one || !m->scratch) return fail(err, DREAMO_MEMORY, "no memory for Muon");
+    for (int i = p->first; i < p->end; i++) {
+        const param_slot *s = &p->slot[i];
+        size_t rows = (size_t)s->shape[0], cols = s->count / rows, least = rows < cols ? rows : cols;
+        size_t room = 2 * s->count + 4 * least * least;
+        if (muon_takes(s) && room > m->room) m->room = room;
+    }
+    for (int w = 0; w < m->workers; w++) {
+        m->one[w] = dev->be->open(1);
+        m->scratch[w] = mem_aligned(m->room * sizeof(float) + 64);
+        if (!m->one[w] || !m->scratch[w]) return fail(err, DREAMO_MEMORY, "no memory for Muon's %zu numbers a thread", m->room);
+    }
+    return DREAMO_OK;
+}
+
+void muon_close(muon *m)
+{
+    if (!m) return;
+    for (int w = 0; w < m->workers; w++) {
+        if (m->one && m->one[w]) m->dev->be->close(m->one[w]);
+        if (m->scratch) mem_free(m->scratch[w]);
+    }
+    mem_free(m->one);
+    mem_free(m->scratch);
+    mem_free(m->list);
+    mem_free(m);
+}
+
+/* Multiplications of a matrix r x c in units of r^3, a symmetric product counted as 5/8: see `orthogonal`. */
+static double early(double k) { return ROUNDS * (2 * k + 1.25 * k + 1.25); }
+static double late(double k) { return 1.25 * k + 2 * k + 1.25 * (4 * ROUNDS - 3); }
+static bool multiplies_late(int rows, int cols) { return late((double)cols / rows) < early((double)cols / rows); }
+
+static double cost(const matrix *a)
+{
+    double r = a->rows < a->cols ? a->rows : a->cols, k = (a->rows < a->cols ? a->cols : a->rows) / r;
+    return r * r * r * fmin(early(k), late(k));
+}
+
+void muon_add(muon *m, int slot, float *momentum)
+{
+    const param_slot *s = &m->p->slot[slot];
+    matrix a = { slot, (int)s->shape[0], (int)(s->count / (size_t)s->shape[0]), momentum };
+    int at = m->n++;
+    for (; at > 0 && cost(&m->list[at - 1]) < cost(&a); at--) m->list[at] = m->list[at - 1];
+    m->list[at] = a;
+}
+
+double muon_flops(const muon *m)
+{
+    double sum = 0;
+    for (int i = 0; m && i < m->n; i++) sum += cost(&m->list[i]);
+    return sum;
+}
+
+/* ---- the step ---- */
+
+static weight as_weight(tensor x)
+{
+    return (weight){ .in = x.cols, .out = x.rows, .kh = 1, .kw = 1, .nparts = 1,
+                     .part = { { .rows = x.rows, .type = DT_F32, .data = x.p } } };
+}
+
+/* y = x w^T */
+static void times_turned(device *d, tensor y, tensor x, tensor w)
+{
+    weight by = as_weight(w);
+    d->be->linear(d, y, x, &by, (tensor){ 0 });
+}
+
+/* y += x w: what `linear` does on its way back; its input is asked for its shape alone, as nothing is trained */
+static void add_times(device *d, tensor y, tensor x, tensor w)
+{
+    weight by = as_weight(w);
+    d->be->linear_backward(d, y, x, (tensor){ .rows = y.rows, .cols = y.cols, .ld = y.cols }, &by, (tensor){ 0 });
+}
+
+static tensor place(float *p, int rows, int cols) { return (tensor){ .p = p, .rows = rows, .cols = cols, .ld = cols }; }
+
+/* y = x w^T where that is symmetric: rows a panel at a time, up to the diagonal, and mirrored. */
+static void symmetric(device *d, tensor y, tensor x, tensor w)
+{
+    int n = y.rows, panel = n >= 64 ? (n / 4 + 15) / 16 * 16 : n;
+    for (int r = 0; r < n; r += panel) {
+        int rows = n - r < panel ? n - r : panel;
+        times_turned(d, tensor_cols(tensor_rows(y, r, rows), 0, r + rows), tensor_rows(x, r, rows), tensor_rows(w, 0, r + rows));
+    }
+    for (int r = 0; r < n; r++)
+        for (int c = r / panel * panel + panel; c < n; c++) y.p[(size_t)r * (size_t)n + (size_t)c] = y.p[(size_t)c * (size_t)n + (size_t)r];
+}
+
+/* t = b s + c s^2, and `a` more on its diagonal */
+static void polynomial(device *d, tensor t, tensor s, float a)
+{
+    static const float b = -4.7750f, c = 2.0315f;
+    size_t n = (size_t)s.rows;
+    symmetric(d, t, s, s);
+    for (size_t i = 0; i < n * n; i++) t.p[i] = b * s.p[i] + c * t.p[i];
+    for (size_t i = 0; i < n; i++) t.p[i * n + i] += a;
+}
+
+static void swap(tensor *x, tensor *y)
+{
+    tensor t = *x;
+    *x = *y;
+    *y = t;
+}
+
+/* x [rows, cols], rows <= cols, becomes its Newton-Schulz image, which lies in x or y; sq is room for four matrices [rows, rows].
+ * All of a round's polynomials are of one symmetric matrix and commute.  Where cols are many it pays to multiply them with each
+ * other, and with x at the end alone. */
+static tensor orthogonal(device *d, tensor x, tensor y, float *sq)
+{
+    static const float a = 3.4445f;
+    int n = x.rows;
+    size_t count = (size_t)n * (size_t)x.cols, square = (size_t)n * (size_t)n;
+    tensor s = place(sq, n, n), t = place(sq + square, n, n), q = place(sq + 2 * square, n, n), u = place(sq + 3 * square, n, n);
+    bool late = multiplies_late(n, x.cols);
+    for (int round = 0; round < ROUNDS; round++) {
+        if (!late || round == 0) symmetric(d, s, x, x);
+        polynomial(d, t, s, late ? a : 0);
+        if (!late) {
+            for (size_t i = 0; i < count; i++) y.p[i] = a * x.p[i];
+            add_times(d, y, t, x);
+            swap(&x, &y);
+            continue;
+        }
+        if (round == 0) memcpy(q.p, t.p, square * sizeof(float));
+        else {
+            symmetric(d, u, q, t);
+            swap(&q, &u);
+        }
+        if (round == ROUNDS - 1) break;
+        symmetric(d, u, s, t);
+        symmetric(d, s, u, t); /* x x^T of the next round: s t^2 */
+    }
+    if (!late) return x;
+    memset(y.p, 0, count * sizeof(float));
+    add_times(d, y, q, x);
+    return y;
+}
+
+typedef struct step_job { muon *m; float momentum, lr, keep, scale; } step_job;
+
+/* The momentum's step into x, turned when rows > cols; the answer is its length. */
+static double gather(const step_job *j, const matrix *a, float *g, float *x)
+{
+    bool turned = a->rows > a->cols;
+    float mu = j->momentum, *m = a->momentum;
+    double sum = 0;
+    for (int r = 0; r < a->rows; r++)
+        for (int c = 0; c < a->cols; c++, g++, m++) {
+            float d = *g * j->scale;
+            *m = mu * *m + (1 - mu) * d;
+            float u = mu * *m + (1 - mu) * d;
+            x[turned ? (size_t)c * (size_t)a->rows + (size_t)r : (size_t)r * (size_t)a->cols + (size_t)c] = u;
+            sum += (double)u * u;
+            *g = 0;
+        }
+    return sqrt(sum);
+}
+
+static void step_one(void *arg, int task, int worker)
+{
+    const step_job *j = arg;
+    muon *m = j->m;
+    const matrix *a = &m->list[task];
+    const param_slot *s = &m->p->slot[a->slot];
+    bool turned = a->rows > a->cols;
+    int rows = turned ? a->cols : a->rows, cols = turned ? a->rows : a->cols;
+    float *x = m->scratch[worker], *y = x + s->count, *value = m->p->value + s->at;
+    double length = gather(j, a, m->p->grad + s->at, x);
+    float by = (float)(1 / fmax(length, 1e-7)), rate = j->lr * 0.2f * sqrtf((float)cols);
+    for (size_t i = 0; i < s->count; i++) x[i] *= by;
+    tensor u = orthogonal(m->one[worker], place(x, rows, cols), place(y, rows, cols), y + s->count);
+    for (int r = 0; r < a->rows; r++)
+        for (int c = 0; c < a->cols; c++, value++)
+            *value = *value * j->keep - rate * u.p[turned ? (size_t)c * (size_t)a->rows + (size_t)r : (size_t)r * (size_t)a->cols + (size_t)c];
+}
+
+void muon_step(muon *m, float momentum, float lr, float keep, float scale)
+{
+    step_job j = { m, momentum, lr, keep, scale };
+    pool_run(m->dev->threads, m->n, step_one, &j);
+    for (int w = 0; w < m->workers; w++) m->dev->failed |= m->one[w]->failed;
+}

@@ -1,0 +1,118 @@
+/* flow_item.c - composing one sample. */
+#include "train/stages/flow_item.h"
+
+#include <string.h>
+
+enum { VALIDATION_STREAM = 0x56414c, OTHERS_TRIED = 64 };
+
+flow_item flow_item_train(const stage *s, const mixture *kinds, uint64_t index)
+{
+    rng r = rng_new((uint64_t)s->r->seed, ~index);
+    return (flow_item){ .kind = (data_kind)mixture_draw(kinds, &r)->a, .split = DATA_TRAIN, .index = index, .sigma = -1 };
+}
+
+static bool shows(const data_sample *s, const char *name)
+{
+    for (int i = 0; i < s->nrefs; i++)
+        if (strcmp(s->ref[i].name, name) == 0) return true;
+    return false;
+}
+
+/* Another sample's references in the places of this one's: of the same tasks, none of them shown here.  False: they do not fit. */
+static bool take_others(flow_item *it)
+{
+    bool taken[DATA_MAX_REFS] = { false };
+    for (int i = 0; i < it->sample.nrefs; i++) {
+        int k = 0;
+        while (k < it->other.nrefs && (taken[k] || it->other.ref[k].task != it->sample.ref[i].task || shows(&it->sample, it->other.ref[k].name)))
+            k++;
+        if (k == it->other.nrefs) return false;
+        taken[k] = true;
+        it->shown[i] = &it->other.ref[k].picture;
+    }
+    return true;
+}
+
+static dreamo_status find_others(const stage *s, flow_item *it, data_request q, dreamo_error *err)
+{
+    for (int k = 0; k < OTHERS_TRIED; k++) {
+        q.index++;
+        dreamo_status status = data_sample_make(s->data, NULL, &q, &it->other, err);
+        if (status || take_others(it)) return status;
+        data_sample_free(&it->other);
+    }
+    it->missing = true;
+    return DREAMO_OK;
+}
+
+static void leave_out(flow_item *it, int which)
+{
+    it->nrefs--;
+    for (int i = which; i < it->nrefs; i++) {
+        it->ref[i] = it->ref[i + 1];
+        it->shown[i] = it->shown[i + 1];
+    }
+}
+
+dreamo_status flow_item_compose(const stage *s, flow_item *it, bool references, dreamo_error *err)
+{
+    const recipe *p = s->r;
+    bool training = it->sigma < 0;
+    rng r = rng_new((uint64_t)p->seed + (training ? 0 : VALIDATION_STREAM), it->index);
+    const mixture_part *size = mixture_draw(&p->pictures, &r);
+    data_request q = { it->kind, it->split, (uint64_t)p->seed, it->index, size->a, size->b, mixture_draw(&p->ref_sides, &r)->a };
+    dreamo_status status = data_sample_make(s->data, NULL, &q, &it->sample, err);
+    for (int i = 0; i < it->sample.nrefs; i++) {
+        it->ref[i] = &it->sample.ref[i];
+        it->shown[i] = &it->sample.ref[i].picture;
+    }
+    if (!status && it->reference == REF_OTHER) status = find_others(s, it, q, err);
+    if (status) return status;
+    /* always drawn, so that no choice moves another */
+    double text = rng_double(&r), all = rng_double(&r), one = rng_double(&r), placed = rng_double(&r);
+    int which = (int)rng_below(&r, DATA_MAX_REFS * 3); /* a multiple of 2, 3 and 4 */
+    it->nrefs = references && it->reference != REF_NONE && !(training && all < p->ref_dropout) ? it->sample.nrefs : 0;
+    bool several = it->nrefs > 1, lacking = training && several && one < p->one_dropout;
+    if (lacking) leave_out(it, which % it->nrefs);
+    /* a placeholder of a reference that is not there would say nothing */
+    it->placed = training && several && !lacking && *it->sample.placed && placed < p->placeholders;
+    if (training) it->sigma = flow_sigma(&p->flow, &r);
+    it->noise = r;
+    const char *words = training && text < p->text_dropout ? "" : it->placed ? it->sample.placed : it->sample.caption;
+    it->placed = it->placed && *words;
+    return caption_read(&s->n, words, &it->words, err);
+}
+
+void flow_item_free(flow_item *it)
+{
+    data_sample_free(&it->sample);
+    data_sample_free(&it->other);
+    caption_free(&it->words);
+}
+
+void flow_item_cover(const unsigned char *mask, int w, int h, int cell, float *out)
+{
+    for (int y = 0; y < h / cell; y++)
+        for (int x = 0; x < w / cell; x++) {
+            int sum = 0;
+            for (int p = 0; mask && p < cell * cell; p++) sum += mask[(y * cell + p / cell) * w + x * cell + p % cell];
+            *out++ = (float)sum / (255.0f * (float)(cell * cell));
+        }
+}
+
+void flow_item_subjects(const flow_item *it, int cell, float *out)
+{
+    const data_sample *s = &it->sample;
+    int w = s->width / cell, h = s->height / cell;
+    for (int t = 0; t < w * h; t++) {
+        int sum = 0;
+        for (int p = 0; p < cell * cell; p++) {
+            size_t at = (size_t)(t / w * cell + p / cell) * (size_t)s->width + (size_t)(t % w * cell + p % cell);
+            int most = s->subject_mask ? s->subject_mask[at] : 0;
+            for (int i = 0; i < s->nrefs; i++)
+                if (s->ref[i].mask && s->ref[i].mask[at] > most) most = s->ref[i].mask[at];
+            sum += most;
+        }
+        out[t] = (float)sum / (255.0f * (float)(cell * cell));
+    }
+}
