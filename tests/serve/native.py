@@ -1,5 +1,6 @@
 """native.py DREAMO MODEL [TEST...] - /api/v1 against a running server: what works, and what is refused with which words."""
 import hashlib
+import random
 import subprocess
 
 from harness import *
@@ -194,6 +195,43 @@ def raw_http():
         equal(s.ask("DELETE", "/api/v1/jobs/" + "0" * 32).status, 404, "cancelling an unknown job")
 
 
+def noise():
+    """Good requests with some bytes changed, cut or doubled: whatever comes back, the next client is served."""
+    r = random.Random(11)
+    body, headers = form([("prompt", None, b"x"), ("steps", None, b"1"), ("ip", "c.png", PICTURE[:400])])
+    seeds = [b"GET /api/v1/capabilities HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n",
+             b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n{\"prompt\":\"x\",\"steps\":1}",
+             b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n18\r\n{\"prompt\":\"x\",\"steps\":1}\r\n0\r\n\r\n",
+             b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=xXx\r\nContent-Length: %d\r\n\r\n" % len(body) + body]
+    with Server() as s:
+        for n in range(600):
+            data = bytearray(r.choice(seeds))
+            for _ in range(r.randint(1, 4)):
+                at, how = r.randrange(len(data)), r.random()
+                if how < 0.5:
+                    data[at] = r.choice([0, 10, 13, 32, 34, 58, 127, 255, r.randrange(256)])
+                elif how < 0.7:
+                    del data[at:at + r.randint(1, 30)]
+                elif how < 0.9:
+                    data[at:at] = data[at:at + r.randint(1, 60)]
+                else:
+                    del data[at:]
+                data = data or bytearray(b"\n")
+            c = socket.create_connection(s.address)
+            for piece in range(0, len(data), 300):  # in slices
+                with contextlib.suppress(OSError):
+                    c.sendall(data[piece:piece + 300])
+            if n % 3:
+                c.settimeout(0.02)
+                with contextlib.suppress(OSError):
+                    c.recv(4096)
+            c.close()
+            if n % 60 == 0:
+                equal(s.ask("GET", "/health").status, 200, "alive after noise %d" % n)
+        wait_idle(s)
+        equal(s.finish(s.submit().json()["id"])["state"], "done", "and a job is made")
+
+
 def guarded():
     with Server("--allow-origin", "https://friend.example", "--hosts", "studio.example") as s:
         job = {"prompt": "x", "steps": 1}
@@ -384,4 +422,4 @@ def about():
 
 
 if __name__ == "__main__":
-    main([works, forms, json_refused, raw_http, guarded, keys, addresses, passed_socket, uploads, about])
+    main([works, forms, json_refused, raw_http, noise, guarded, keys, addresses, passed_socket, uploads, about])
