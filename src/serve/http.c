@@ -381,6 +381,11 @@ static enum MHD_Result dispatch(exchange *x)
 {
     x->dispatched = true;
     line_enter(&x->server->http.lines, x->line, LINE_WORK);
+    if (!x->reply.status && atomic_load(&x->server->http.closing)) { /* nobody may be suspended any more */
+        problem p = { .retry_after = 10 };
+        refuse_http(&p, DREAMO_BUSY, 503, "the server is being stopped");
+        reply_problem(x, &p);
+    }
     if (x->reply.status) return send_reply(x);
     if (x->route->flags & ROUTE_AT_ONCE) {
         x->route->run(x);
@@ -440,14 +445,37 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *c, const ch
     return x->reply.status ? send_reply(x) : MHD_YES;
 }
 
+/* The client of a stream has left: its job is nobody's. */
+typedef struct orphan { pool_item item; struct server *server; char job[80], who[64]; } orphan;
+
+static void drop_orphan(void *user)
+{
+    orphan *o = user;
+    problem p = { 0 };
+    job_state was;
+    o->server->jobs->ops->cancel(o->server->jobs, o->job, o->who, &was, &p);
+    free(o);
+}
+
+static void leave_orphan(exchange *x)
+{
+    orphan *o = malloc(sizeof *o);
+    if (!o) return;
+    *o = (orphan){ .item = { .run = drop_orphan, .user = o }, .server = x->server };
+    memcpy(o->job, x->job, sizeof o->job);
+    memcpy(o->who, x->who, sizeof o->who);
+    pool_put(&x->server->http.pool, &o->item);
+}
+
 static void on_completed(void *user, struct MHD_Connection *c, void **context, enum MHD_RequestTerminationCode why)
 {
     exchange *x = *context;
     struct server *s = user;
-    (void)c, (void)why;
+    (void)c;
     if (!x) return;
     *context = NULL;
     end_wait(x);
+    if (x->owns_job && why != MHD_REQUEST_TERMINATED_COMPLETED_OK && !atomic_load(&s->http.closing)) leave_orphan(x);
     line_enter(&s->http.lines, x->line, LINE_IDLE);
     atomic_fetch_sub(&s->http.ledger, (long long)x->ledger);
     reply_clear(&x->reply);
@@ -498,16 +526,15 @@ void http_sweep(struct server *s)
     for (int n = lines_sweep(&s->http.lines); n > 0; n--) metrics_cut(&s->metrics);
 }
 
-/* Everybody who waits is woken and answered; then nobody is suspended any more, and the daemon may go. */
+/* Everybody who waits is woken and answered, whoever does not read is cut off after a second; then nobody is suspended any more, and the daemon
+ * may go: libmicrohttpd ends the process that stops it earlier. */
 void http_stop(struct server *s)
 {
     http *h = &s->http;
     atomic_store(&h->closing, true);
-    for (int i = 0; i < 40; i++) { /* at most 2 s for what is on its way */
+    for (int i = 0; i < 4 || hub_listeners(s->hub) > 0; i++) {
         http_sweep(s);
-        const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-        if (!info || info->num_connections == 0) break;
-        if (i > 4 && hub_listeners(s->hub) == 0) break;
+        if (i == 20) lines_cut_all(&h->lines);
         nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
     }
     pool_stop(&h->pool);

@@ -66,6 +66,7 @@ struct exchange {
     atomic_int wake;
     atomic_bool gone;               /* the client left meanwhile, or we stop */
     char job[80];
+    bool owns_job;                  /* a stream whose client alone wants the job: when it leaves, the job is cancelled */
     void *memory;                   /* the handler's own, freed with free */
 };
 

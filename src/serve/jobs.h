@@ -33,7 +33,7 @@ typedef struct job_new {
     const char (*uploads)[65];  /* ids that the request needs */
     int nuploads;
     const char *once;           /* Idempotency-Key; NULL = none */
-    const char *body_hash;      /* with it: what must be the same when the key comes again */
+    const char *body_hash;      /* with it: of the request, which must be the same when the key comes again */
 } job_new;
 typedef struct job_ticket { char id[JOB_ID + 1]; int64_t position; bool again; } job_ticket; /* again: the key was known, this is its job */
 

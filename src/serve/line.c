@@ -109,6 +109,13 @@ static bool hung_up(int fd)
     return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
 }
 
+void lines_cut_all(lines *l)
+{
+    pthread_mutex_lock(&l->lock);
+    for (line *c = l->head.next; c != &l->head; c = c->next) shutdown(c->fd, SHUT_RDWR);
+    pthread_mutex_unlock(&l->lock);
+}
+
 int lines_sweep(lines *l)
 {
     double now = line_now();

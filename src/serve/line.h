@@ -42,5 +42,6 @@ void line_enter(lines *l, line *c, line_phase phase);
 void line_wait(lines *l, line *c, void (*tick)(void *user, bool gone, double now), void *user);
 void line_unwait(lines *l, line *c);         /* after it nobody ticks any more */
 int  lines_sweep(lines *l);                  /* several times a second; how many were cut */
+void lines_cut_all(lines *l);               /* at the end */
 double line_now(void);
 #endif

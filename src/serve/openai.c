@@ -296,6 +296,7 @@ static dreamo_status begin(exchange *x, ask *a, const order *o, problem *p)
     if (!o->stream) {
         exchange_wait(x, ticket.id, answer);
     } else if (!(s = x->server->jobs->ops->get(x->server->jobs, ticket.id, x->who, &j, p))) {
+        x->owns_job = true;
         native_stream(x, &j, 0, format_event, true);
         job_free(&j);
     }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -131,6 +132,7 @@ dreamo_status serve_run(const serve_options *o, dreamo_error *err)
     pthread_mutex_init(&s->flights.lock, NULL);
     sem_init(&s->looks, 0, LOOKS);
     allow_descriptors(o->max_connections);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* no program that we might be made to start could gain anything */
     dreamo_status status = listen_open(o->listen, &l, &p);
     if (!status) status = check_options(o, &l, &p);
     if (!status) status = start(s, &l, &p);

@@ -144,19 +144,28 @@ json_t *take_plan_json(const dreamo_plan *plan)
     return o;
 }
 
-static dreamo_status queue_job(exchange *x, const ask *a, job_ticket *ticket, problem *p)
+/* The request in its canonical words. */
+static void write_request(const ask *a, text *t)
 {
-    char uploads[ASK_REFS][65], hash[65];
     json_t *o = ask_write(a);
-    text t = { 0 };
-    text_json(&t, o);
+    text_json(t, o);
     json_decref(o);
+}
+
+static dreamo_status queue_job(exchange *x, ask *a, job_ticket *ticket, problem *p)
+{
+    char uploads[ASK_REFS][65], hash[65] = "";
+    text t = { 0 };
+    write_request(a, &t); /* as it came: a seed to be drawn is the same in both requests of one key, and so are a form's words behind other boundaries */
+    if (!t.failed) dreamo_sha256(t.data, t.nbytes, hash);
+    text_free(&t);
+    ask_draw_seed(a);
+    write_request(a, &t);
     for (int i = 0; i < a->nrefs; i++) memcpy(uploads[i], a->refs[i].upload, 65);
     job_new what = { .who = x->who, .request = t.data, .count = (int)a->count, .uploads = uploads, .nuploads = a->nrefs,
                      .once = exchange_header(x, "Idempotency-Key"), .body_hash = hash };
     dreamo_status s = t.failed ? refuse(p, DREAMO_MEMORY, NULL, "no memory for a job") : DREAMO_OK;
     if (!s && what.once && (strlen(what.once) > 255 || !*what.once)) s = refuse(p, DREAMO_ARG, NULL, "Idempotency-Key: allowed are 1 to 255 bytes");
-    if (!s && what.once) dreamo_sha256(x->body, x->nbytes, hash);
     if (!s) s = x->server->jobs->ops->submit(x->server->jobs, &what, ticket, p);
     text_free(&t);
     return s;
@@ -181,7 +190,6 @@ dreamo_status take_job(exchange *x, ask *a, job_ticket *ticket, dreamo_plan *pla
     dreamo_status status = keep_references(s, a, p);
     if (!status) status = take_references(s, a, p);
     if (!status) status = take_plan(s, a, plan ? plan : &own, p);
-    if (!status) ask_draw_seed(a);
     if (!status) status = queue_job(x, a, ticket, p);
     return status;
 }

@@ -3,7 +3,7 @@ import random
 import subprocess
 
 from harness import *
-from native import wait_idle
+from native import counts, wait_idle
 
 
 def events():
@@ -138,6 +138,10 @@ def once():
         equal((c.status, c.error()["code"]), (409, "mismatch"), "with another request it is refused")
         check(s.submit(seed=1, headers={"Idempotency-Key": "def"}).json().get("id") not in (None, a.json()["id"]), "another key is another job")
         equal(s.submit(seed=1, headers={"Idempotency-Key": ""}).status, 400, "an empty key")
+        forms = [form([("prompt", None, b"x"), ("steps", None, b"1"), ("ip", "a.png", PICTURE)], boundary) for boundary in ("one", "two")]
+        wait_idle(s)
+        ids = [s.ask("POST", "/api/v1/jobs", body, dict(headers, **{"Idempotency-Key": "form"})).json().get("id") for body, headers in forms]
+        check(ids[0] and ids[0] == ids[1], "a form that is sent again has another boundary, and is the same", ids)
         wait_idle(s)
         ids = []
         threads = [threading.Thread(target=lambda: ids.append(s.submit(seed=3, steps=20, headers={"Idempotency-Key": "g"}).json().get("id"))) for _ in range(12)]
@@ -146,10 +150,6 @@ def once():
         s.stop(signal.SIGKILL)
         with Server("--queue", "2", store=s.store) as again:
             equal(again.submit(seed=1, headers=key).json()["id"], a.json()["id"], "known after a kill")
-
-
-def done(s):
-    return [int(line.split()[1]) for line in s.ask("GET", "/metrics").body.decode().split("\n") if line.startswith('dreamo_jobs{state="done"}')][0]
 
 
 def killed():
@@ -169,8 +169,8 @@ def killed():
                         a = s.submit(steps=8, seed=seed, references=[{"task": "ip", "image": b64(PICTURE)}])
                         if a.status == 202:
                             ids[turn, seed] = a.json()["id"]
-                before = done(s)
-                while done(s) == before and len(ids) > before:  # no job is hit three times
+                before = counts(s)["done"]
+                while counts(s)["done"] == before and len(ids) > before:  # no job is hit three times
                     time.sleep(0.01)
                 time.sleep(random_.random() * 0.3)
                 s.stop(signal.SIGKILL)

@@ -42,9 +42,13 @@ def works():
         wait_idle(s)
 
 
+def counts(s):
+    return {line.split('"')[1]: int(line.split()[-1]) for line in s.ask("GET", "/metrics").body.decode().split("\n") if line.startswith("dreamo_jobs{")}
+
+
 def wait_idle(s):
     while True:
-        jobs = {line.split('"')[1]: int(line.split()[-1]) for line in s.ask("GET", "/metrics").body.decode().split("\n") if line.startswith("dreamo_jobs{")}
+        jobs = counts(s)
         if jobs["queued"] + jobs["running"] == 0:
             return jobs
         time.sleep(0.05)
