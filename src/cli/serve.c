@@ -81,7 +81,9 @@ static dreamo_status parse_list(const parsed *p, const char *name, const char *l
 static dreamo_status default_store(char *path, size_t nbytes, dreamo_error *err)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int n = state && *state == '/' ? snprintf(path, nbytes, "%s/dreamo/serve.db", state) : home && *home ? snprintf(path, nbytes, "%s/.local/state/dreamo/serve.db", home) : -1;
+    int n = -1;
+    if (state && *state == '/') n = snprintf(path, nbytes, "%s/dreamo/serve.db", state);
+    else if (home && *home) n = snprintf(path, nbytes, "%s/.local/state/dreamo/serve.db", home);
     if (n < 0 || (size_t)n >= nbytes) return complain(err, DREAMO_ARG, "give --store FILE", "there is no place for the job store: HOME is not set");
     for (char *at = path + 1; (at = strchr(at, '/')); at++) {
         *at = '\0';
@@ -160,7 +162,8 @@ int run_serve(const parsed *p)
 int run_serve(const parsed *p)
 {
     dreamo_error err = { 0 };
-    complain(&err, DREAMO_NOT_FOUND, "install libmicrohttpd-dev and libsqlite3-dev, and build again", "serve: this program was built without the server");
+    complain(&err, DREAMO_NOT_FOUND, "install libmicrohttpd-dev and libsqlite3-dev, and build again",
+             "serve: this program was built without the server");
     return report(p, &err);
 }
 

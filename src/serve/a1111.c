@@ -1,7 +1,7 @@
 /* a1111.c - the routes of A1111's API that editors and chat programs call, over the native one.
  *
- * cfg_scale is true CFG (1 = off), distilled_cfg_scale is guidance, init_images are references, alwayson_scripts.dreamo.args[0] takes the native fields.
- * What would change the picture and cannot be done is refused by name; what only tells A1111 how to keep house is let through.  Addresses in place of
+  * cfg_scale is true CFG (1 = off), distilled_cfg_scale is guidance, init_images are references, alwayson_scripts.dreamo.args[0] takes the native
+ * fields.  What would change the picture and cannot be done is refused by name; what only tells A1111 how to keep house is let through.  Addresses in place of
  * pictures are not fetched. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,14 +53,22 @@ static bool flight_find(exchange *x, char job[JOB_ID + 1])
 /* ---- fields ---- */
 
 /* Let through whatever they say: they name nothing that is in the picture. */
-static const char *const housekeeping[] = { "save_images", "send_images", "do_not_save_samples", "do_not_save_grid", "override_settings_restore_afterwards", "sampler_index",
+static const char *const housekeeping[] = { "save_images", "send_images", "do_not_save_samples", "do_not_save_grid",
+                                            "override_settings_restore_afterwards", "sampler_index",
                                             "comments", "include_init_images", "infotext", "session_hash", "force_task_id", "script_args", NULL };
+
+static bool is_empty(const json_t *v)
+{
+    return json_is_string(v) ? !json_string_length(v) : json_is_array(v) ? !json_array_size(v) : json_is_object(v) && !json_object_size(v);
+}
 
 /* Allowed with the one value that does nothing. */
 static bool does_nothing(const char *key, const json_t *v)
 {
-    static const struct { const char *key; double value; } numbers[] = { { "subseed", -1 }, { "subseed_strength", 0 }, { "seed_resize_from_h", -1 }, { "seed_resize_from_w", -1 }, { "eta", 0 },
-                                                                         { "s_churn", 0 }, { "s_tmin", 0 }, { "s_noise", 1 }, { "clip_skip", 1 } };
+    static const struct { const char *key; double value; } numbers[] = {
+        { "subseed", -1 }, { "subseed_strength", 0 }, { "seed_resize_from_h", -1 }, { "seed_resize_from_w", -1 }, { "eta", 0 },
+                                                                         { "s_churn", 0 }, { "s_tmin", 0 }, { "s_noise", 1 }, { "clip_skip", 1 },
+    };
     static const char *const flags[] = { "tiling", "restore_faces", "enable_hr", "disable_extra_networks", NULL };
     static const char *const empties[] = { "styles", "override_settings", "script_name", "refiner_checkpoint", NULL };
     double d = json_number_value(v);
@@ -69,7 +77,7 @@ static bool does_nothing(const char *key, const json_t *v)
     for (const char *const *k = flags; *k; k++)
         if (strcmp(key, *k) == 0 && json_is_false(v)) return true;
     for (const char *const *k = empties; *k; k++)
-        if (strcmp(key, *k) == 0 && ((json_is_array(v) && !json_array_size(v)) || (json_is_object(v) && !json_object_size(v)) || (json_is_string(v) && !json_string_length(v)))) return true;
+        if (strcmp(key, *k) == 0 && is_empty(v)) return true;
     return json_is_null(v);
 }
 
@@ -93,8 +101,9 @@ static dreamo_status check_word(const json_t *v, const char *key, const char *co
 static dreamo_status map_field(json_t *native, const char *key, json_t *v, bool images, problem *p)
 {
     static const char *const samplers[] = { "Euler", NULL }, *const schedulers[] = { "Simple", "Automatic", NULL };
-    static const struct { const char *theirs, *ours; } same[] = { { "prompt", "prompt" }, { "negative_prompt", "negative" }, { "steps", "steps" }, { "cfg_scale", "true_cfg" },
-                                                                  { "distilled_cfg_scale", "guidance" } };
+    static const struct { const char *theirs, *ours; } same[] = {
+        { "prompt", "prompt" }, { "negative_prompt", "negative" }, { "steps", "steps" }, { "cfg_scale", "true_cfg" }, { "distilled_cfg_scale", "guidance" },
+    };
     for (size_t i = 0; i < sizeof same / sizeof *same; i++)
         if (strcmp(key, same[i].theirs) == 0) return json_object_set(native, same[i].ours, v) ? refuse(p, DREAMO_MEMORY, key, "no memory") : DREAMO_OK;
     if (strcmp(key, "seed") == 0) { /* -1: random */
@@ -105,8 +114,10 @@ static dreamo_status map_field(json_t *native, const char *key, json_t *v, bool 
     if (strcmp(key, "sampler_name") == 0) return check_word(v, key, samplers, p);
     if (strcmp(key, "scheduler") == 0) return check_word(v, key, schedulers, p);
     if (strcmp(key, "width") == 0 || strcmp(key, "height") == 0 || strcmp(key, "batch_size") == 0 || strcmp(key, "n_iter") == 0)
-        return json_is_integer(v) && json_integer_value(v) >= 1 && json_integer_value(v) < 100000 ? DREAMO_OK : refuse(p, DREAMO_ARG, key, "is not a whole number of 1 or more");
-    if (images && (strcmp(key, "init_images") == 0 || strcmp(key, "denoising_strength") == 0 || strcmp(key, "resize_mode") == 0)) return DREAMO_OK; /* references are not painted over */
+        return json_is_integer(v) && json_integer_value(v) >= 1 && json_integer_value(v) < 100000
+                   ? DREAMO_OK : refuse(p, DREAMO_ARG, key, "is not a whole number of 1 or more");
+    /* references are not painted over */
+    if (images && (strcmp(key, "init_images") == 0 || strcmp(key, "denoising_strength") == 0 || strcmp(key, "resize_mode") == 0)) return DREAMO_OK;
     if (strcmp(key, "alwayson_scripts") == 0 || listed(key, housekeeping) || does_nothing(key, v)) return DREAMO_OK;
     char name[64];
     snprintf(name, sizeof name, "%.60s", key);
@@ -207,7 +218,8 @@ static void answer(exchange *x)
     flight_remove(x, x->job);
     if (gone && !atomic_load(&x->server->http.closing)) x->server->jobs->ops->cancel(x->server->jobs, x->job, x->who, &was, &p);
     p = (problem){ 0 };
-    dreamo_status s = gone ? refuse_http(&p, DREAMO_CANCELLED, 503, "the request was given up") : x->server->jobs->ops->get(x->server->jobs, x->job, x->who, &j, &p);
+    dreamo_status s = gone ? refuse_http(&p, DREAMO_CANCELLED, 503, "the request was given up")
+                           : x->server->jobs->ops->get(x->server->jobs, x->job, x->who, &j, &p);
     if (!s) {
         if (j.state != JOB_DONE) {
             p.e = j.error;
@@ -270,9 +282,10 @@ void a1111_progress(exchange *x)
     bool busy = flight_find(x, id) && hub_get_progress(x->server->hub, id, &now), skipped = skip && strcmp(skip, "true") == 0;
     char *preview = busy && !skipped ? hub_preview(x->server->hub, id) : NULL;
     json_t *image = preview ? json_loads(preview, 0, NULL) : NULL, *base64 = json_object_get(image, "base64");
-    json_t *o = json_pack("{s:f, s:f, s:{s:b, s:b, s:s, s:i, s:i, s:i, s:i}, s:n}", "progress", now.steps ? (double)now.step / now.steps : 0.0, "eta_relative",
-                          busy && now.seconds_left > 0 ? now.seconds_left : 0.0, "state", "skipped", 0, "interrupted", 0, "job", id, "job_count", busy ? 1 : 0, "job_no", now.picture,
-                          "sampling_step", now.step, "sampling_steps", now.steps, "textinfo");
+    json_t *o = json_pack("{s:f, s:f, s:{s:b, s:b, s:s, s:i, s:i, s:i, s:i}, s:n}", "progress", now.steps ? (double)now.step / now.steps : 0.0,
+                          "eta_relative", busy && now.seconds_left > 0 ? now.seconds_left : 0.0, "state", "skipped", 0, "interrupted", 0, "job",
+                          id, "job_count", busy ? 1 : 0, "job_no", now.picture, "sampling_step", now.step, "sampling_steps", now.steps,
+                          "textinfo");
     json_object_set_new(o, "current_image", base64 ? json_incref(base64) : json_null());
     json_decref(image);
     free(preview);
@@ -317,18 +330,25 @@ void a1111_png_info(exchange *x)
 
 void a1111_options(exchange *x)
 {
-    reply_json(x, 200, json_pack("{s:s, s:s, s:s}", "sd_model_checkpoint", x->server->engine.about.name, "sd_checkpoint_hash", x->server->engine.about.hash, "samples_format", "png"));
+    reply_json(x, 200, json_pack("{s:s, s:s, s:s}", "sd_model_checkpoint", x->server->engine.about.name, "sd_checkpoint_hash",
+                                 x->server->engine.about.hash, "samples_format", "png"));
 }
 
 void a1111_samplers(exchange *x) { reply_json(x, 200, json_pack("[{s:s, s:[s], s:{}}]", "name", "Euler", "aliases", "euler", "options")); }
-void a1111_schedulers(exchange *x) { reply_json(x, 200, json_pack("[{s:s, s:s, s:n, s:f, s:b}]", "name", "simple", "label", "Simple", "aliases", "default_rho", -1.0, "need_inner_model", 0)); }
+
+void a1111_schedulers(exchange *x)
+{
+    reply_json(x, 200, json_pack("[{s:s, s:s, s:n, s:f, s:b}]", "name", "simple", "label", "Simple", "aliases", "default_rho", -1.0, "need_inner_model", 0));
+}
+
 void a1111_flags(exchange *x) { reply_json(x, 200, json_object()); }
 void a1111_nothing(exchange *x) { reply_json(x, 200, json_array()); }
 
 void a1111_models(exchange *x)
 {
     const dreamo_model_about *m = &x->server->engine.about;
-    reply_json(x, 200, json_pack("[{s:s, s:s, s:s%, s:s, s:s, s:n}]", "title", m->name, "model_name", m->name, "hash", m->hash, (size_t)10, "sha256", m->hash, "filename", m->name, "config"));
+    reply_json(x, 200, json_pack("[{s:s, s:s, s:s%, s:s, s:s, s:n}]", "title", m->name, "model_name", m->name, "hash", m->hash, (size_t)10,
+                                 "sha256", m->hash, "filename", m->name, "config"));
 }
 
 void a1111_memory(exchange *x)
@@ -336,5 +356,6 @@ void a1111_memory(exchange *x)
     struct sysinfo i = { 0 };
     sysinfo(&i);
     int64_t all = (int64_t)i.totalram * i.mem_unit, left = (int64_t)i.freeram * i.mem_unit;
-    reply_json(x, 200, json_pack("{s:{s:I, s:I, s:I}, s:{}}", "ram", "free", (json_int_t)left, "used", (json_int_t)(all - left), "total", (json_int_t)all, "cuda"));
+    reply_json(x, 200, json_pack("{s:{s:I, s:I, s:I}, s:{}}", "ram", "free", (json_int_t)left, "used", (json_int_t)(all - left), "total",
+                                 (json_int_t)all, "cuda"));
 }

@@ -8,6 +8,15 @@
 
 /* ---- fields ---- */
 
+static json_t *reference_schema(void)
+{
+    static const char *const texts[] = { "image", "upload", "name" };
+    json_t *properties = json_pack("{s:{s:s, s:[s, s, s]}, s:{s:s, s:i, s:i}, s:{s:s}, s:{}}", "task", "type", "string", "enum", "ip", "id", "style", "slot",
+                                   "type", "integer", "minimum", 1, "maximum", 9, "cut", "type", "boolean", "res");
+    for (int i = 0; properties && i < 3; i++) json_object_set_new(properties, texts[i], json_pack("{s:s}", "type", "string"));
+    return json_pack("{s:s, s:[s], s:b, s:o}", "type", "object", "required", "task", "additionalProperties", 0, "properties", properties);
+}
+
 static json_t *field_schema(const ask_field *f, const limits *l)
 {
     switch (f->kind) {
@@ -20,10 +29,7 @@ static json_t *field_schema(const ask_field *f, const limits *l)
     }
     case ASK_NUMBER: return json_pack("{s:s, s:f, s:f, s:s}", "type", "number", "minimum", f->lo, "maximum", f->hi, "description", f->doc);
     default:
-        return json_pack("{s:s, s:I, s:s, s:{s:s, s:[s], s:b, s:{s:{s:s, s:[s, s, s]}, s:{s:s}, s:{s:s}, s:{s:s, s:i, s:i}, s:{s:s}, s:{s:s}, s:{}}}}", "type", "array",
-                         "maxItems", (json_int_t)l->refs, "description", f->doc, "items", "type", "object", "required", "task", "additionalProperties", 0, "properties",
-                         "task", "type", "string", "enum", "ip", "id", "style", "image", "type", "string", "upload", "type", "string", "slot", "type", "integer",
-                         "minimum", 1, "maximum", 9, "cut", "type", "boolean", "name", "type", "string", "res");
+        return json_pack("{s:s, s:I, s:s, s:o}", "type", "array", "maxItems", (json_int_t)l->refs, "description", f->doc, "items", reference_schema());
     }
 }
 
@@ -56,25 +62,27 @@ void about_capabilities(exchange *x)
 {
     const limits *l = &x->server->limits;
     const dreamo_model_about *m = &x->server->engine.about;
-    json_t *limits_row = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "body_bytes", (json_int_t)l->body, "pixels", (json_int_t)l->pixels, "upload_pixels",
-                                   (json_int_t)l->upload_pixels, "references", (json_int_t)l->refs, "steps", (json_int_t)l->steps, "count", (json_int_t)l->count,
-                                   "queue", (json_int_t)l->queue, "prompt_bytes", (json_int_t)l->prompt, "side", (json_int_t)l->side, "side_multiple_of", l->cell);
-    json_t *defaults = json_pack("{s:i, s:i, s:i, s:f, s:f, s:i}", "width", m->width, "height", m->height, "steps", m->steps, "guidance", m->guidance, "true_cfg",
-                                 m->true_cfg, "ref_res", m->ref_res);
-    json_t *model = json_pack("{s:s, s:s, s:s, s:i, s:I}", "name", m->name, "sha256", m->hash, "backend", m->backend, "threads", m->threads, "weight_bytes",
-                              (json_int_t)m->weight_bytes);
+    json_t *limits_row = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "body_bytes", (json_int_t)l->body, "pixels",
+                                   (json_int_t)l->pixels, "upload_pixels", (json_int_t)l->upload_pixels, "references", (json_int_t)l->refs,
+                                   "steps", (json_int_t)l->steps, "count", (json_int_t)l->count, "queue", (json_int_t)l->queue, "prompt_bytes",
+                                   (json_int_t)l->prompt, "side", (json_int_t)l->side, "side_multiple_of", l->cell);
+    json_t *defaults = json_pack("{s:i, s:i, s:i, s:f, s:f, s:i}", "width", m->width, "height", m->height, "steps", m->steps, "guidance",
+                                 m->guidance, "true_cfg", m->true_cfg, "ref_res", m->ref_res);
+    json_t *model = json_pack("{s:s, s:s, s:s, s:i, s:I}", "name", m->name, "sha256", m->hash, "backend", m->backend, "threads", m->threads,
+                              "weight_bytes", (json_int_t)m->weight_bytes);
     exchange_set(x, "Cache-Control", "no-store");
-    reply_json(x, 200, json_pack("{s:s, s:o, s:o, s:o, s:[s, s, s], s:[s, s, s], s:I, s:b, s:o}", "version", dreamo_version(), "model", model, "limits", limits_row,
-                                 "defaults", defaults, "tasks", "ip", "id", "style", "formats", "png", "jpeg", "webp", "keep_seconds",
-                                 (json_int_t)x->server->o->keep_seconds, "keys", x->server->http.guard.nkeys > 0, "fields", field_rows(l)));
+    reply_json(x, 200, json_pack("{s:s, s:o, s:o, s:o, s:[s, s, s], s:[s, s, s], s:I, s:b, s:o}", "version", dreamo_version(), "model", model,
+                                 "limits", limits_row, "defaults", defaults, "tasks", "ip", "id", "style", "formats", "png", "jpeg", "webp",
+                                 "keep_seconds", (json_int_t)x->server->o->keep_seconds, "keys", x->server->http.guard.nkeys > 0, "fields",
+                                 field_rows(l)));
 }
 
 /* ---- openapi.json ---- */
 
 static json_t *operation(const route *r)
 {
-    json_t *parameters = json_array(), *o = json_pack("{s:s, s:{s:{s:s}}}", "summary", r->doc, "responses", "default", "description",
-                                                      r->flags & ROUTE_OPENAI ? "as OpenAI has it" : "errors: {\"error\":{\"code\",\"field\",\"message\",\"hint\",\"request\"}}");
+    const char *answer = r->flags & ROUTE_OPENAI ? "as OpenAI has it" : "errors: {\"error\":{\"code\",\"field\",\"message\",\"hint\",\"request\"}}";
+    json_t *parameters = json_array(), *o = json_pack("{s:s, s:{s:{s:s}}}", "summary", r->doc, "responses", "default", "description", answer);
     for (const char *at = r->path; (at = strchr(at, '{')); at++) {
         char name[16];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(at + 1, "}"), at + 1);
@@ -105,9 +113,10 @@ void about_openapi(exchange *x)
         if (!path) json_object_set_new(paths, r->path, path = json_object());
         json_object_set_new(path, method, operation(r));
     }
-    reply_json(x, 200, json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:{s:o}, s:{s:{s:s, s:s}}}, s:[{s:[]}]}", "openapi", "3.1.0", "info", "title", "dreamo", "version",
-                                 dreamo_version(), "paths", paths, "components", "schemas", "Request", request_schema(&x->server->limits), "securitySchemes", "key",
-                                 "type", "http", "scheme", "bearer", "security", "key"));
+    reply_json(x, 200, json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:{s:o}, s:{s:{s:s, s:s}}}, s:[{s:[]}]}", "openapi", "3.1.0", "info", "title",
+                                 "dreamo", "version", dreamo_version(), "paths", paths, "components", "schemas", "Request",
+                                 request_schema(&x->server->limits), "securitySchemes", "key", "type", "http", "scheme", "bearer", "security",
+                                 "key"));
 }
 
 /* ---- state ---- */

@@ -20,11 +20,14 @@ static int fields(const limits *l, field out[24])
     const field all[] = {
         { { "prompt", ASK_TEXT, 0, (double)l->prompt, "what to make, UTF-8; the one field that must be there" }, offsetof(ask, prompt), true },
         { { "negative", ASK_TEXT, 0, (double)l->prompt, "what not to make; works with true CFG" }, offsetof(ask, negative), true },
-        { { "seed", ASK_INTEGER, 0, INTEGER_MAX, "of the first picture, the next ones count up; left out: random, and the job tells it" }, offsetof(ask, seed), false },
+        { { "seed", ASK_INTEGER, 0, INTEGER_MAX, "of the first picture, the next ones count up; left out: random, and the job tells it" },
+          offsetof(ask, seed), false },
         { { "size", ASK_SIZE, 1, (double)l->side, "\"WIDTHxHEIGHT\"; left out: the model's" }, offsetof(ask, width), false },
         { { "steps", ASK_INTEGER, 1, (double)l->steps, "left out: the model's" }, offsetof(ask, steps), true },
         { { "count", ASK_INTEGER, 1, (double)l->count, "pictures, 1 when left out" }, offsetof(ask, count), true },
-        { { "references", ASK_LIST, 0, (double)l->refs, "{\"task\": ip | id | style, \"image\": base64 or \"upload\": id, \"slot\": 1 to 9, \"res\": 16 to 4096 or \"keep\", \"cut\": true | false, \"name\": text}" }, 0, true },
+        { { "references", ASK_LIST, 0, (double)l->refs,
+            "{\"task\": ip | id | style, \"image\": base64 or \"upload\": id, \"slot\": 1 to 9, \"res\": 16 to 4096 or \"keep\", \"cut\": true | false, "
+            "\"name\": text}" }, 0, true },
         { { "guidance", ASK_NUMBER, 0, 100, "left out: the model's" }, offsetof(ask, guidance), false },
         { { "first_guidance", ASK_NUMBER, 0, 100, "of the first step; left out or 0: as guidance" }, offsetof(ask, first_guidance), false },
         { { "true_cfg", ASK_NUMBER, 1, 100, "1 = off; left out: the model's" }, offsetof(ask, true_cfg), false },
@@ -32,7 +35,8 @@ static int fields(const limits *l, field out[24])
         { { "cfg_end", ASK_INTEGER, 0, (double)l->steps, "and before this one" }, offsetof(ask, cfg_end), false },
         { { "negative_guidance", ASK_NUMBER, 0, 100, "3.5 when left out" }, offsetof(ask, negative_guidance), false },
         { { "ref_seed", ASK_INTEGER, 0, INTEGER_MAX, "sample the references' latents with it; left out: their mean" }, offsetof(ask, ref_seed), false },
-        { { "preview_every", ASK_INTEGER, 0, (double)l->steps, "a preview event after every so many steps; 0 = none, the default" }, offsetof(ask, preview_every), false },
+        { { "preview_every", ASK_INTEGER, 0, (double)l->steps, "a preview event after every so many steps; 0 = none, the default" },
+          offsetof(ask, preview_every), false },
     };
     memcpy(out, all, sizeof all);
     return (int)(sizeof all / sizeof *all);
@@ -347,7 +351,8 @@ json_t *ask_write(const ask *a)
     static const ask plain = { .guidance = -1, .negative_guidance = -1, .ref_seed = -1 };
     json_t *o = json_pack("{s:s, s:I, s:I}", "prompt", a->prompt, "seed", (json_int_t)a->seed, "count", (json_int_t)a->count), *list;
     const struct { const char *name; int64_t value, without; } integers[] = {
-        { "steps", a->steps, 0 }, { "cfg_start", a->cfg_start, 0 }, { "cfg_end", a->cfg_end, 0 }, { "ref_seed", a->ref_seed, -1 }, { "preview_every", a->preview_every, 0 },
+        { "steps", a->steps, 0 }, { "cfg_start", a->cfg_start, 0 }, { "cfg_end", a->cfg_end, 0 }, { "ref_seed", a->ref_seed, -1 },
+        { "preview_every", a->preview_every, 0 },
     };
     const struct { const char *name; double value, without; } numbers[] = {
         { "guidance", a->guidance, plain.guidance }, { "first_guidance", a->first_guidance, 0 }, { "true_cfg", a->true_cfg, 0 },
@@ -363,7 +368,8 @@ json_t *ask_write(const ask *a)
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
         if (integers[i].value != integers[i].without) json_object_set_new(o, integers[i].name, json_integer(integers[i].value));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (numbers[i].value < numbers[i].without || numbers[i].value > numbers[i].without) json_object_set_new(o, numbers[i].name, json_real(numbers[i].value));
+        if (numbers[i].value < numbers[i].without || numbers[i].value > numbers[i].without)
+            json_object_set_new(o, numbers[i].name, json_real(numbers[i].value));
     if (a->nrefs == 0) return o;
     if (json_object_set_new(o, "references", list = json_array())) return o;
     for (int i = 0; i < a->nrefs; i++) json_array_append_new(list, write_ref(&a->refs[i]));

@@ -24,8 +24,9 @@ void engine_close(engine *e)
 /* All that a plan depends on, when there are no references: the text is padded to one length. */
 static void shape_of(const ask *a, char out[160])
 {
-    snprintf(out, 160, "%lldx%lld %lld %.17g %lld..%lld %d %.17g %.17g %.17g", (long long)a->width, (long long)a->height, (long long)a->steps, a->true_cfg,
-             (long long)a->cfg_start, (long long)a->cfg_end, a->negative != NULL, a->guidance, a->first_guidance, a->negative_guidance);
+    snprintf(out, 160, "%lldx%lld %lld %.17g %lld..%lld %d %.17g %.17g %.17g", (long long)a->width, (long long)a->height, (long long)a->steps,
+             a->true_cfg, (long long)a->cfg_start, (long long)a->cfg_end, a->negative != NULL, a->guidance, a->first_guidance,
+             a->negative_guidance);
 }
 
 static bool recall(engine *e, const char *shape, dreamo_plan *out)
@@ -73,7 +74,8 @@ static bool on_line(void *user, const dreamo_event *ev)
     return true;
 }
 
-dreamo_status engine_show(engine *e, const ask_ref *r, int i, void **png, size_t *nbytes, int *width, int *height, char *notes, size_t notes_nbytes, problem *p)
+dreamo_status engine_show(engine *e, const ask_ref *r, int i, void **png, size_t *nbytes, int *width, int *height, char *notes,
+                          size_t notes_nbytes, problem *p)
 {
     ask one = { .nrefs = 1, .refs[0] = *r };
     dreamo_reference refs[ASK_REFS];

@@ -19,5 +19,6 @@ void          engine_close(engine *e); /* a zeroed one is allowed */
 /* What the ask would cost; refuses what the model would refuse.  References must have their bytes. */
 dreamo_status engine_plan(engine *e, const ask *a, dreamo_plan *out, problem *p);
 /* What the model sees of reference i, as PNG; `notes` (may be NULL) gets its lines, "...; ...". */
-dreamo_status engine_show(engine *e, const ask_ref *r, int i, void **png, size_t *nbytes, int *width, int *height, char *notes, size_t notes_nbytes, problem *p);
+dreamo_status engine_show(engine *e, const ask_ref *r, int i, void **png, size_t *nbytes, int *width, int *height, char *notes, size_t notes_nbytes,
+                          problem *p);
 #endif

@@ -42,7 +42,8 @@ static dreamo_status part_header(const char *line, size_t n, form_part *part, bo
     if (n > sizeof type - 1 && strncasecmp(line, type, sizeof type - 1) == 0) {
         const char *value = line + sizeof type - 1;
         while (value < line + n && *value == ' ') value++;
-        if ((size_t)(line + n - value) > 9 && strncasecmp(value, "multipart", 9) == 0) return refuse(p, DREAMO_ARG, NULL, "form: a form inside a form is not read");
+        if ((size_t)(line + n - value) > 9 && strncasecmp(value, "multipart", 9) == 0)
+            return refuse(p, DREAMO_ARG, NULL, "form: a form inside a form is not read");
     }
     return DREAMO_OK;
 }

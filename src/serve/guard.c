@@ -19,14 +19,16 @@ static dreamo_status read_key(guard *g, char *words, int number, problem *p)
     char *rest, *name = strtok_r(words, " \t\r", &rest), *key = name ? strtok_r(NULL, " \t\r", &rest) : NULL;
     char *rate = key ? strtok_r(NULL, " \t\r", &rest) : NULL, *end = NULL;
     if (!name || *name == '#') return DREAMO_OK;
-    if (!key || (rate && strtok_r(NULL, " \t\r", &rest))) return refuse(p, DREAMO_FORMAT, NULL, "key file, line %d: is not NAME KEY [PER-MINUTE]", number);
+    if (!key || (rate && strtok_r(NULL, " \t\r", &rest)))
+        return refuse(p, DREAMO_FORMAT, NULL, "key file, line %d: is not NAME KEY [PER-MINUTE]", number);
     if (strlen(name) >= sizeof g->keys[0].name) return refuse(p, DREAMO_FORMAT, NULL, "key file, line %d: the name is longer than 63 bytes", number);
     if (strlen(key) < 16) {
         refuse(p, DREAMO_FORMAT, NULL, "key file, line %d: the key has less than 16 characters", number);
         return advise(p, "openssl rand -hex 24 makes a good one");
     }
     long a_minute = rate ? strtol(rate, &end, 10) : 0;
-    if (rate && (*end || a_minute < 1 || a_minute > 1000000)) return refuse(p, DREAMO_FORMAT, NULL, "key file, line %d: \"%s\" is not a number of requests a minute", number, rate);
+    if (rate && (*end || a_minute < 1 || a_minute > 1000000))
+        return refuse(p, DREAMO_FORMAT, NULL, "key file, line %d: \"%s\" is not a number of requests a minute", number, rate);
     for (int i = 0; i < g->nkeys; i++)
         if (strcmp(g->keys[i].name, name) == 0) return refuse(p, DREAMO_FORMAT, NULL, "key file, line %d: the name %s is there twice", number, name);
     if (g->nkeys == GUARD_KEYS) return refuse(p, DREAMO_LIMIT, NULL, "key file: more than %d keys", GUARD_KEYS);
@@ -119,7 +121,8 @@ dreamo_status guard_key_check(guard *g, const char *authorization, char who[64],
         return advise(p, "Authorization: Bearer KEY");
     }
     char password[400] = "";
-    bool bearer = strncasecmp(authorization, "Bearer ", 7) == 0, basic = strncasecmp(authorization, "Basic ", 6) == 0 && basic_password(authorization + 6, password);
+    bool bearer = strncasecmp(authorization, "Bearer ", 7) == 0;
+    bool basic = strncasecmp(authorization, "Basic ", 6) == 0 && basic_password(authorization + 6, password);
     guard_key *k = bearer || basic ? find_key(g, bearer ? authorization + 7 : password) : NULL;
     if (!k) return refuse(p, DREAMO_AUTH, NULL, bearer || basic ? "this key is not known" : "the key must come as Authorization: Bearer KEY");
     snprintf(who, 64, "%s", k->name);

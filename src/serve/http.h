@@ -70,6 +70,14 @@ struct exchange {
     void *memory;                   /* the handler's own, freed with free */
 };
 
+/* ---- between http.c and its helpers ---- */
+
+/* admit.c: Host, Origin, key, route, announced body, in this order. */
+dreamo_status   exchange_admit(exchange *x, const char *method, const char *path, problem *p);
+int64_t         exchange_announced(exchange *x); /* bytes of the body; -1: in chunks; more than any limit when the number is too large */
+enum MHD_Result reply_send(exchange *x);         /* reply.c */
+void            reply_clear(reply *r);
+
 /* ---- for handlers ---- */
 
 const char *exchange_header(exchange *x, const char *name);           /* NULL: not sent */

@@ -8,8 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "serve/jobs.h"
-#include "serve/store.h"
+#include "serve/jobs_sqlite.h"
 #include "serve/text.h"
 
 static const char schema[] =
@@ -17,44 +16,28 @@ static const char schema[] =
     " tries INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL, started INTEGER NOT NULL DEFAULT 0, ended INTEGER NOT NULL DEFAULT 0,"
     " request TEXT, count INTEGER NOT NULL, last_event INTEGER NOT NULL DEFAULT 0, status INTEGER NOT NULL DEFAULT 0, message TEXT, hint TEXT);"
     "CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs(state, seq);"
-    "CREATE TABLE IF NOT EXISTS images(job TEXT NOT NULL, n INTEGER NOT NULL, sha256 TEXT NOT NULL, width INTEGER, height INTEGER, data BLOB NOT NULL, UNIQUE(job, n));"
+    "CREATE TABLE IF NOT EXISTS images(job TEXT NOT NULL, n INTEGER NOT NULL, sha256 TEXT NOT NULL, width INTEGER, height INTEGER, data BLOB NOT NULL,"
+    " UNIQUE(job, n));"
     "CREATE TABLE IF NOT EXISTS uploads(sha256 TEXT NOT NULL UNIQUE, used INTEGER NOT NULL, width INTEGER, height INTEGER, data BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS needs(job TEXT NOT NULL, sha256 TEXT NOT NULL, UNIQUE(job, sha256));" /* while the job waits or runs */
     "CREATE INDEX IF NOT EXISTS needs_by_upload ON needs(sha256);"
     "CREATE TABLE IF NOT EXISTS once(name TEXT NOT NULL UNIQUE, body TEXT NOT NULL, job TEXT NOT NULL, created INTEGER NOT NULL);"
     "PRAGMA user_version=1;";
 
-typedef struct sqlite_jobs {
-    jobs base;
-    store *db;
-    int64_t queue;
-    pthread_mutex_t lock;       /* what follows */
-    pthread_cond_t more;
-    int64_t of[JOB_STATES];
-    char running[JOB_ID + 1];   /* the one job that a worker has */
-    bool cancelled, woken;      /* it; `take` shall return */
-} sqlite_jobs;
-
-static int64_t now_ms(void)
+int64_t jobs_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void count(sqlite_jobs *q, int from, int to) /* -1: none */
+void jobs_count(sqlite_jobs *q, int from, int to)
 {
     pthread_mutex_lock(&q->lock);
     if (from >= 0) q->of[from]--;
     if (to >= 0) q->of[to]++;
     if (to == JOB_QUEUED) pthread_cond_signal(&q->more);
     pthread_mutex_unlock(&q->lock);
-}
-
-static const char *column_text(sqlite3_stmt *s, int i)
-{
-    const char *text = (const char *)sqlite3_column_text(s, i);
-    return text ? text : "";
 }
 
 /* ---- submitting ---- */
@@ -68,11 +51,11 @@ static dreamo_status look_up_once(store *db, submission *m, problem *p)
     sqlite3_stmt *s = store_query(db, "SELECT job, body FROM once WHERE name=?", "t", m->once);
     dreamo_status status = store_step(db, s, &row, p);
     if (status || !row) return status;
-    if (strcmp(column_text(s, 1), m->what->body_hash)) {
+    if (strcmp(store_text(s, 1), m->what->body_hash)) {
         status = refuse(p, DREAMO_MISMATCH, NULL, "Idempotency-Key: was used with another request");
         advise(p, "use a new key for a new request");
     } else {
-        snprintf(m->out->id, sizeof m->out->id, "%s", column_text(s, 0));
+        snprintf(m->out->id, sizeof m->out->id, "%s", store_text(s, 0));
         m->out->again = true;
     }
     store_done(s);
@@ -101,12 +84,12 @@ static dreamo_status submit_work(store *db, void *job, problem *p)
     const job_new *w = m->what;
     dreamo_status status = DREAMO_OK;
     m->out->again = false;
-    m->now = now_ms(); /* here, where jobs get their order */
+    m->now = jobs_now(); /* here, where jobs get their order */
     if (w->once) status = look_up_once(db, m, p);
     if (status || m->out->again) return status;
     random_hex(m->out->id, JOB_ID);
-    status = store_run(db, p, "INSERT INTO jobs(id, who, state, created, request, count) VALUES(?, ?, 0, ?, ?, ?)", "ttiti", m->out->id, w->who, m->now,
-                       w->request, (int64_t)w->count);
+    status = store_run(db, p, "INSERT INTO jobs(id, who, state, created, request, count) VALUES(?, ?, 0, ?, ?, ?)", "ttiti", m->out->id, w->who,
+                       m->now, w->request, (int64_t)w->count);
     if (!status) status = take_uploads(db, m, p);
     if (!status && w->once)
         status = store_run(db, p, "INSERT INTO once(name, body, job, created) VALUES(?, ?, ?, ?)", "ttti", m->once, w->body_hash, m->out->id, m->now);
@@ -137,7 +120,7 @@ static dreamo_status jobs_submit(jobs *base, const job_new *what, job_ticket *ou
         return advise(p, "try again later");
     }
     dreamo_status s = store_write(q->db, submit_work, &m, p);
-    count(q, JOB_QUEUED, s || out->again ? -1 : JOB_QUEUED); /* gives the place back, or makes it known to the worker */
+    jobs_count(q, JOB_QUEUED, s || out->again ? -1 : JOB_QUEUED); /* gives the place back, or makes it known to the worker */
     return s;
 }
 
@@ -147,7 +130,7 @@ typedef struct lookup { const char *id, *who; job *out; int n; blob *blob; const
 
 static dreamo_status no_job(const char *id, problem *p) { return refuse(p, DREAMO_NOT_FOUND, NULL, "job %.40s: there is no such job", id); }
 
-static dreamo_status read_job(store *db, const char *id, const char *who, job *out, problem *p)
+dreamo_status jobs_read(store *db, const char *id, const char *who, job *out, problem *p)
 {
     bool row;
     *out = (job){ 0 };
@@ -156,23 +139,24 @@ static dreamo_status read_job(store *db, const char *id, const char *who, job *o
     dreamo_status status = store_step(db, s, &row, p);
     if (status) return status;
     if (!row) return no_job(id, p);
-    if (who && strcmp(who, column_text(s, 1))) {
+    if (who && strcmp(who, store_text(s, 1))) {
         store_done(s);
         return no_job(id, p);
     }
-    snprintf(out->id, sizeof out->id, "%s", column_text(s, 0));
-    snprintf(out->who, sizeof out->who, "%s", column_text(s, 1));
+    snprintf(out->id, sizeof out->id, "%s", store_text(s, 0));
+    snprintf(out->who, sizeof out->who, "%s", store_text(s, 1));
     out->state = (job_state)sqlite3_column_int(s, 2);
     out->tries = sqlite3_column_int(s, 3);
     out->created = sqlite3_column_int64(s, 4);
     out->started = sqlite3_column_int64(s, 5);
     out->ended = sqlite3_column_int64(s, 6);
-    if (sqlite3_column_type(s, 7) != SQLITE_NULL && !(out->request = strdup(column_text(s, 7)))) status = refuse(p, DREAMO_MEMORY, NULL, "no memory for a job");
+    if (sqlite3_column_type(s, 7) != SQLITE_NULL && !(out->request = strdup(store_text(s, 7))))
+        status = refuse(p, DREAMO_MEMORY, NULL, "no memory for a job");
     out->count = sqlite3_column_int(s, 8);
     out->last_event = sqlite3_column_int64(s, 9);
     out->error.status = (dreamo_status)sqlite3_column_int(s, 10);
-    snprintf(out->error.message, sizeof out->error.message, "%s", column_text(s, 11));
-    snprintf(out->error.hint, sizeof out->error.hint, "%s", column_text(s, 12));
+    snprintf(out->error.message, sizeof out->error.message, "%s", store_text(s, 11));
+    snprintf(out->error.hint, sizeof out->error.hint, "%s", store_text(s, 12));
     out->images = sqlite3_column_int(s, 13);
     store_done(s);
     return status;
@@ -182,7 +166,7 @@ static dreamo_status get_work(store *db, void *user, problem *p)
 {
     lookup *l = user;
     bool row;
-    dreamo_status status = read_job(db, l->id, l->who, l->out, p);
+    dreamo_status status = jobs_read(db, l->id, l->who, l->out, p);
     if (status || l->out->state != JOB_QUEUED) return status;
     sqlite3_stmt *s = store_query(db, "SELECT COUNT(*) FROM jobs WHERE state=0 AND seq < (SELECT seq FROM jobs WHERE id=?)", "t", l->id);
     status = store_step(db, s, &row, p);
@@ -209,7 +193,7 @@ static dreamo_status copy_blob(sqlite3_stmt *s, blob *out, problem *p) /* column
 {
     size_t n = (size_t)sqlite3_column_bytes(s, 0);
     *out = (blob){ .data = malloc(n + 1), .nbytes = n, .width = sqlite3_column_int(s, 2), .height = sqlite3_column_int(s, 3) };
-    snprintf(out->sha256, sizeof out->sha256, "%s", column_text(s, 1));
+    snprintf(out->sha256, sizeof out->sha256, "%s", store_text(s, 1));
     if (!out->data) return refuse(p, DREAMO_MEMORY, NULL, "no memory for a picture of %zu bytes", n);
     if (n) memcpy(out->data, sqlite3_column_blob(s, 0), n);
     return DREAMO_OK;
@@ -239,10 +223,10 @@ static dreamo_status jobs_image(jobs *base, const char *id, int n, blob *out, pr
 static dreamo_status upload_put_work(store *db, void *user, problem *p)
 {
     const blob *b = user;
-    dreamo_status s = store_run(db, p, "UPDATE uploads SET used=? WHERE sha256=?", "it", now_ms(), b->sha256);
+    dreamo_status s = store_run(db, p, "UPDATE uploads SET used=? WHERE sha256=?", "it", jobs_now(), b->sha256);
     if (s || store_changes(db)) return s;
-    return store_run(db, p, "INSERT INTO uploads(sha256, used, width, height, data) VALUES(?, ?, ?, ?, ?)", "tiiib", b->sha256, now_ms(), (int64_t)b->width,
-                     (int64_t)b->height, b->data, b->nbytes);
+    return store_run(db, p, "INSERT INTO uploads(sha256, used, width, height, data) VALUES(?, ?, ?, ?, ?)", "tiiib", b->sha256, jobs_now(),
+                     (int64_t)b->width, (int64_t)b->height, b->data, b->nbytes);
 }
 
 static dreamo_status jobs_upload_put(jobs *base, const blob *b, problem *p)
@@ -250,7 +234,10 @@ static dreamo_status jobs_upload_put(jobs *base, const blob *b, problem *p)
     return store_write(((sqlite_jobs *)base)->db, upload_put_work, (void *)(uintptr_t)b, p);
 }
 
-static dreamo_status no_upload(const char *sha256, problem *p) { return refuse(p, DREAMO_NOT_FOUND, NULL, "upload %.70s: is not here (any more)", sha256); }
+static dreamo_status no_upload(const char *sha256, problem *p)
+{
+    return refuse(p, DREAMO_NOT_FOUND, NULL, "upload %.70s: is not here (any more)", sha256);
+}
 
 static dreamo_status upload_get_work(store *db, void *user, problem *p)
 {
@@ -293,33 +280,31 @@ static dreamo_status jobs_upload_drop(jobs *base, const char *sha256, problem *p
 
 /* ---- ending ---- */
 
-typedef struct ending { const char *id; job_state from, to; const dreamo_error *why; int64_t last_event; bool changed; } ending;
-
-static dreamo_status end_work(store *db, void *user, problem *p)
+dreamo_status jobs_end_work(store *db, void *user, problem *p)
 {
     ending *e = user;
     const dreamo_error *w = e->why;
-    dreamo_status s = store_run(db, p, "UPDATE jobs SET state=?, ended=?, last_event=?, status=?, message=?, hint=? WHERE id=? AND state=?", "iiiittti",
-                                (int64_t)e->to, now_ms(), e->last_event, (int64_t)(w ? w->status : 0), w ? w->message : NULL, w ? w->hint : NULL, e->id,
-                                (int64_t)e->from);
+    dreamo_status s = store_run(db, p, "UPDATE jobs SET state=?, ended=?, last_event=?, status=?, message=?, hint=? WHERE id=? AND state=?",
+                                "iiiittti", (int64_t)e->to, jobs_now(), e->last_event, (int64_t)(w ? w->status : 0), w ? w->message : NULL,
+                                w ? w->hint : NULL, e->id, (int64_t)e->from);
     e->changed = !s && store_changes(db) > 0;
     if (s || !e->changed) return s;
     return store_run(db, p, "DELETE FROM needs WHERE job=?", "t", e->id);
 }
 
 /* The event that is told after this has been written. */
-static int64_t next_event(sqlite_jobs *q, const char *id, int tries)
+int64_t jobs_next_event(sqlite_jobs *q, const char *id, int tries)
 {
     int64_t last = hub_last_id(q->base.hub, id), base = (int64_t)tries << 16;
     return last > base ? last + 1 : base + 2; /* after "queued" */
 }
 
-static void tell_end(sqlite_jobs *q, const char *id, int tries, job_state end, const dreamo_error *why, int images)
+void jobs_tell_end(sqlite_jobs *q, const char *id, int tries, job_state end, const dreamo_error *why, int images)
 {
     text t = { 0 };
     json_t *o = end == JOB_DONE ? json_pack("{s:s, s:i}", "state", "done", "images", images)
-                                : json_pack("{s:s, s:{s:s, s:s, s:s}}", "state", job_state_name(end), "error", "code", dreamo_status_code(why->status), "message",
-                                            why->message, "hint", why->hint);
+                                : json_pack("{s:s, s:{s:s, s:s, s:s}}", "state", job_state_name(end), "error", "code",
+                                            dreamo_status_code(why->status), "message", why->message, "hint", why->hint);
     text_json(&t, o);
     json_decref(o);
     hub_tell(q->base.hub, id, tries, end == JOB_DONE ? "done" : "error", t.failed ? "{}" : t.data, true);
@@ -336,11 +321,11 @@ static dreamo_status jobs_cancel(jobs *base, const char *id, const char *who, jo
     if (s) return s;
     *was = j.state;
     if (j.state == JOB_QUEUED) {
-        ending e = { .id = id, .from = JOB_QUEUED, .to = JOB_CANCELLED, .why = &stopped, .last_event = next_event(q, id, j.tries) };
-        s = store_write(q->db, end_work, &e, p);
+        ending e = { .id = id, .from = JOB_QUEUED, .to = JOB_CANCELLED, .why = &stopped, .last_event = jobs_next_event(q, id, j.tries) };
+        s = store_write(q->db, jobs_end_work, &e, p);
         if (!s && e.changed) {
-            count(q, JOB_QUEUED, JOB_CANCELLED);
-            tell_end(q, id, j.tries, JOB_CANCELLED, &stopped, 0);
+            jobs_count(q, JOB_QUEUED, JOB_CANCELLED);
+            jobs_tell_end(q, id, j.tries, JOB_CANCELLED, &stopped, 0);
         }
         if (!s && !e.changed) *was = JOB_RUNNING; /* a worker was faster: it hears below */
     }
@@ -351,134 +336,6 @@ static dreamo_status jobs_cancel(jobs *base, const char *id, const char *who, jo
     return s;
 }
 
-/* ---- a worker's side ---- */
-
-static void let_go(sqlite_jobs *q)
-{
-    pthread_mutex_lock(&q->lock);
-    q->running[0] = '\0';
-    q->cancelled = false;
-    pthread_mutex_unlock(&q->lock);
-}
-
-typedef struct taking { sqlite_jobs *q; job *out; bool found; } taking;
-
-static dreamo_status take_work(store *db, void *user, problem *p)
-{
-    taking *t = user;
-    bool row;
-    char id[JOB_ID + 1];
-    t->found = false;
-    sqlite3_stmt *s = store_query(db, "SELECT id FROM jobs WHERE state=0 ORDER BY seq LIMIT 1", "");
-    dreamo_status status = store_step(db, s, &row, p);
-    if (status || !row) return status;
-    snprintf(id, sizeof id, "%s", column_text(s, 0));
-    store_done(s);
-    status = store_run(db, p, "UPDATE jobs SET state=1, tries=tries+1, started=? WHERE id=?", "it", now_ms(), id);
-    if (!status) status = store_run(db, p, "DELETE FROM images WHERE job=?", "t", id); /* of an earlier try */
-    if (!status) {
-        job_free(t->out);
-        status = read_job(db, id, NULL, t->out, p);
-    }
-    t->found = !status;
-    if (status) return status;
-    pthread_mutex_lock(&t->q->lock); /* here, in the order of transactions: a cancel that comes too late to find it waiting finds it running */
-    memcpy(t->q->running, id, sizeof id);
-    t->q->cancelled = false;
-    pthread_mutex_unlock(&t->q->lock);
-    return status;
-}
-
-static struct timespec deadline_in(int ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_nsec -= 1000000000;
-        t.tv_sec++;
-    }
-    return t;
-}
-
-static dreamo_status jobs_take(jobs *base, const char *worker, int wait_ms, job *out, problem *p)
-{
-    sqlite_jobs *q = (sqlite_jobs *)base;
-    struct timespec until = deadline_in(wait_ms);
-    (void)worker;
-    *out = (job){ 0 };
-    pthread_mutex_lock(&q->lock);
-    while (q->of[JOB_QUEUED] == 0 && !q->woken)
-        if (pthread_cond_timedwait(&q->more, &q->lock, &until)) break;
-    bool any = q->of[JOB_QUEUED] > 0;
-    q->woken = false;
-    pthread_mutex_unlock(&q->lock);
-    taking t = { .q = q, .out = out };
-    dreamo_status s = any ? store_write(q->db, take_work, &t, p) : DREAMO_OK;
-    if (s || !t.found) {
-        job_free(out);
-        if (s) let_go(q);
-        return s ? s : refuse(p, DREAMO_NOT_FOUND, NULL, "no job waits");
-    }
-    count(q, JOB_QUEUED, JOB_RUNNING);
-    return DREAMO_OK;
-}
-
-static bool jobs_wanted(jobs *base, const job *j)
-{
-    sqlite_jobs *q = (sqlite_jobs *)base;
-    pthread_mutex_lock(&q->lock);
-    bool wanted = !(q->cancelled && strcmp(q->running, j->id) == 0);
-    pthread_mutex_unlock(&q->lock);
-    return wanted;
-}
-
-static void jobs_progress(jobs *base, const job *j, const hub_progress *now) { hub_set_progress(base->hub, j->id, now); }
-static void jobs_tell(jobs *base, const job *j, const char *event, const char *json) { hub_tell(base->hub, j->id, j->tries, event, json, false); }
-
-typedef struct image_put { const job *j; int n; const blob *b; } image_put;
-
-static dreamo_status image_put_work(store *db, void *user, problem *p)
-{
-    const image_put *i = user;
-    return store_run(db, p, "INSERT OR REPLACE INTO images(job, n, sha256, width, height, data) VALUES(?, ?, ?, ?, ?, ?)", "titiib", i->j->id, (int64_t)i->n,
-                     i->b->sha256, (int64_t)i->b->width, (int64_t)i->b->height, i->b->data, i->b->nbytes);
-}
-
-static dreamo_status jobs_image_put(jobs *base, const job *j, int n, const blob *b, problem *p)
-{
-    image_put i = { j, n, b };
-    return store_write(((sqlite_jobs *)base)->db, image_put_work, &i, p);
-}
-
-static dreamo_status jobs_finish(jobs *base, const job *j, job_state end, const dreamo_error *why, problem *p)
-{
-    sqlite_jobs *q = (sqlite_jobs *)base;
-    ending e = { .id = j->id, .from = JOB_RUNNING, .to = end, .why = why, .last_event = next_event(q, j->id, j->tries) };
-    dreamo_status s = store_write(q->db, end_work, &e, p);
-    if (s) return s;
-    let_go(q);
-    count(q, JOB_RUNNING, (int)end);
-    tell_end(q, j->id, j->tries, end, why, j->count);
-    return DREAMO_OK;
-}
-
-static dreamo_status put_back_work(store *db, void *user, problem *p)
-{
-    return store_run(db, p, "UPDATE jobs SET state=0, tries=tries-1, started=0 WHERE id=?", "t", ((const job *)user)->id);
-}
-
-static dreamo_status jobs_put_back(jobs *base, const job *j, problem *p)
-{
-    sqlite_jobs *q = (sqlite_jobs *)base;
-    dreamo_status s = store_write(q->db, put_back_work, (void *)(uintptr_t)j, p);
-    if (s) return s;
-    let_go(q);
-    count(q, JOB_RUNNING, JOB_QUEUED);
-    return DREAMO_OK;
-}
-
 /* ---- keeping house ---- */
 
 typedef struct age { int64_t before, long_before; } age;
@@ -486,7 +343,8 @@ typedef struct age { int64_t before, long_before; } age;
 static dreamo_status tidy_work(store *db, void *user, problem *p)
 {
     const age *a = user;
-    dreamo_status s = store_run(db, p, "DELETE FROM images WHERE job IN (SELECT id FROM jobs WHERE state>1 AND ended<? AND request IS NOT NULL)", "i", a->before);
+    dreamo_status s = store_run(db, p, "DELETE FROM images WHERE job IN (SELECT id FROM jobs WHERE state>1 AND ended<? AND request IS NOT NULL)",
+                                "i", a->before);
     if (!s) s = store_run(db, p, "UPDATE jobs SET request=NULL WHERE state>1 AND ended<? AND request IS NOT NULL", "i", a->before);
     if (!s) s = store_run(db, p, "DELETE FROM jobs WHERE state>1 AND ended<?", "i", a->long_before);
     if (!s) s = store_run(db, p, "DELETE FROM uploads WHERE used<? AND sha256 NOT IN (SELECT sha256 FROM needs)", "i", a->before);
@@ -497,7 +355,7 @@ static dreamo_status tidy_work(store *db, void *user, problem *p)
 /* A job whose results are gone is remembered ten times as long, so that it can be told from one that never was. */
 static void jobs_tidy(jobs *base, int64_t keep_seconds)
 {
-    int64_t now = now_ms(), keep = keep_seconds * 1000;
+    int64_t now = jobs_now(), keep = keep_seconds * 1000;
     age a = { now - keep, now - 10 * keep };
     problem p = { 0 };
     store_write(((sqlite_jobs *)base)->db, tidy_work, &a, &p);
@@ -538,7 +396,8 @@ static void jobs_close(jobs *base)
 static const jobs_ops ops = {
     .submit = jobs_submit, .get = jobs_get, .cancel = jobs_cancel, .image = jobs_image, .upload_put = jobs_upload_put, .upload_get = jobs_upload_get,
     .upload_drop = jobs_upload_drop, .counts = jobs_counts, .alive = jobs_alive, .take = jobs_take, .wanted = jobs_wanted, .progress = jobs_progress,
-    .tell = jobs_tell, .image_put = jobs_image_put, .finish = jobs_finish, .put_back = jobs_put_back, .tidy = jobs_tidy, .wake = jobs_wake, .close = jobs_close,
+    .tell = jobs_tell, .image_put = jobs_image_put, .finish = jobs_finish, .put_back = jobs_put_back, .tidy = jobs_tidy, .wake = jobs_wake,
+        .close = jobs_close,
 };
 
 /* ---- opening ---- */
@@ -548,8 +407,9 @@ static dreamo_status recover_work(store *db, void *user, problem *p)
 {
     sqlite_jobs *q = user;
     bool row;
-    dreamo_status s = store_run(db, p, "UPDATE jobs SET state=3, ended=?, status=?, message='the server ended while it was being made, ' || tries || ' times'"
-                                       " WHERE state=1 AND tries>=?", "iii", now_ms(), (int64_t)DREAMO_BUG, (int64_t)JOB_TRIES);
+    dreamo_status s = store_run(db, p,
+                                "UPDATE jobs SET state=3, ended=?, status=?, message='the server ended while it was being made, ' || tries || ' times'"
+                                       " WHERE state=1 AND tries>=?", "iii", jobs_now(), (int64_t)DREAMO_BUG, (int64_t)JOB_TRIES);
     if (!s) s = store_run(db, p, "UPDATE jobs SET state=0 WHERE state=1", "");
     if (!s) s = store_run(db, p, "DELETE FROM needs WHERE job NOT IN (SELECT id FROM jobs WHERE state<2)", "");
     sqlite3_stmt *c = s ? NULL : store_query(db, "SELECT state, COUNT(*) FROM jobs GROUP BY state", "");

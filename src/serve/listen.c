@@ -65,7 +65,8 @@ static dreamo_status open_unix(const char *path, listening *l, problem *p)
 {
     struct sockaddr_un at = { .sun_family = AF_UNIX };
     if (!*path) return refuse(p, DREAMO_ARG, NULL, "--listen unix:: the path is missing");
-    if (strlen(path) >= sizeof at.sun_path) return refuse(p, DREAMO_ARG, NULL, "--listen unix:%.60s...: a socket's path has at most %zu bytes", path, sizeof at.sun_path - 1);
+    if (strlen(path) >= sizeof at.sun_path) return refuse(p, DREAMO_ARG, NULL, "--listen unix:%.60s...: a socket's path has at most %zu bytes",
+                                                          path, sizeof at.sun_path - 1);
     memcpy(at.sun_path, path, strlen(path) + 1);
     if (stale(&at)) unlink(path);
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -105,7 +106,8 @@ static dreamo_status open_network(const char *address, listening *l, problem *p)
     if (why) return refuse(p, DREAMO_NET, NULL, "--listen %.80s: %s", address, gai_strerror(why));
     int one = 1;
     l->fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool open = l->fd >= 0 && setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 && bind(l->fd, found->ai_addr, found->ai_addrlen) == 0 &&
+    bool open = l->fd >= 0 && setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 && bind(l->fd, found->ai_addr,
+            found->ai_addrlen) == 0 &&
                 listen(l->fd, BACKLOG) == 0;
     dreamo_status s = open ? DREAMO_OK : cannot_bind(address, p);
     freeaddrinfo(found);

@@ -50,7 +50,8 @@ void metrics_cut(metrics *m) { bump(m, &m->cut); }
 
 /* ---- the text ---- */
 
-static void head(text *t, const char *name, const char *type, const char *help) { text_format(t, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type); }
+static void head(text *t, const char *name, const char *type, const char *help) { text_format(t, "# HELP %s %s\n# TYPE %s %s\n", name, help, name,
+                                                                                              type); }
 
 static void write_histogram(text *t, const char *name, const char *help, const histogram *h)
 {

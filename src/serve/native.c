@@ -32,14 +32,15 @@ static json_t *describe(exchange *x, const job *j)
     problem p = { 0 };
     hub_progress now = { .seconds_left = -1 };
     bool live = j->state == JOB_RUNNING && hub_get_progress(x->server->hub, j->id, &now);
-    json_t *request = NULL, *o = json_pack("{s:s, s:s, s:i, s:o, s:o}", "id", j->id, "state", job_state_name(j->state), "count", j->count, "images", pictures(j), "times", times(j));
+    json_t *request = NULL, *o = json_pack("{s:s, s:s, s:i, s:o, s:o}", "id", j->id, "state", job_state_name(j->state), "count", j->count,
+                                           "images", pictures(j), "times", times(j));
     if (!o) return NULL;
     if (j->state == JOB_QUEUED) json_object_set_new(o, "position", json_integer(j->position));
-    if (live) json_object_update_new(o, json_pack("{s:i, s:i, s:i, s:o}", "step", now.step, "steps", now.steps, "picture", now.picture, "seconds_left",
-                                                  now.seconds_left >= 0 ? json_real(now.seconds_left) : json_null()));
+    if (live) json_object_update_new(o, json_pack("{s:i, s:i, s:i, s:o}", "step", now.step, "steps", now.steps, "picture", now.picture,
+                                                  "seconds_left", now.seconds_left >= 0 ? json_real(now.seconds_left) : json_null()));
     if (j->state == JOB_FAILED || j->state == JOB_CANCELLED)
-        json_object_set_new(o, "error", json_pack("{s:s, s:s, s:s*}", "code", dreamo_status_code(j->error.status), "message", j->error.message, "hint",
-                                                  *j->error.hint ? j->error.hint : NULL));
+        json_object_set_new(o, "error", json_pack("{s:s, s:s, s:s*}", "code", dreamo_status_code(j->error.status), "message", j->error.message,
+                                                  "hint", *j->error.hint ? j->error.hint : NULL));
     if (j->request && !json_text_read(j->request, strlen(j->request), "the stored request", &request, &p)) json_object_set_new(o, "request", request);
     if (!j->request) json_object_set_new(o, "expired", json_true());
     return o;
@@ -74,8 +75,8 @@ void native_post_job(exchange *x)
     if (!s) {
         s = take_job(x, &a, &ticket, &plan, &p);
         if (!s) {
-            json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:o}", "id", ticket.id, "state", "queued", "position", (json_int_t)ticket.position, "seed", (json_int_t)a.seed,
-                                  "plan", take_plan_json(&plan));
+            json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:o}", "id", ticket.id, "state", "queued", "position", (json_int_t)ticket.position,
+                                  "seed", (json_int_t)a.seed, "plan", take_plan_json(&plan));
             if (o && ticket.again) { /* what has become of it since is for GET to say */
                 json_object_del(o, "state");
                 json_object_del(o, "position");
@@ -126,8 +127,8 @@ static void reply_last_event(exchange *x, const job *j)
     text t = { 0 };
     hub_event e = { .id = j->last_event };
     json_t *o = j->state == JOB_DONE ? json_pack("{s:s, s:i}", "state", "done", "images", j->images)
-                                     : json_pack("{s:s, s:{s:s, s:s, s:s}}", "state", job_state_name(j->state), "error", "code", dreamo_status_code(j->error.status),
-                                                 "message", j->error.message, "hint", j->error.hint);
+                                     : json_pack("{s:s, s:{s:s, s:s, s:s}}", "state", job_state_name(j->state), "error", "code",
+                                                 dreamo_status_code(j->error.status), "message", j->error.message, "hint", j->error.hint);
     text data = { 0 };
     bool end;
     text_json(&data, o);
@@ -146,7 +147,8 @@ static dreamo_status last_seen(exchange *x, int64_t *after, problem *p)
     const char *s = exchange_header(x, "Last-Event-ID");
     *after = 0;
     if (!s) return DREAMO_OK;
-    if (!*s || strlen(s) > 15 || strspn(s, "0123456789") != strlen(s)) return refuse(p, DREAMO_ARG, NULL, "Last-Event-ID: \"%.40s\" is not the number of an event", s);
+    if (!*s || strlen(s) > 15 || strspn(s, "0123456789") != strlen(s))
+        return refuse(p, DREAMO_ARG, NULL, "Last-Event-ID: \"%.40s\" is not the number of an event", s);
     *after = strtoll(s, NULL, 10);
     return DREAMO_OK;
 }
@@ -244,7 +246,8 @@ static bool small_number(const char *s, int lo, int hi, int *out)
     return *out >= lo && *out <= hi;
 }
 
-static dreamo_status gone(const job *j, problem *p) { return refuse_http(p, DREAMO_NOT_FOUND, 410, "job %s: its pictures were kept for their time and are gone", j->id); }
+static dreamo_status gone(const job *j, problem *p) { return refuse_http(p, DREAMO_NOT_FOUND, 410,
+                                                                         "job %s: its pictures were kept for their time and are gone", j->id); }
 
 /* In another format: decoded and encoded anew.  ETag tells them apart. */
 static dreamo_status convert(exchange *x, const char *format, const blob *b, problem *p)
@@ -255,7 +258,8 @@ static dreamo_status convert(exchange *x, const char *format, const blob *b, pro
     size_t nbytes;
     bool png = !format || strcmp(format, "png") == 0;
     if (text && !small_number(text, 1, 100, &quality)) return refuse(p, DREAMO_ARG, "quality", "\"%.20s\" is not 1 to 100", text);
-    if (!png && strcmp(format, "jpeg") && strcmp(format, "webp")) return refuse(p, DREAMO_ARG, "format", "\"%.20s\" is none of png, jpeg, webp", format);
+    if (!png && strcmp(format, "jpeg") && strcmp(format, "webp")) return refuse(p, DREAMO_ARG, "format", "\"%.20s\" is none of png, jpeg, webp",
+                                                                                format);
     exchange_set(x, "Cache-Control", "private, max-age=86400, immutable");
     if (png) {
         exchange_set(x, "ETag", "\"%s\"", b->sha256);
@@ -307,7 +311,8 @@ void native_get_ref(exchange *x)
     if (!find_job(x, &j)) return;
     dreamo_status s = j.request ? json_text_read(j.request, strlen(j.request), "the stored request", &o, &p) : gone(&j, &p);
     if (!s) s = ask_read(o, &x->server->worker.limits, false, &a, &p);
-    if (!s && (!small_number(x->args[1], 0, ASK_REFS, &n) || n >= a.nrefs)) s = refuse(&p, DREAMO_NOT_FOUND, NULL, "job %s: has no reference \"%.20s\"", j.id, x->args[1]);
+    if (!s && (!small_number(x->args[1], 0, ASK_REFS, &n) || n >= a.nrefs))
+        s = refuse(&p, DREAMO_NOT_FOUND, NULL, "job %s: has no reference \"%.20s\"", j.id, x->args[1]);
     if (!s) s = take_references(x->server, &a, &p);
     if (!s) {
         look_begin(x->server);

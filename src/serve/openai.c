@@ -68,7 +68,8 @@ static dreamo_status get_word(const values *v, const char *name, const char *con
 
 static dreamo_status check_known(const values *v, problem *p)
 {
-    static const char *const known[] = { "prompt", "model", "n", "size", "response_format", "output_format", "output_compression", "stream", "partial_images", "user", "quality",
+    static const char *const known[] = { "prompt", "model", "n", "size", "response_format", "output_format", "output_compression", "stream",
+                                         "partial_images", "user", "quality",
                                          "background", "moderation", "dreamo", NULL };
     static const char *const unsupported[] = { "mask", "style", "input_fidelity", NULL };
     const char *key;
@@ -99,7 +100,8 @@ static dreamo_status check_model(exchange *x, const values *v, problem *p)
 static dreamo_status read_order(exchange *x, const values *v, order *o, problem *p)
 {
     static const char *const formats[] = { "png", "jpeg", "webp", NULL }, *const responses[] = { "b64_json", "url", NULL };
-    static const char *const qualities[] = { "auto", "standard", NULL }, *const backgrounds[] = { "auto", "opaque", NULL }, *const moderations[] = { "auto", "low", NULL };
+    static const char *const qualities[] = { "auto", "standard", NULL }, *const backgrounds[] = { "auto", "opaque", NULL },
+        *const moderations[] = { "auto", "low", NULL };
     char response[16];
     int quality = 100;
     dreamo_status s = check_known(v, p);
@@ -144,7 +146,8 @@ static dreamo_status to_native(exchange *x, const values *v, const order *o, jso
     if (prompt) json_object_set(*native, "prompt", prompt);
     if (size && strcmp(size, "auto")) json_object_set_new(*native, "size", json_string(size));
     json_object_set_new(*native, "count", json_integer(n));
-    int64_t steps = json_is_integer(json_object_get(*native, "steps")) ? json_integer_value(json_object_get(*native, "steps")) : x->server->engine.about.steps;
+    int64_t steps = json_is_integer(json_object_get(*native, "steps")) ? json_integer_value(json_object_get(*native, "steps"))
+        : x->server->engine.about.steps;
     if (o->partial && steps > 0) json_object_set_new(*native, "preview_every", json_integer((steps + o->partial) / (o->partial + 1)));
     return DREAMO_OK;
 }
@@ -171,7 +174,8 @@ static dreamo_status add_picture(exchange *x, order *o, int i, text *out, proble
     blob b = { 0 };
     const char *host = exchange_header(x, "Host");
     if (o->url) {
-        text_format(out, "{\"url\":\"http://%s/api/v1/jobs/%s/images/%d?format=%s&quality=%d\"}", host ? host : "localhost", x->job, i, o->format, o->compression);
+        text_format(out, "{\"url\":\"http://%s/api/v1/jobs/%s/images/%d?format=%s&quality=%d\"}", host ? host : "localhost", x->job, i, o->format,
+                    o->compression);
         return DREAMO_OK;
     }
     dreamo_status s = x->server->jobs->ops->image(x->server->jobs, x->job, i, &b, p);
@@ -225,9 +229,12 @@ static void answer(exchange *x)
 static void begin_event(const order *o, const char *what, text *out)
 {
     const char *kind = o->edit ? "image_edit" : "image_generation";
-    text_format(out, "event: %s.%s\ndata: {\"type\":\"%s.%s\",\"created_at\":%lld,\"background\":\"opaque\",\"quality\":\"auto\",\"output_format\":\"%s\"", kind, what, kind, what,
-                (long long)time(NULL), o->format);
+    text_format(out, "event: %s.%s\ndata: {\"type\":\"%s.%s\",\"created_at\":%lld,\"background\":\"opaque\",\"quality\":\"auto\",", kind, what, kind, what,
+                (long long)time(NULL));
+    text_format(out, "\"output_format\":\"%s\"", o->format);
 }
+
+static long long number_of(const json_t *o, const char *key) { return (long long)json_integer_value(json_object_get(o, key)); }
 
 static void add_partial(exchange *x, order *o, const hub_event *e, text *out)
 {
@@ -238,8 +245,9 @@ static void add_partial(exchange *x, order *o, const hub_event *e, text *out)
     if (o->told < o->partial && base64 && !base64_read(json_string_value(base64), json_string_length(base64), NULL, &data, &b.nbytes, &p)) {
         b.data = data;
         begin_event(o, "partial_image", out);
-        text_format(out, ",\"partial_image_index\":%d,\"size\":\"%lldx%lld\",\"b64_json\":\"", o->told++, (long long)json_integer_value(json_object_get(preview, "width")),
-                    (long long)json_integer_value(json_object_get(preview, "height")));
+        text_format(out, ",\"partial_image_index\":%d,\"size\":\"%lldx%lld\",\"b64_json\":\"", o->told++,
+                    number_of(preview, "width"),
+                    number_of(preview, "height"));
         add_base64(x, o, &b, out, &p);
         text_format(out, "\"}\n\n");
     }
@@ -256,8 +264,8 @@ static void add_completed(exchange *x, order *o, const hub_event *e, text *out)
     json_decref(image);
     if (!x->server->jobs->ops->image(x->server->jobs, x->job, n, &b, &p)) {
         begin_event(o, "completed", out);
-        text_format(out, ",\"size\":\"%dx%d\",\"usage\":{\"input_tokens\":0,\"output_tokens\":0,\"total_tokens\":0,\"input_tokens_details\":{\"image_tokens\":0,\"text_tokens\":0}},\"b64_json\":\"",
-                    b.width, b.height);
+        text_format(out, ",\"size\":\"%dx%d\",\"usage\":{\"input_tokens\":0,\"output_tokens\":0,\"total_tokens\":0,", b.width, b.height);
+        text_format(out, "\"input_tokens_details\":{\"image_tokens\":0,\"text_tokens\":0}},\"b64_json\":\"");
         add_base64(x, o, &b, out, &p);
         text_format(out, "\"}\n\n");
     }
@@ -350,8 +358,10 @@ void openai_edits(exchange *x)
     problem p = { 0 };
     order o = { .edit = true };
     form *f = malloc(sizeof *f);
-    dreamo_status s = !f ? refuse(&p, DREAMO_MEMORY, NULL, "no memory for a form")
-                         : x->body ? form_read(exchange_header(x, "Content-Type"), x->body, x->nbytes, f, &p) : refuse(&p, DREAMO_ARG, NULL, "the request has no body");
+    dreamo_status s = DREAMO_OK;
+    if (!f) s = refuse(&p, DREAMO_MEMORY, NULL, "no memory for a form");
+    else if (!x->body) s = refuse(&p, DREAMO_ARG, NULL, "the request has no body");
+    else s = form_read(exchange_header(x, "Content-Type"), x->body, x->nbytes, f, &p);
     for (int i = 0; !s && i < f->n; i++) {
         const form_part *part = &f->part[i];
         if (*part->file) continue;

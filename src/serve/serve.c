@@ -28,8 +28,10 @@ static void set_limits(server *s)
 {
     const serve_options *o = s->o;
     const dreamo_model_about *m = &s->engine.about;
-    s->limits = (limits){ .body = o->max_body, .pixels = o->max_pixels, .upload_pixels = o->max_upload_pixels, .refs = smaller(o->max_refs, m->max_refs),
-                          .steps = smaller(o->max_steps, m->max_steps), .count = o->max_count, .queue = o->queue, .prompt = 65536, .side = m->max_side, .cell = m->cell };
+    s->limits = (limits){ .body = o->max_body, .pixels = o->max_pixels, .upload_pixels = o->max_upload_pixels, .refs = smaller(o->max_refs,
+            m->max_refs),
+                          .steps = smaller(o->max_steps, m->max_steps), .count = o->max_count, .queue = o->queue, .prompt = 65536,
+                              .side = m->max_side, .cell = m->cell };
     s->worker.limits = s->limits;
     s->worker.limits.pixels = (int64_t)m->max_side * m->max_side;
     s->worker.limits.refs = ASK_REFS;

@@ -106,6 +106,12 @@ sqlite3_stmt *store_query(store *s, const char *sql, const char *binds, ...)
 
 void store_done(sqlite3_stmt *q) { sqlite3_reset(q); }
 
+const char *store_text(sqlite3_stmt *q, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(q, column);
+    return text ? text : "";
+}
+
 dreamo_status store_step(store *s, sqlite3_stmt *q, bool *row, problem *p)
 {
     int code = q ? sqlite3_step(q) : SQLITE_ERROR;

@@ -22,6 +22,7 @@ dreamo_status store_read(store *s, store_work work, void *job, problem *p);
 /* Inside work.  SQL is a literal: statements are kept by its address.  Binds: t text or NULL, i int64_t, b pointer and size_t. */
 sqlite3_stmt *store_query(store *s, const char *sql, const char *binds, ...);
 dreamo_status store_step(store *s, sqlite3_stmt *q, bool *row, problem *p); /* *row: there is one; at the end the statement is reset */
+const char   *store_text(sqlite3_stmt *q, int column);                      /* NULL is "" */
 void          store_done(sqlite3_stmt *q);                                  /* no more rows are wanted */
 dreamo_status store_run(store *s, problem *p, const char *sql, const char *binds, ...);
 int           store_changes(store *s);

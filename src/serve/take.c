@@ -34,7 +34,8 @@ static dreamo_status ask_from_form(exchange *x, ask *out, problem *p)
 {
     form *f = malloc(sizeof *f);
     json_t *fields = json_object();
-    dreamo_status s = f && fields ? form_read(exchange_header(x, "Content-Type"), x->body ? x->body : "", x->nbytes, f, p) : refuse(p, DREAMO_MEMORY, NULL, "no memory for a form");
+    dreamo_status s = f && fields ? form_read(exchange_header(x, "Content-Type"), x->body ? x->body : "", x->nbytes, f, p)
+                                  : refuse(p, DREAMO_MEMORY, NULL, "no memory for a form");
     for (int i = 0; !s && i < f->n; i++)
         if (!*f->part[i].file) s = add_field(fields, &f->part[i], p);
     if (!s) s = ask_read(fields, &x->server->limits, true, out, p);
@@ -138,8 +139,8 @@ static dreamo_status keep_references(struct server *s, ask *a, problem *p)
 
 json_t *take_plan_json(const dreamo_plan *plan)
 {
-    json_t *o = json_pack("{s:i, s:i, s:i, s:i, s:f, s:I}", "width", plan->width, "height", plan->height, "steps", plan->steps, "tokens", plan->tokens, "flops",
-                          plan->flops, "peak_bytes", (json_int_t)plan->peak_bytes);
+    json_t *o = json_pack("{s:i, s:i, s:i, s:i, s:f, s:I}", "width", plan->width, "height", plan->height, "steps", plan->steps, "tokens",
+                          plan->tokens, "flops", plan->flops, "peak_bytes", (json_int_t)plan->peak_bytes);
     if (o) json_object_set_new(o, "seconds", plan->seconds >= 0 ? json_real(plan->seconds) : json_null());
     return o;
 }
@@ -156,7 +157,8 @@ static dreamo_status queue_job(exchange *x, ask *a, job_ticket *ticket, problem 
 {
     char uploads[ASK_REFS][65], hash[65] = "";
     text t = { 0 };
-    write_request(a, &t); /* as it came: a seed to be drawn is the same in both requests of one key, and so are a form's words behind other boundaries */
+    /* as it came: a seed to be drawn is the same in both requests of one key, and so are a form's words behind other boundaries */
+    write_request(a, &t);
     if (!t.failed) dreamo_sha256(t.data, t.nbytes, hash);
     text_free(&t);
     ask_draw_seed(a);

@@ -100,7 +100,8 @@ dreamo_status base64_read(const char *s, size_t n, const char *field, void **out
             int d = i + k >= n - pad ? 0 : digit64((unsigned char)s[i + k]);
             if (d < 0) {
                 free(bytes);
-                return refuse(p, DREAMO_ARG, field, "is not base64: character %zu is not one of its 64 (no line breaks or spaces are allowed)", i + k + 1);
+                return refuse(p, DREAMO_ARG, field, "is not base64: character %zu is not one of its 64 (no line breaks or spaces are allowed)",
+                              i + k + 1);
             }
             v = v << 6 | (unsigned)d;
         }

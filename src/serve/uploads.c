@@ -34,7 +34,8 @@ static dreamo_status find_picture(exchange *x, const void **data, size_t *nbytes
     if (!x->body_type || !x->nbytes) return refuse(p, DREAMO_ARG, NULL, "the request has no body");
     if (strcmp(x->body_type, "multipart/form-data")) return DREAMO_OK;
     form *f = malloc(sizeof *f);
-    dreamo_status s = f ? form_read(exchange_header(x, "Content-Type"), x->body, x->nbytes, f, p) : refuse(p, DREAMO_MEMORY, NULL, "no memory for a form");
+    dreamo_status s = f ? form_read(exchange_header(x, "Content-Type"), x->body, x->nbytes, f, p)
+                        : refuse(p, DREAMO_MEMORY, NULL, "no memory for a form");
     if (!s && (f->n != 1 || !*f->part[0].file)) s = refuse(p, DREAMO_ARG, NULL, "form: one part is needed, with a file");
     if (!s) {
         *data = f->part[0].data;
@@ -60,8 +61,8 @@ static dreamo_status add_prepared(exchange *x, const ask_ref *r, json_t *answer,
     text_format(&t, "data:image/png;base64,");
     text_base64(&t, png, nbytes);
     dreamo_bytes_free(png);
-    json_object_set_new(answer, "prepared", json_pack("{s:s, s:i, s:i, s:s*, s:s}", "task", task_name(r->task), "width", width, "height", height, "note",
-                                                      *notes ? notes : NULL, "image", t.failed ? "" : t.data));
+    json_object_set_new(answer, "prepared", json_pack("{s:s, s:i, s:i, s:s*, s:s}", "task", task_name(r->task), "width", width, "height", height,
+                                                      "note", *notes ? notes : NULL, "image", t.failed ? "" : t.data));
     text_free(&t);
     return DREAMO_OK;
 }

@@ -49,8 +49,8 @@ static void on_step(task *t, const dreamo_event *e)
     t->step_began = now;
     t->now = (hub_progress){ .step = (int)e->done, .steps = (int)e->total, .picture = t->picture, .seconds_left = left };
     t->w->jobs->ops->progress(t->w->jobs, t->j, &t->now);
-    tell(t, "step", json_pack("{s:i, s:i, s:i, s:i, s:f}", "step", t->now.step, "steps", t->now.steps, "picture", t->picture, "pictures", (int)t->a.count,
-                              "seconds_left", left));
+    tell(t, "step", json_pack("{s:i, s:i, s:i, s:i, s:f}", "step", t->now.step, "steps", t->now.steps, "picture", t->picture, "pictures",
+                              (int)t->a.count, "seconds_left", left));
 }
 
 static void on_preview(task *t, const dreamo_event *e)
@@ -59,8 +59,8 @@ static void on_preview(task *t, const dreamo_event *e)
     size_t nbytes;
     text line = { 0 };
     if (dreamo_image_encode(e->image, "png", 0, &png, &nbytes, NULL)) return;
-    text_format(&line, "{\"step\":%d,\"steps\":%d,\"picture\":%d,\"width\":%d,\"height\":%d,\"type\":\"image/png\",\"base64\":\"", (int)e->done, (int)e->total,
-                t->picture, e->image->width, e->image->height);
+    text_format(&line, "{\"step\":%d,\"steps\":%d,\"picture\":%d,\"width\":%d,\"height\":%d,\"type\":\"image/png\",\"base64\":\"", (int)e->done,
+                (int)e->total, t->picture, e->image->width, e->image->height);
     text_base64(&line, png, nbytes);
     text_format(&line, "\"}");
     dreamo_bytes_free(png);
@@ -104,8 +104,8 @@ static dreamo_status keep_picture(task *t, const dreamo_image *im, problem *p)
     b.data = png;
     dreamo_sha256(png, b.nbytes, b.sha256);
     s = t->w->jobs->ops->image_put(t->w->jobs, t->j, t->picture, &b, p);
-    if (!s) tell(t, "image", json_pack("{s:i, s:s, s:i, s:i, s:o}", "picture", t->picture, "sha256", b.sha256, "width", im->width, "height", im->height, "bytes",
-                                       json_integer((json_int_t)b.nbytes)));
+    if (!s) tell(t, "image", json_pack("{s:i, s:s, s:i, s:i, s:o}", "picture", t->picture, "sha256", b.sha256, "width", im->width, "height",
+                                       im->height, "bytes", json_integer((json_int_t)b.nbytes)));
     dreamo_bytes_free(png);
     return s;
 }
