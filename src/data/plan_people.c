@@ -48,14 +48,20 @@ static void settle(const making *m, plan *p, const tile *t, int n)
     scene_phrase(&p->s, p->scene, sizeof p->scene);
 }
 
+/* How much of a reference something fills that is `shown` large in the target: the same size, where that is wanted and leaves enough to see. */
+static double fill_of(const making *m, double shown, bool same)
+{
+    double fill = shown / m->ref_share;
+    return same && fill >= 0.4 && fill <= 0.97 ? fill : m->o->ref_fill;
+}
+
 /* A reference's head, in the target's size as often as o->same says. `shown`: the longest side of the head there. */
 static void refer_head(const making *m, plan *p, const person *who, int v, double shown, bool same)
 {
     char name[64];
     tile head = person_tile(who, v, true);
-    double fill = same && shown / m->ref_share <= 0.97 ? shown / m->ref_share : m->o->ref_fill;
     name_of(m, who, name, sizeof name);
-    plan_refer(p, DATA_FACE, &head, fill, name, identity_of(m, who))->part = PART_PLAIN;
+    plan_refer(p, DATA_FACE, &head, fill_of(m, shown, same), name, identity_of(m, who))->part = PART_PLAIN;
 }
 
 static double longest(const tile *t) { return t->width > t->height ? t->width : t->height; }
@@ -199,10 +205,10 @@ static dreamo_status plan_figure(const making *m, bool own_face, plan *p, dreamo
     if (own_face) refer_head(m, p, who, reference, a->at.scale, rng_double(m->r) < m->o->same);
     bool same = rng_double(m->r) < m->o->same;
     for (int i = 0; i < pieces; i++) {
-        double shown = p->actor[1 + (pieces - 1 - i)].at.scale / m->ref_share;
+        double shown = p->actor[1 + (pieces - 1 - i)].at.scale;
         char name[64];
         snprintf(name, sizeof name, "%s %d", w[i].g->name, w[i].number);
-        plan_refer(p, DATA_IP, &clothes[i], same && shown <= 0.97 ? shown : m->o->ref_fill, name, garment_identity(m, &w[i]));
+        plan_refer(p, DATA_IP, &clothes[i], fill_of(m, shown, same), name, garment_identity(m, &w[i]));
     }
     plan_slots(p, m->o, m->r);
     snprintf(p->subject, sizeof p->subject, "%.63s", words[0]);
@@ -225,35 +231,47 @@ static dreamo_status plan_figure(const making *m, bool own_face, plan *p, dreamo
     return DREAMO_OK;
 }
 
-/* An avatar in the clothes of a reference, cut out of another drawing by the matte. */
-static dreamo_status plan_avatar(const making *m, bool own_face, plan *p, dreamo_error *err)
+/* The clothes of a bust alone; false where hardly any are seen. */
+static bool cut_clothes(const tile *bust, tile *cut)
 {
-    const person *who = pick_person(m, 0);
-    int reference, target;
-    char phrase[2][200], format[256], name[64];
-    (void)err;
-    pick_variants(m, who, &reference, &target);
-    const variant *v = &who->variants[target];
-    tile bust = person_tile(who, target, false), head = person_tile(who, target, true), cut = bust;
-    int top = cut.height, bottom = -1, left = cut.width, right = -1;
-    for (int y = 0; y < bust.height; y++)
-        for (int x = 0; x < bust.width; x++)
-            if (bust.matte[(size_t)y * (size_t)bust.row + (size_t)x] > 127) {
+    int top = bust->height, bottom = -1, left = bust->width, right = -1;
+    for (int y = 0; y < bust->height; y++)
+        for (int x = 0; x < bust->width; x++)
+            if (bust->matte[(size_t)y * (size_t)bust->row + (size_t)x] > 127) {
                 top = y < top ? y : top, bottom = y > bottom ? y : bottom;
                 left = x < left ? x : left, right = x > right ? x : right;
             }
-    if (bottom < 0) return plan_figure(m, own_face, p, err); /* drawn without clothes */
-    size_t shift = (size_t)top * (size_t)cut.row + (size_t)left;
-    cut.rgba += 4 * shift, cut.matte += shift;
-    cut.width = right - left + 1, cut.height = bottom - top + 1;
+    if (bottom < 0 || 4 * (bottom - top + 1) < right - left + 1) return false;
+    *cut = *bust;
+    cut->rgba += 4 * ((size_t)top * (size_t)bust->row + (size_t)left);
+    cut->matte += (size_t)top * (size_t)bust->row + (size_t)left;
+    cut->width = right - left + 1, cut->height = bottom - top + 1;
+    return true;
+}
+
+/* An avatar in the clothes of a reference, cut out of another drawing by the matte. */
+static dreamo_status plan_avatar(const making *m, bool own_face, plan *p, dreamo_error *err)
+{
+    const person *who = NULL;
+    int reference = 0, target = 0, tries = 0;
+    char phrase[2][200], format[256], name[64];
+    tile bust, cut;
+    do {
+        if (tries == 200) return fail(err, DREAMO_CONTENT, "the dataset has no person whose clothes are seen");
+        who = pick_person(m, tries++);
+        pick_variants(m, who, &reference, &target);
+        bust = person_tile(who, target, false);
+    } while (!cut_clothes(&bust, &cut));
+    const variant *v = &who->variants[target];
+    tile head = person_tile(who, target, true);
     settle(m, p, &bust, 1);
     actor *a = add_bust(m, p, &bust, 0, 1, own_face ? 0 : NO_LAYER);
     a->matte_layer = own_face;
     bool same = rng_double(m->r) < m->o->same;
     if (own_face) refer_head(m, p, who, reference, a->at.scale * longest(&head) / longest(&bust), same);
-    double shown = a->at.scale * longest(&cut) / longest(&bust) / m->ref_share;
+    double shown = a->at.scale * longest(&cut) / longest(&bust);
     snprintf(name, sizeof name, "%.30s, %.28s", *v->clothes ? v->clothes : "clothes", who->system);
-    plan_refer(p, DATA_IP, &cut, same && shown <= 0.97 ? shown : m->o->ref_fill, name, identity_of(m, who) * 64u + (uint64_t)target + 500000000u)->part = PART_MATTE;
+    plan_refer(p, DATA_IP, &cut, fill_of(m, shown, same), name, identity_of(m, who) * 64u + (uint64_t)target + 500000000u)->part = PART_MATTE;
     plan_slots(p, m->o, m->r);
     snprintf(p->subject, sizeof p->subject, "%.63s", *v->clothes ? v->clothes : "clothes");
     person_phrase(m, who, &(variant){ v->expression, "" }, false, phrase[0], sizeof phrase[0]);
@@ -294,7 +312,7 @@ dreamo_status plan_id_subject(const making *m, plan *p, dreamo_error *err)
     plan_add(p, &seen.t, (placement){ x, p->high - hy - rng_range(m->r, 0.02, 0.10), size, seen.turn, seen.mirror }, 1)->standing = true;
     bool same = rng_double(m->r) < m->o->same;
     refer_head(m, p, who, reference, scale * longest(&head) / longest(&both[0]), same);
-    plan_refer(p, DATA_IP, &shown.t, same && size / m->ref_share <= 0.97 ? size / m->ref_share : m->o->ref_fill, s->concept,
+    plan_refer(p, DATA_IP, &shown.t, fill_of(m, size, same), s->concept,
                (uint64_t)(s - m->d->subjects) + 1);
     plan_slots(p, m->o, m->r);
     person_phrase(m, who, &who->variants[target], true, phrase, sizeof phrase);

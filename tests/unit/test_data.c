@@ -61,9 +61,9 @@ static uint64_t hash_of(data_kind kind, data_split split, uint64_t seed, uint64_
 static void same_bytes_as_ever(void **state)
 {
     (void)state;
-    assert_int_equal(hash_of(DATA_SUBJECT, DATA_TRAIN, 1, 0, 64), 0x90da6519533424eau);
-    assert_int_equal(hash_of(DATA_SUBJECT, DATA_VAL, 1, 3, 64), 0x2234bc42d110719cu);
-    assert_int_equal(hash_of(DATA_T2I, DATA_TRAIN, 7, 123456789, 32), 0x4589625152c1e732u);
+    assert_int_equal(hash_of(DATA_SUBJECT, DATA_TRAIN, 1, 0, 64), 0x40ea689f69a1997eu);
+    assert_int_equal(hash_of(DATA_SUBJECT, DATA_VAL, 1, 3, 64), 0x846e4716c548e319u);
+    assert_int_equal(hash_of(DATA_T2I, DATA_TRAIN, 7, 123456789, 32), 0xc858333910bb861cu);
 }
 
 typedef struct many { uint64_t hash[64]; } many;
