@@ -21,8 +21,7 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS uploads(sha256 TEXT NOT NULL UNIQUE, used INTEGER NOT NULL, width INTEGER, height INTEGER, data BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS needs(job TEXT NOT NULL, sha256 TEXT NOT NULL, UNIQUE(job, sha256));" /* while the job waits or runs */
     "CREATE INDEX IF NOT EXISTS needs_by_upload ON needs(sha256);"
-    "CREATE TABLE IF NOT EXISTS once(name TEXT NOT NULL UNIQUE, body TEXT NOT NULL, job TEXT NOT NULL, created INTEGER NOT NULL);"
-    "PRAGMA user_version=1;";
+    "CREATE TABLE IF NOT EXISTS once(name TEXT NOT NULL UNIQUE, body TEXT NOT NULL, job TEXT NOT NULL, created INTEGER NOT NULL);";
 
 int64_t jobs_now(void)
 {
@@ -434,7 +433,7 @@ dreamo_status jobs_open_sqlite(const char *path, int64_t queue, hub *h, jobs **o
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->more, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    dreamo_status s = store_open(path, schema, &q->db, p);
+    dreamo_status s = store_open(path, schema, 1, &q->db, p);
     if (!s) s = store_write(q->db, recover_work, q, p);
     if (s) jobs_close(&q->base);
     else *out = &q->base;

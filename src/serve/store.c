@@ -233,7 +233,24 @@ static const char *const settings[] = {
     "PRAGMA journal_size_limit=16777216", "PRAGMA trusted_schema=OFF", "BEGIN EXCLUSIVE", "COMMIT",
 };
 
-static dreamo_status open_db(store *s, const char *schema, problem *p)
+static dreamo_status check_version(store *s, int version, problem *p)
+{
+    bool row;
+    char set[48];
+    sqlite3_stmt *q = store_query(s, "PRAGMA user_version", "");
+    dreamo_status status = store_step(s, q, &row, p);
+    int found = row ? sqlite3_column_int(q, 0) : 0;
+    if (q) store_done(q);
+    if (status) return status;
+    if (found > version) {
+        refuse(p, DREAMO_VERSION, NULL, "%s: was written by a later version of dreamo (%d, this one knows %d)", s->path, found, version);
+        return advise(p, "give --store another file");
+    }
+    snprintf(set, sizeof set, "PRAGMA user_version=%d", version);
+    return found == version || simple(s, set) ? DREAMO_OK : failure(s, p);
+}
+
+static dreamo_status open_db(store *s, const char *schema, int version, problem *p)
 {
     if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK) {
         if (!s->db) return refuse(p, DREAMO_MEMORY, NULL, "%s: no memory to open it", s->path);
@@ -241,10 +258,11 @@ static dreamo_status open_db(store *s, const char *schema, problem *p)
     }
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (!simple(s, settings[i])) return failure(s, p);
-    return simple(s, schema) ? DREAMO_OK : failure(s, p);
+    dreamo_status status = check_version(s, version, p);
+    return status || simple(s, schema) ? status : failure(s, p);
 }
 
-dreamo_status store_open(const char *path, const char *schema, store **out, problem *p)
+dreamo_status store_open(const char *path, const char *schema, int version, store **out, problem *p)
 {
     store *s = calloc(1, sizeof *s);
     *out = NULL;
@@ -257,7 +275,7 @@ dreamo_status store_open(const char *path, const char *schema, store **out, prob
     pthread_mutex_init(&s->db_lock, NULL);
     pthread_cond_init(&s->some, NULL);
     pthread_cond_init(&s->answered, NULL);
-    dreamo_status status = open_db(s, schema, p);
+    dreamo_status status = open_db(s, schema, version, p);
     if (!status && pthread_create(&s->writer, NULL, write_all, s)) status = refuse(p, DREAMO_MEMORY, NULL, "no thread for the job store");
     s->running = !status;
     if (status) store_close(s);

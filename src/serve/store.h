@@ -9,8 +9,9 @@
 
 typedef struct store store;
 
-/* Opens or makes the file and runs `schema`; DREAMO_BUSY when another process has it. */
-dreamo_status store_open(const char *path, const char *schema, store **out, problem *p);
+/* Opens or makes the file and runs `schema`, which is of this version (1 or more); DREAMO_BUSY when another process has it, DREAMO_VERSION when a
+ * later program wrote it. */
+dreamo_status store_open(const char *path, const char *schema, int version, store **out, problem *p);
 void          store_close(store *s);
 
 /* Run `work` inside a transaction; returns when it is on the disk, or undone.  `work` may run more than once: its effects must all be in the

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "serve/ask.h"
 #include "serve/form.h"
@@ -331,9 +332,25 @@ static void one_job(void **state)
     hub_free(h);
 }
 
+/* A store that a later program wrote is left as it is. */
+static void later_store(void **state)
+{
+    sqlite3 *db;
+    jobs *q;
+    problem p = { 0 };
+    (void)state;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version=2", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    hub *h = hub_new(1);
+    assert_int_equal(jobs_open_sqlite(path, 1, h, &q, &p), DREAMO_VERSION);
+    assert_null(q);
+    hub_free(h);
+}
+
 static int open_folder(void **state)
 {
-    static char folder[] = "/tmp/test-serve-XXXXXX";
+    char folder[] = "/tmp/test-serve-XXXXXX";
     (void)state;
     if (!mkdtemp(folder)) return -1;
     snprintf(path, sizeof path, "%s/s.db", folder);
@@ -357,7 +374,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(base64_vectors), cmocka_unit_test(base64_refuses), cmocka_unit_test(forms), cmocka_unit_test(cut_forms), cmocka_unit_test(spoiled), cmocka_unit_test(ask_round), cmocka_unit_test(events),
-        cmocka_unit_test_setup_teardown(one_job, open_folder, close_folder),
+        cmocka_unit_test_setup_teardown(one_job, open_folder, close_folder), cmocka_unit_test_setup_teardown(later_store, open_folder, close_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
