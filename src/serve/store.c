@@ -190,7 +190,10 @@ static void *write_all(void *user)
         s->last = &s->first;
         pthread_mutex_unlock(&s->lock);
         pthread_mutex_lock(&s->db_lock);
-        if (!run_together(s, list)) run_apart(s, list);
+        if (!run_together(s, list)) {
+            sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL); /* a full disk may hold a long log of pages long written */
+            run_apart(s, list);
+        }
         pthread_mutex_unlock(&s->db_lock);
         pthread_mutex_lock(&s->lock);
         for (task *t = list, *next; t; t = next) {
@@ -227,10 +230,11 @@ dreamo_status store_read(store *s, store_work work, void *job, problem *p)
 
 /* ---- opening ---- */
 
-/* Exclusive: the lock is the process's, and goes with it however it ends.  Deleted pictures are overwritten. */
+/* Exclusive: the lock is the process's, and goes with it however it ends.  Deleted pictures are overwritten.  The log is written back every 32 MB:
+ * submissions change the same few pages again and again, and each time they would wait. */
 static const char *const settings[] = {
-    "PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA secure_delete=ON", "PRAGMA cache_size=-4000",
-    "PRAGMA journal_size_limit=16777216", "PRAGMA trusted_schema=OFF", "BEGIN EXCLUSIVE", "COMMIT",
+    "PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=8000",
+    "PRAGMA secure_delete=ON", "PRAGMA cache_size=-4000", "PRAGMA journal_size_limit=16777216", "PRAGMA trusted_schema=OFF", "BEGIN EXCLUSIVE", "COMMIT",
 };
 
 static dreamo_status check_version(store *s, int version, problem *p)
