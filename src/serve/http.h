@@ -70,7 +70,7 @@ struct exchange {
     void *memory;                   /* the handler's own, freed with free */
 };
 
-/* ---- between http.c and its helpers ---- */
+/* ---- between http.c, admit.c and reply.c ---- */
 
 /* admit.c: Host, Origin, key, route, announced body, in this order. */
 dreamo_status   exchange_admit(exchange *x, const char *method, const char *path, problem *p);
