@@ -10,7 +10,7 @@ set -eu
 cache=$1 out=$2 dreamo=${3:-dreamo}
 furniture=${FURNITURE-/usr/share/sweethome3d/furniture}
 garments=${GARMENTS-/usr/share/datasets/fashion-mnist}
-people=${PEOPLE-330} # of each of the fourteen ways of drawing
+people=${PEOPLE-300} # of each of the fourteen ways of drawing
 
 for tool in node npm rsvg-convert "$dreamo"; do
     command -v "$tool" >/dev/null || { echo "$0: $tool: not found" >&2; exit 4; }

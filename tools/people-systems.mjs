@@ -173,7 +173,7 @@ export async function loadSystems(modules) {
           looks: { beard: { '': [undefined], beard: ['beardMustache'], moustache: ['walrus', 'pyramid'] }, glasses: { '': [undefined], glasses: ['glasses'], sunglasses: ['sunglasses'] } },
           options: p => ({ hair: p.hair, facialHair: p.look('beard'), nose: p.pick('nose', ['mediumRound', 'smallRound']), skinColor: bare(SKIN), hairColor: bare(HAIR), clothingColor: bare(CLOTHES),
                            eyes: p.look('glasses') ?? 'open' }),
-          touch: svg => svg.replaceAll('opacity=".36"', 'opacity=".1"'), fixed: ['eyes'],
+          touch: svg => svg.replace(/style="mix-blend-mode:\w+" opacity="(\.\d+)"/g, (all, o) => `fill-opacity="${o === '.36' || o === '.26' ? '.1' : o}"`), fixed: ['eyes'],
           expressions: [['', { mouth: 'smirk' }], ['smiling', { mouth: 'smile' }], ['sad', { mouth: 'frown' }], ['surprised', { mouth: 'surprise' }], ['laughing', { mouth: 'bigSmile' }],
                         ['winking', { mouth: 'smile', eyes: 'wink' }, 'eyes'], ['with closed eyes', { mouth: 'smile', eyes: 'sleep' }, 'eyes'], ['laughing', { mouth: 'bigSmile', eyes: 'happy' }, 'eyes']],
           clothes: [['a %c t-shirt', { body: 'rounded' }], ['a %c t-shirt', { body: 'squared' }], ['a %c checked shirt', { body: 'checkered' }], ['a %c top', { body: 'small' }], ['a %c t-shirt', { body: 'rounded' }]],
@@ -188,6 +188,7 @@ export async function loadSystems(modules) {
           expressions: [['smiling', { mouth: 'smile', eyes: 'eyes' }], ['laughing', { mouth: 'laughing', eyes: 'smiling' }], ['sad', { mouth: 'sad', eyes: 'eyes' }],
                         ['surprised', { mouth: 'surprised', eyes: 'round' }], ['baring the teeth', { mouth: 'nervous', eyes: 'eyes' }], ['laughing', { mouth: 'laughing', eyes: 'eyes' }], ['puckering the lips', { mouth: 'pucker', eyes: 'eyes' }]],
           clothes: [['a %c sweater', { shirt: 'crew' }], ['a %c shirt with a collar', { shirt: 'collared' }], ['a %c t-shirt', { shirt: 'open' }], ['a %c sweater', { shirt: 'crew' }], ['a %c shirt with a collar', { shirt: 'collared' }]],
+          touch: svg => svg.replaceAll(' style="mix-blend-mode:multiply"', ''), // of black
           region: groupWith('translate(53 272)') }),
 
         await diceSystem('toon-head', { outline: true,

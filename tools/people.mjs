@@ -1,4 +1,4 @@
-// people.mjs CACHE OUT [COUNT [TWINS]] - draw people in every system of people-systems.mjs; about COUNT (330) of each into OUT.
+// people.mjs CACHE OUT [COUNT [TWINS]] - draw people in every system of people-systems.mjs; about COUNT (300) of each into OUT.
 //
 // CACHE/node_modules holds the packages (build-data.sh pins them).  Writes OUT/people.json and one SVG a person: a row of square cells,
 // one a variant (other expression, other clothes), and, where the system draws clothes, the same row with the clothes black and the
@@ -29,10 +29,11 @@ const ranked = (key, list) => list.map((x, i) => [hash(`${key}/${i}`), x]).sort(
 
 function attributes(key) {
     const man = pick(key + ':man', [true, false]), form = pick(key + ':form', man ? men : women)
-    const colour = worn.includes(form) ? pick(key + ':cloth', ['black', 'black', 'red', 'blue', 'green', 'purple'])
+    const skin = pick(key + ':skin', ['pale', 'pale', 'light', 'light', 'light', 'tan', 'tan', 'brown', 'brown', 'dark'])
+    let colour = worn.includes(form) ? pick(key + ':cloth', ['black', 'black', 'red', 'blue', 'green', 'purple'])
         : pick(key + ':colour', ['black', 'black', 'black', 'black', 'black', 'brown', 'brown', 'brown', 'blond', 'blond', 'red', 'red', 'grey', 'pink', 'blue'])
-    return { key, man, form, colour, skin: pick(key + ':skin', ['pale', 'pale', 'light', 'light', 'light', 'tan', 'tan', 'brown', 'brown', 'dark']),
-             glasses: pick(key + ':glasses', ['', '', '', '', '', 'glasses', 'glasses', 'glasses', 'sunglasses']),
+    if (skin === 'dark' && colour === 'brown') colour = 'black' // a brown moustache would not be seen
+    return { key, man, form, colour, skin, glasses: pick(key + ':glasses', ['', '', '', '', '', 'glasses', 'glasses', 'glasses', 'sunglasses']),
              beard: man && form !== 'turban' ? pick(key + ':beard', ['', '', '', 'beard', 'beard', 'moustache']) : '' }
 }
 
@@ -73,6 +74,19 @@ function dye(svg, stand, hex) {
     return svg.replace(new RegExp(stand + 'd8', 'gi'), darker(hex)).replace(new RegExp(stand, 'gi'), hex)
 }
 
+/* The same drawing without masks that only cut along a shape: a clip is drawn ten times faster.  What a style cuts at the edge of its
+ * page, the cell cuts as well. */
+function clip(svg) {
+    const shapes = new Set()
+    svg = svg.replace(/<mask id="viewboxMask">.*?<\/mask>/, '').replace('<g mask="url(#viewboxMask)">', '<g>')
+    svg = svg.replace(/<mask id="([^"]+)"([^>]*)>(<(?:path|use)\b[^>]*?(?:\/>|><\/use>))<\/mask>/g, (all, id, head, shape) => {
+        if (!/fill="(white|#fff)"/.test(head + shape) || /opacity/.test(shape)) return all
+        shapes.add(id)
+        return `<clipPath id="${id}">${shape}</clipPath>`
+    })
+    return svg.replace(/\bmask="url\(#([^)]+)\)"/g, (all, id) => shapes.has(id) ? `clip-path="url(#${id})"` : all)
+}
+
 /* All that is painted between a and b, in one colour; masks keep theirs. */
 function repaint(svg, [a, b], hex) {
     const paint = part => part.replace(/\b(fill|stroke)(="|:\s*)(#[0-9a-f]{3,8}|black|white)/gi, (all, what, sign) => what + sign + hex)
@@ -94,7 +108,7 @@ function place(svg, tag, column, row) {
 }
 
 function undressed(system, p, expression, clothes) {
-    let svg = system.draw(p, expression, clothes)
+    let svg = clip(system.draw(p, expression, clothes))
     svg = dye(svg, SKIN, skins[p.skin])
     return dye(svg, HAIR, worn.includes(p.form) ? cloths[p.colour] : hairs[p.colour])
 }
@@ -117,7 +131,7 @@ function draw(system, p) {
 
 /* ---- everybody ---- */
 
-const [cache, out, count = 330, ntwins = 400] = process.argv.slice(2)
+const [cache, out, count = 300, ntwins = 400] = process.argv.slice(2)
 if (!out) {
     console.error('usage: node people.mjs CACHE OUT [COUNT [TWINS]]')
     process.exit(2)

@@ -8,7 +8,7 @@
 #include "data/scene.h"
 #include "data/vocab.h"
 
-enum { DRAWN = 20000 }; /* captions of a kind */
+enum { DRAWN = 6000 }; /* captions of a kind */
 
 static size_t subject_nbytes(const subject *s) { return (size_t)(s->yaws * s->pitches) * (size_t)s->width * (size_t)s->height * 4; }
 static size_t person_pixels(const person *p) { return (size_t)p->nvariants * (size_t)p->width * (size_t)p->height; }
