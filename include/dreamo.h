@@ -79,8 +79,12 @@ typedef enum dreamo_event_kind {
     DREAMO_EVENT_PLAN,    /* text = the plan in words */
     DREAMO_EVENT_STEP,    /* step `done` of `total` */
     DREAMO_EVENT_WARNING, /* text = one line */
-    DREAMO_EVENT_NOTE     /* text = one line */
+    DREAMO_EVENT_NOTE,    /* text = one line */
+    DREAMO_EVENT_TICK,    /* a block of a step is done: nothing to show, a chance to stop */
+    DREAMO_EVENT_PREVIEW  /* image = the picture as it would be if it were finished now, at most 256 pixels a side, after step `done` of `total` */
 } dreamo_event_kind;
+
+struct dreamo_image;
 
 typedef struct dreamo_event {
     dreamo_event_kind kind;
@@ -88,10 +92,12 @@ typedef struct dreamo_event {
     double seconds_left;   /* < 0: not known yet */
     double seconds_a_step; /* smoothed */
     const char *text;      /* valid during the call; may be NULL */
+    const struct dreamo_image *image; /* with PREVIEW; valid during the call; else NULL */
 } dreamo_event;
 
 /* Called from the thread that made the call.  Return false to stop: the call
- * then ends with DREAMO_CANCELLED and leaves nothing half-written. */
+ * then ends with DREAMO_CANCELLED and leaves nothing half-written.  Kinds that
+ * a program does not know are to be ignored. */
 typedef bool (*dreamo_progress)(void *user, const dreamo_event *event);
 
 /* ---- model ----------------------------------------------------------------------------------- */
@@ -144,10 +150,26 @@ DREAMO_API void          dreamo_close(dreamo_model *model); /* NULL is allowed *
  * program, the installed data folder).  Static storage; NULL when there is none. */
 DREAMO_API const char *dreamo_default_model(void);
 
+/* What an opened model is and what a request gets that does not say.  Strings live as long as the model. */
+typedef struct dreamo_model_about {
+    size_t size;
+    const char *name;        /* the folder's */
+    const char *hash;        /* 64 hex digits: tells models apart, and stands in every picture's metadata */
+    const char *backend;     /* "cpu" */
+    int threads;
+    int width, height, steps, ref_res;
+    double guidance, true_cfg;
+    int cell;                /* sides are multiples of this many pixels */
+    int max_side, max_steps; /* what a request may ask for at most */
+    int max_refs;            /* 0: the model has no adapter for references */
+    uint64_t weight_bytes;   /* mapped */
+} dreamo_model_about;
+DREAMO_API dreamo_status dreamo_about(const dreamo_model *model, dreamo_model_about *out, dreamo_error *err); /* set out->size first */
+
 /* ---- pictures -------------------------------------------------------------------------------- */
 
 typedef struct dreamo_image {
-    int width, height;
+    int width, height;     /* pixels */
     uint8_t *rgb;      /* [height, width, 3], owned; free with dreamo_image_free */
     char *metadata;    /* JSON: prompt, seed, steps, hashes; owned; may be NULL */
 } dreamo_image;
@@ -158,13 +180,26 @@ DREAMO_API dreamo_status dreamo_image_read(const char *path, dreamo_image *out, 
  * With `clobber` false an existing file is refused. */
 DREAMO_API dreamo_status dreamo_image_write(const dreamo_image *im, const char *path, const char *format, bool clobber, dreamo_error *err);
 DREAMO_API void          dreamo_image_free(dreamo_image *im);
+/* The same from and to memory.  `what` names the bytes in messages.  A picture of more than `max_pixels` (0: 40 million) is refused with
+ * DREAMO_LIMIT when its header is read, before anything is decoded. */
+DREAMO_API dreamo_status dreamo_image_decode(const void *data, size_t nbytes, const char *what, int64_t max_pixels, dreamo_image *out, dreamo_error *err);
+/* What a PNG of ours says about how it was made: JSON, for dreamo_text_free; NULL when a picture says nothing. */
+DREAMO_API dreamo_status dreamo_image_metadata(const void *data, size_t nbytes, const char *what, char **json, dreamo_error *err);
+/* `format`: "png" (with metadata), "jpeg" or "webp"; quality 1 to 100 of the latter two, 0 = 95.  *data is owned: dreamo_bytes_free. */
+DREAMO_API dreamo_status dreamo_image_encode(const dreamo_image *im, const char *format, int quality, void **data, size_t *nbytes, dreamo_error *err);
+DREAMO_API void          dreamo_bytes_free(void *data); /* NULL is allowed */
+/* SHA-256 in 64 hex digits and a NUL: the names that metadata gives to references. */
+DREAMO_API void          dreamo_sha256(const void *data, size_t nbytes, char out[65]);
 
 typedef enum dreamo_task { DREAMO_IP, DREAMO_ID, DREAMO_STYLE } dreamo_task;
 
 typedef struct dreamo_reference {
     dreamo_task task;
-    const char *path;       /* a picture file; NULL when rgb is given */
-    const dreamo_image *image;
+    const char *path;       /* a picture file; NULL when it is given in memory */
+    const dreamo_image *image; /* pixels, without alpha */
+    const void *data;       /* or a picture file's bytes, as if read from a file; the name for messages is `name` */
+    size_t nbytes;
+    const char *name;       /* NULL = "reference 1" and so on */
     int slot;               /* 1..9: which index embedding; 0 = its place in the list */
     int res;                /* area-resize to about res*res pixels; 0 = the model's default; -1 = keep the size (floored to the token grid) */
     bool no_cut;            /* cut=off: use the picture as it is */
@@ -188,6 +223,7 @@ typedef struct dreamo_request {
     const char *noise;                  /* "bf16", "fp32", "fp32-rounded"; NULL = by numerics */
     bool timings;                       /* after the picture a DREAMO_EVENT_NOTE: seconds of each stage, most memory of the process so far */
     const char *dump;                   /* folder for every stage as safetensors; NULL = none */
+    int preview_every;                  /* a PREVIEW event after every so many steps, the last one excepted; 0 = none.  The picture stays the same */
     dreamo_progress progress;
     void *user;
 } dreamo_request;
@@ -197,6 +233,11 @@ static inline void       dreamo_request_init(dreamo_request *r) { dreamo_request
 /* Make one picture.  `out` is filled on success and owned by the caller.  One call a model at a time: other threads wait their turn;
  * from the call's own progress callback DREAMO_BUSY (and dreamo_close is not allowed there). */
 DREAMO_API dreamo_status dreamo_generate(dreamo_model *model, const dreamo_request *r, dreamo_image *out, dreamo_error *err);
+
+/* What the model will see of a reference: cut out, composited, resized.  `index` is its place in the list, from 0; progress (may be NULL)
+ * hears REF, WARNING and NOTE lines.  Any thread may ask while the model makes a picture. */
+DREAMO_API dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_reference *r, int index, dreamo_progress progress, void *user,
+                                               dreamo_image *out, dreamo_error *err);
 
 /* What a request would cost, found by a dry run without weights (DESIGN: the dry backend). */
 typedef struct dreamo_plan {
@@ -211,6 +252,7 @@ typedef struct dreamo_plan {
     double seconds;          /* from the rate measured on this machine; < 0 unknown */
     bool fast;               /* steps round what they multiply (dreamo_model_options.fast, or by themselves) */
 } dreamo_plan;
+/* Any thread may ask while the model makes a picture.  A request that dreamo_generate would refuse is refused here, too. */
 DREAMO_API dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err);
 
 /* ---- looking into things --------------------------------------------------------------------- */

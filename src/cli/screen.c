@@ -179,6 +179,7 @@ bool screen_event(void *user, const dreamo_event *e)
 {
     static const char *const label[] = { "model", "refs", "plan", "step", "warning", "note" };
     (void)user;
+    if (e->kind == DREAMO_EVENT_TICK || e->kind == DREAMO_EVENT_PREVIEW) return !screen_stop;
     if (e->kind == DREAMO_EVENT_WARNING) {
         screen_warn("%s", e->text);
     } else if (e->kind != DREAMO_EVENT_STEP) {

@@ -7,20 +7,20 @@
 #include "format/image_codec.h"
 #include "format/sniff.h"
 
-dreamo_status image_check_size(const char *what, int64_t width, int64_t height, dreamo_error *err)
+dreamo_status image_check_size(const char *what, int64_t width, int64_t height, int64_t max_pixels, dreamo_error *err)
 {
     if (width < 1 || height < 1) return fail(err, DREAMO_FORMAT, "%s: a picture of %lld x %lld pixels", what, (long long)width, (long long)height);
     if (width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE)
         return fail(err, DREAMO_LIMIT, "%s: %lld x %lld pixels, a side may have at most %d", what, (long long)width, (long long)height, IMAGE_MAX_SIDE);
-    if (width * height > IMAGE_MAX_PIXELS)
-        return fail(err, DREAMO_LIMIT, "%s: %lld x %lld pixels, at most %d million are allowed", what, (long long)width, (long long)height, IMAGE_MAX_PIXELS / 1000000);
+    if (width * height > max_pixels)
+        return fail(err, DREAMO_LIMIT, "%s: %lld x %lld pixels, at most %.3g million are allowed", what, (long long)width, (long long)height, (double)max_pixels * 1e-6);
     return DREAMO_OK;
 }
 
 dreamo_status bitmap_new(bitmap *b, int width, int height, int channels, dreamo_error *err)
 {
     *b = (bitmap){ 0 };
-    dreamo_status s = image_check_size("picture", width, height, err);
+    dreamo_status s = image_check_size("picture", width, height, IMAGE_MAX_PIXELS, err);
     if (s) return s;
     unsigned char *data = mem_alloc((size_t)width * (size_t)height * (size_t)channels);
     if (!data) return fail(err, DREAMO_MEMORY, "no memory for a picture of %d x %d", width, height);
@@ -50,7 +50,13 @@ bool image_is_known(const unsigned char *data, size_t nbytes) { return is_png(da
 
 dreamo_status image_decode(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err)
 {
-    image_source src = { data, nbytes, what, note, note_nbytes, 1 };
+    return image_decode_within(data, nbytes, what, IMAGE_MAX_PIXELS, out, note, note_nbytes, err);
+}
+
+dreamo_status image_decode_within(const unsigned char *data, size_t nbytes, const char *what, int64_t max_pixels, bitmap *out, char *note, size_t note_nbytes,
+                                  dreamo_error *err)
+{
+    image_source src = { data, nbytes, what, note, note_nbytes, 1, max_pixels };
     dreamo_status s;
     *out = (bitmap){ 0 };
     if (note && note_nbytes) note[0] = '\0';
@@ -81,5 +87,23 @@ dreamo_status image_read(const char *path, bitmap *out, char *note, size_t note_
     if (s) return s;
     s = image_decode((const unsigned char *)data, nbytes, path, out, note, note_nbytes, err);
     mem_free(data);
+    return s;
+}
+
+/* ---- into memory ---- */
+
+dreamo_status image_encode(const bitmap *b, const char *format, int quality, const char *const (*text)[2], int ntext, unsigned char **data, size_t *nbytes,
+                           dreamo_error *err)
+{
+    image_sink to = { 0 };
+    dreamo_status s;
+    *data = NULL;
+    if (strcmp(format, "png") == 0) s = png_encode(b, "the picture", text, ntext, &to, err);
+    else if (strcmp(format, "jpeg") == 0) s = jpeg_encode(b, "the picture", quality, &to, err);
+    else if (strcmp(format, "webp") == 0) s = webp_encode(b, "the picture", quality, &to, err);
+    else s = fail(err, DREAMO_ARG, "format \"%s\" is none of png, jpeg, webp", format);
+    if (s) mem_free(to.data);
+    else *data = to.data;
+    *nbytes = s ? 0 : to.nbytes;
     return s;
 }

@@ -14,9 +14,16 @@ void          bitmap_free(bitmap *b);
 /* Keeps alpha when the file has it.  `note` (may be NULL) gets a line about what was ignored, e.g. an ICC profile. */
 dreamo_status image_read(const char *path, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err);
 dreamo_status image_decode(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err);
+/* The same for less than the 40 million pixels that are allowed otherwise. */
+dreamo_status image_decode_within(const unsigned char *data, size_t nbytes, const char *what, int64_t max_pixels, bitmap *out, char *note, size_t note_nbytes,
+                                  dreamo_error *err);
 /* PNG with optional text chunks (key, UTF-8 value), atomically. */
 dreamo_status image_write_png(const char *path, const bitmap *b, const char *const (*text)[2], int ntext, bool clobber, dreamo_error *err);
+/* "png", "jpeg" or "webp" into memory: *data is mem_free's. */
+dreamo_status image_encode(const bitmap *b, const char *format, int quality, const char *const (*text)[2], int ntext, unsigned char **data, size_t *nbytes,
+                           dreamo_error *err);
 dreamo_status image_write_jpeg(const char *path, const bitmap *b, int quality, bool clobber, dreamo_error *err);
 /* PNG text chunk by key, decompression bounded at 1 MB; *value NULL when there is none.  mem_free. */
+dreamo_status image_find_text(const unsigned char *data, size_t nbytes, const char *what, const char *key, char **value, dreamo_error *err);
 dreamo_status image_read_text(const char *path, const char *key, char **value, dreamo_error *err);
 #endif

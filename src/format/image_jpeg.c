@@ -113,7 +113,7 @@ static void decode(decoding *w)
     jpeg_save_markers(d, MARKER_ICC, 12);
     jpeg_mem_src(d, w->src->data, (unsigned long)w->src->nbytes);
     jpeg_read_header(d, TRUE);
-    check(&w->job, image_check_size(what, d->image_width, d->image_height, w->job.err));
+    check(&w->job, image_check_size(what, d->image_width, d->image_height, w->src->max_pixels, w->job.err));
     check(&w->job, check_quantisation(d, what, w->job.err));
     read_markers(d, w->src);
     bool cmyk = d->jpeg_color_space == JCS_CMYK || d->jpeg_color_space == JCS_YCCK;
@@ -155,7 +155,7 @@ typedef struct encoding {
     jpeg_job job;
     struct jpeg_compress_struct c;
     struct jpeg_destination_mgr to;
-    filewriter file;
+    image_sink *sink;
     unsigned char buffer[65536];
 } encoding;
 
@@ -169,7 +169,7 @@ static void begin_buffer(j_compress_ptr c)
 static boolean on_full(j_compress_ptr c)
 {
     encoding *w = (encoding *)c->err;
-    check(&w->job, file_write(&w->file, w->buffer, sizeof w->buffer, w->job.err));
+    check(&w->job, image_sink_put(w->sink, w->buffer, sizeof w->buffer, w->job.err));
     begin_buffer(c);
     return TRUE;
 }
@@ -177,7 +177,7 @@ static boolean on_full(j_compress_ptr c)
 static void on_end(j_compress_ptr c)
 {
     encoding *w = (encoding *)c->err;
-    check(&w->job, file_write(&w->file, w->buffer, sizeof w->buffer - w->to.free_in_buffer, w->job.err));
+    check(&w->job, image_sink_put(w->sink, w->buffer, sizeof w->buffer - w->to.free_in_buffer, w->job.err));
 }
 
 static void encode(encoding *w, const bitmap *b, int quality)
@@ -199,22 +199,30 @@ static void encode(encoding *w, const bitmap *b, int quality)
     jpeg_finish_compress(c);
 }
 
+dreamo_status jpeg_encode(const bitmap *b, const char *what, int quality, image_sink *to, dreamo_error *err)
+{
+    if (b->channels != 3) return fail(err, DREAMO_ARG, "%s: JPEG has no alpha; a PNG has", what);
+    encoding *w = mem_calloc(1, sizeof *w);
+    if (!w) return fail(err, DREAMO_MEMORY, "%s: no memory to write it", what);
+    job_init(&w->job, what, err);
+    w->c.err = &w->job.manager;
+    w->sink = to;
+    w->to = (struct jpeg_destination_mgr){ .init_destination = begin_buffer, .empty_output_buffer = on_full, .term_destination = on_end };
+    if (setjmp(w->job.out) == 0) encode(w, b, quality);
+    jpeg_destroy_compress(&w->c);
+    dreamo_status s = w->job.status;
+    mem_free(w);
+    return s;
+}
+
 dreamo_status image_write_jpeg(const char *path, const bitmap *b, int quality, bool clobber, dreamo_error *err)
 {
-    if (b->channels != 3) return fail(err, DREAMO_ARG, "%s: JPEG has no alpha; a PNG has", path);
-    encoding *w = mem_calloc(1, sizeof *w);
-    if (!w) return fail(err, DREAMO_MEMORY, "%s: no memory to write it", path);
-    job_init(&w->job, path, err);
-    w->c.err = &w->job.manager;
-    w->to = (struct jpeg_destination_mgr){ .init_destination = begin_buffer, .empty_output_buffer = on_full, .term_destination = on_end };
-    dreamo_status s = file_create(&w->file, path, clobber, err);
-    if (!s) {
-        if (setjmp(w->job.out) == 0) encode(w, b, quality);
-        jpeg_destroy_compress(&w->c);
-        s = w->job.status;
-        if (s) file_abort(&w->file);
-        else s = file_commit(&w->file, err);
-    }
-    mem_free(w);
+    filewriter w;
+    image_sink to = { .file = &w };
+    dreamo_status s = file_create(&w, path, clobber, err);
+    if (s) return s;
+    s = jpeg_encode(b, path, quality, &to, err);
+    if (!s) return file_commit(&w, err);
+    file_abort(&w);
     return s;
 }

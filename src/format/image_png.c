@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "format/image_codec.h"
+#include "format/image_sink.h"
 
 #define MAX_TEXT 1000000 /* bytes of a text chunk after decompression */
 
@@ -21,7 +22,7 @@ typedef struct png_job {
     png_infop info;
     const unsigned char *data; /* reading: what is left of the file */
     size_t left;
-    filewriter *file;          /* writing */
+    image_sink *to;            /* writing */
 } png_job;
 
 static void on_error(png_structp png, png_const_charp message)
@@ -61,7 +62,7 @@ static void on_read(png_structp png, png_bytep to, size_t n)
 static void on_write(png_structp png, png_bytep from, size_t n)
 {
     png_job *job = png_get_io_ptr(png);
-    check(job, file_write(job->file, from, n, job->err));
+    check(job, image_sink_put(job->to, from, n, job->err));
 }
 
 static void on_flush(png_structp png) { (void)png; }
@@ -85,6 +86,7 @@ static dreamo_status run(png_job *job, void (*body)(png_job *job, void *user), v
 
 typedef struct decoding {
     bitmap *out;
+    int64_t max_pixels;
     png_bytep *rows;
 } decoding;
 
@@ -135,7 +137,7 @@ static void decode(png_job *job, void *user)
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* all but IHDR, PLTE, tRNS, IDAT, IEND */
     png_read_info(png, job->info);
     png_uint_32 width = png_get_image_width(png, job->info), height = png_get_image_height(png, job->info);
-    check(job, image_check_size(job->what, width, height, job->err));
+    check(job, image_check_size(job->what, width, height, d->max_pixels, job->err));
     int channels = set_transforms(png, job->info);
     png_read_update_info(png, job->info);
     check(job, bitmap_new(d->out, (int)width, (int)height, channels, job->err));
@@ -164,7 +166,7 @@ static void read_chunks(image_source *src)
 dreamo_status png_decode(image_source *src, bitmap *out, dreamo_error *err)
 {
     png_job job = { .err = err, .what = src->what, .data = src->data, .left = src->nbytes };
-    decoding d = { .out = out };
+    decoding d = { .out = out, .max_pixels = src->max_pixels };
     dreamo_status s = run(&job, decode, &d);
     mem_free((void *)d.rows);
     if (s) bitmap_free(out);
@@ -190,21 +192,28 @@ static void find_text(png_job *job, void *user)
         if (strcmp(text[i].key, wanted->key) == 0 && !(*wanted->value = mem_strdup(text[i].text))) job->starved = true;
 }
 
-dreamo_status image_read_text(const char *path, const char *key, char **value, dreamo_error *err)
+dreamo_status image_find_text(const unsigned char *data, size_t nbytes, const char *what, const char *key, char **value, dreamo_error *err)
 {
-    char *data;
-    size_t nbytes;
     search wanted = { key, value };
     *value = NULL;
-    dreamo_status s = file_read(path, IMAGE_MAX_FILE, &data, &nbytes, err);
-    if (s) return s;
-    png_job job = { .err = err, .what = path, .data = (const unsigned char *)data, .left = nbytes };
-    s = run(&job, find_text, &wanted);
-    mem_free(data);
+    png_job job = { .err = err, .what = what, .data = data, .left = nbytes };
+    dreamo_status s = run(&job, find_text, &wanted);
     if (s) {
         mem_free(*value);
         *value = NULL;
     }
+    return s;
+}
+
+dreamo_status image_read_text(const char *path, const char *key, char **value, dreamo_error *err)
+{
+    char *data;
+    size_t nbytes;
+    *value = NULL;
+    dreamo_status s = file_read(path, IMAGE_MAX_FILE, &data, &nbytes, err);
+    if (s) return s;
+    s = image_find_text((const unsigned char *)data, nbytes, path, key, value, err);
+    mem_free(data);
     return s;
 }
 
@@ -233,14 +242,20 @@ static void encode(png_job *job, void *user)
     png_write_end(png, NULL);
 }
 
+dreamo_status png_encode(const bitmap *b, const char *what, const char *const (*text)[2], int ntext, image_sink *to, dreamo_error *err)
+{
+    encoding e = { b, text, ntext };
+    png_job job = { .err = err, .what = what, .to = to };
+    return run(&job, encode, &e);
+}
+
 dreamo_status image_write_png(const char *path, const bitmap *b, const char *const (*text)[2], int ntext, bool clobber, dreamo_error *err)
 {
     filewriter w;
-    encoding e = { b, text, ntext };
+    image_sink to = { .file = &w };
     dreamo_status s = file_create(&w, path, clobber, err);
     if (s) return s;
-    png_job job = { .err = err, .what = path, .file = &w };
-    s = run(&job, encode, &e);
+    s = png_encode(b, path, text, ntext, &to, err);
     if (!s) return file_commit(&w, err);
     file_abort(&w);
     return s;

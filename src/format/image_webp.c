@@ -1,7 +1,9 @@
 /* image_webp.c - still WebP pictures through libwebp.  Its memory is its own: it takes none before we have checked the size. */
 #include <string.h>
 #include <webp/decode.h>
+#include <webp/encode.h>
 #include "format/image_codec.h"
+#include "format/image_sink.h"
 
 /* The chunks of the RIFF container: EXIF's orientation, and whether there is a colour profile. */
 static void read_chunks(image_source *src)
@@ -31,7 +33,7 @@ dreamo_status webp_decode(image_source *src, bitmap *out, dreamo_error *err)
     VP8StatusCode code = WebPGetFeatures(src->data, src->nbytes, &c.input);
     if (code != VP8_STATUS_OK) return failure(code, src->what, err);
     if (c.input.has_animation) return fail(err, DREAMO_FORMAT, "%s: is an animation; a single picture is needed", src->what);
-    dreamo_status s = image_check_size(src->what, c.input.width, c.input.height, err);
+    dreamo_status s = image_check_size(src->what, c.input.width, c.input.height, src->max_pixels, err);
     if (!s) s = bitmap_new(out, c.input.width, c.input.height, c.input.has_alpha ? 4 : 3, err);
     if (s) return s;
     int stride = out->width * out->channels;
@@ -46,4 +48,37 @@ dreamo_status webp_decode(image_source *src, bitmap *out, dreamo_error *err)
     }
     bitmap_free(out);
     return failure(code, src->what, err);
+}
+
+/* ---- writing ---- */
+
+typedef struct encoding { image_sink *to; dreamo_status status; dreamo_error *err; } encoding;
+
+static int on_bytes(const uint8_t *data, size_t nbytes, const WebPPicture *p)
+{
+    encoding *e = p->custom_ptr;
+    e->status = image_sink_put(e->to, data, nbytes, e->err);
+    return e->status == DREAMO_OK;
+}
+
+dreamo_status webp_encode(const bitmap *b, const char *what, int quality, image_sink *to, dreamo_error *err)
+{
+    WebPConfig c;
+    WebPPicture p;
+    encoding e = { .to = to, .err = err };
+    if (b->width > WEBP_MAX_DIMENSION || b->height > WEBP_MAX_DIMENSION)
+        return fail(err, DREAMO_LIMIT, "%s: %d x %d pixels, WebP holds at most %d a side", what, b->width, b->height, WEBP_MAX_DIMENSION);
+    if (!WebPConfigPreset(&c, WEBP_PRESET_DEFAULT, (float)quality) || !WebPPictureInit(&p))
+        return fail(err, DREAMO_BUG, "%s: libwebp is of another version than its header", what);
+    p.width = b->width;
+    p.height = b->height;
+    p.writer = on_bytes;
+    p.custom_ptr = &e;
+    int stride = b->width * b->channels;
+    bool done = (b->channels == 4 ? WebPPictureImportRGBA(&p, b->data, stride) : WebPPictureImportRGB(&p, b->data, stride)) && WebPEncode(&c, &p);
+    bool starved = p.error_code == VP8_ENC_ERROR_OUT_OF_MEMORY || p.error_code == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY;
+    WebPPictureFree(&p);
+    if (e.status) return e.status;
+    if (done) return DREAMO_OK;
+    return fail(err, starved ? DREAMO_MEMORY : DREAMO_BUG, "%s: %s", what, starved ? "no memory to write it" : "libwebp could not write it");
 }

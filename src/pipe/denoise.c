@@ -27,6 +27,7 @@ typedef struct pass {
     int step;                      /* whose turn it is */
     size_t nbytes;                 /* of all these lists */
     dump *probe;                   /* blocks' outputs go there */
+    const reporter *to;            /* is asked after each block whether to go on; NULL: nobody */
 } pass;
 
 static void pass_free(pass *p)
@@ -92,6 +93,15 @@ static void probe_block(void *user, nn *cx, const char *name, tensor x)
     mem_free(values);
 }
 
+/* A step of a large model takes minutes: between its blocks the caller may stop it. */
+static void after_block(void *user, nn *cx, const char *name, tensor x)
+{
+    const pass *p = user;
+    if (p->probe) probe_block(p->probe, cx, name, x);
+    if (p->to && p->to->call && !p->to->call(p->to->user, &(dreamo_event){ .kind = DREAMO_EVENT_TICK, .seconds_left = -1 }))
+        nn_fail(cx, DREAMO_CANCELLED, "stopped on request");
+}
+
 static void run_pass(nn *cx, void *job)
 {
     pass *p = job;
@@ -106,7 +116,7 @@ static void run_pass(nn *cx, void *job)
         .mods = tensor_from(cx, 1, dit_mod_cols(c), p->mods + (size_t)p->step * (size_t)dit_mod_cols(c)),
         .img = { 1, 1, &img }, .txt = { 1, 1, &txt }, .joint = { 1, 2, joint },
         .pe = { p->cos, p->sin, c->head_dim / 2 },
-        .probe = p->probe ? probe_block : NULL, .user = p->probe,
+        .probe = p->probe || p->to ? after_block : NULL, .user = p,
     };
     if (c->guidance) b.guidance = tensor_from(cx, 1, 256, p->guidance + 256 * p->step);
     if (p->cond) b.cond = tensor_from(cx, image, c->heads * c->head_dim, p->cond);
@@ -246,15 +256,17 @@ static dreamo_status run_loop(loop *l, const reporter *to, dreamo_error *err)
     l->cx = phase_open(l->in->m->dev, &need, err);
     if (!l->cx) return DREAMO_MEMORY;
     device *dev = l->in->m->dev;
-    dev->fast = l->in->m->fast; /* the steps only: text and modulations are made once and decide all of them */
+    l->pos.to = l->neg.to = to;
     progress p;
     progress_start(&p, steps);
     for (int i = 0; s == DREAMO_OK && i < steps; i++) {
+        dev->fast = l->in->m->fast; /* the steps only: text, modulations and decoding are made once and decide all of them */
         s = one_step(l, i, err);
+        dev->fast = false;
         progress_step(&p, i + 1);
         if (s == DREAMO_OK) s = report_step(to, &p, err);
+        if (s == DREAMO_OK && l->in->preview) s = l->in->preview(l->in->user, l->x, l->pos.velocity, l->sigmas[i + 1], i + 1, err);
     }
-    dev->fast = false;
     nn_free(l->cx);
     return s;
 }

@@ -18,6 +18,9 @@ typedef struct denoise_input {
     const condition_sample *sample;
     const float *references;        /* [reference rows, channels], packed, shifted, scaled; NULL without */
     prompt *positive, *negative;    /* negative NULL: true CFG off */
+    /* After each step but before the next, or NULL: x as it is now, the velocity that led there, and the sigma that x has. */
+    dreamo_status (*preview)(void *user, const float *x, const float *v, float sigma, int step, dreamo_error *err);
+    void *user;
 } denoise_input;
 
 #define DENOISE_STEPS_MAX 60

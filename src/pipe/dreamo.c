@@ -2,6 +2,7 @@
 #include "dreamo.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/options.h"
@@ -29,14 +30,19 @@ static dreamo_status announce(generation *g, const dreamo_plan *p, dreamo_error 
                        (double)p->weight_bytes / (1 << 20), (double)p->peak_bytes / (1 << 20));
 }
 
-/* The request as this library knows it, and the model for this call alone. */
-static dreamo_status begin_call(dreamo_model *m, const dreamo_request *given, const void *out, dreamo_request *own, dreamo_error *err)
+static dreamo_status check_call(const dreamo_model *m, const void *request, const void *out, dreamo_error *err)
 {
-    if (!m || !given || !out) return fail(err, DREAMO_ARG, "%s is missing", !m ? "the model" : !given ? "the request" : "the place for the result");
+    if (m && request && out) return DREAMO_OK;
+    return fail(err, DREAMO_ARG, "%s is missing", !m ? "the model" : !request ? "the request" : "the place for the result");
+}
+
+/* The request as this library knows it. */
+static dreamo_status take_call(const dreamo_model *m, const dreamo_request *given, const void *out, dreamo_request *own, dreamo_error *err)
+{
+    dreamo_status s = check_call(m, given, out, err);
+    if (s != DREAMO_OK) return s;
     dreamo_request_init(own);
-    dreamo_status s = options_take(own, sizeof *own, given, err);
-    if (s != DREAMO_OK || pthread_mutex_lock(&m->busy) == 0) return s;
-    return fail(err, DREAMO_BUSY, "the model is making a picture, and this is its callback");
+    return options_take(own, sizeof *own, given, err);
 }
 
 static dreamo_status generate(dreamo_model *m, const dreamo_request *r, dreamo_image *out, dreamo_error *err)
@@ -44,6 +50,7 @@ static dreamo_status generate(dreamo_model *m, const dreamo_request *r, dreamo_i
     generation g;
     dreamo_plan plan = { 0 };
     dreamo_status s = generation_prepare(&g, m, r, err);
+    if (s == DREAMO_OK) generation_rate(m);
     if (s == DREAMO_OK) s = generation_plan(&g, &plan, err);
     if (s == DREAMO_OK) s = announce(&g, &plan, err);
     double start = seconds_now();
@@ -56,9 +63,10 @@ static dreamo_status generate(dreamo_model *m, const dreamo_request *r, dreamo_i
 dreamo_status dreamo_generate(dreamo_model *model, const dreamo_request *r, dreamo_image *out, dreamo_error *err)
 {
     dreamo_request own;
-    dreamo_status s = begin_call(model, r, out, &own, err);
+    dreamo_status s = take_call(model, r, out, &own, err);
     if (s != DREAMO_OK) return s;
     *out = (dreamo_image){ 0 };
+    if (pthread_mutex_lock(&model->busy) != 0) return fail(err, DREAMO_BUSY, "the model is making a picture, and this is its callback");
     s = generate(model, &own, out, err);
     pthread_mutex_unlock(&model->busy);
     return s;
@@ -67,12 +75,43 @@ dreamo_status dreamo_generate(dreamo_model *model, const dreamo_request *r, drea
 dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err)
 {
     dreamo_request own;
-    dreamo_status s = begin_call(model, r, plan, &own, err);
+    dreamo_status s = take_call(model, r, plan, &own, err);
     if (s != DREAMO_OK) return s;
     generation g;
+    if (pthread_mutex_trylock(&model->busy) == 0) { /* what runs now will leave its rates behind */
+        generation_rate(model);
+        pthread_mutex_unlock(&model->busy);
+    }
     s = generation_prepare(&g, model, &own, err);
     if (s == DREAMO_OK) s = generation_plan(&g, plan, err);
     generation_free(&g);
-    pthread_mutex_unlock(&model->busy);
     return s;
+}
+
+dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_reference *r, int index, dreamo_progress progress, void *user,
+                                    dreamo_image *out, dreamo_error *err)
+{
+    dreamo_status s = check_call(model, r, out, err);
+    if (s != DREAMO_OK) return s;
+    *out = (dreamo_image){ 0 };
+    reference ref;
+    const reporter to = { progress, user };
+    s = reference_prepare(r, index, model_cell(model), model->defaults.ref_res, &to, &ref, err);
+    if (s == DREAMO_OK) *out = (dreamo_image){ .width = ref.rgb.width, .height = ref.rgb.height, .rgb = ref.rgb.data };
+    return s;
+}
+
+dreamo_status dreamo_about(const dreamo_model *m, dreamo_model_about *out, dreamo_error *err)
+{
+    if (!m || !out) return fail(err, DREAMO_ARG, "%s is missing", !m ? "the model" : "the place for the answer");
+    if (out->size < sizeof *out) return fail(err, DREAMO_VERSION, "a place of %zu bytes, this library knows %zu", out->size, sizeof *out);
+    const char *slash = strrchr(m->home, '/');
+    const model_defaults *d = &m->defaults;
+    int cell = model_cell(m), slots = m->tables.task ? m->tables.nslots - 1 : 0;
+    *out = (dreamo_model_about){ .size = sizeof *out, .name = slash && slash[1] ? slash + 1 : m->home, .hash = m->hash, .backend = m->backend->name,
+                                 .threads = pool_threads(m->dev->threads), .width = d->width, .height = d->height, .steps = d->steps,
+                                 .ref_res = d->ref_res, .guidance = d->guidance, .true_cfg = d->true_cfg, .cell = cell,
+                                 .max_side = REQUEST_SIDE_MAX - REQUEST_SIDE_MAX % cell, .max_steps = DENOISE_STEPS_MAX,
+                                 .max_refs = slots < CONDITION_REFS ? slots : CONDITION_REFS, .weight_bytes = model_weight_bytes(m) };
+    return DREAMO_OK;
 }

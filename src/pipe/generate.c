@@ -47,7 +47,7 @@ dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_re
 denoise_input generation_inputs(generation *g)
 {
     return (denoise_input){ .m = g->m, .how = &g->how, .sample = &g->sample, .references = g->ref_tokens, .positive = &g->positive,
-                            .negative = g->cfg ? &g->negative : NULL };
+                            .negative = g->cfg ? &g->negative : NULL, .user = g };
 }
 
 /* ---- decoding ---- */
@@ -62,8 +62,14 @@ static void decode(nn *cx, void *job)
     tensor_read(cx, x, j->rgb);
 }
 
+dreamo_status decode_rows(dreamo_model *m, const float *z, grid g, float *rgb, dreamo_error *err)
+{
+    decode_job job = { m->vae, z, g, rgb };
+    return phase_run(m->dev, decode, &job, err);
+}
+
 /* [-1, 1] to 0..255, halves to even (spec 8.3). */
-static void to_bytes(const float *rows, size_t n, uint8_t *out)
+void pixels_to_bytes(const float *rows, size_t n, uint8_t *out)
 {
     for (size_t i = 0; i < n; i++) out[i] = (uint8_t)nearbyintf(255.0f * fminf(fmaxf(rows[i] * 0.5f + 0.5f, 0.0f), 1.0f));
 }
@@ -86,13 +92,12 @@ static dreamo_status decode_into(generation *g, float *planar, float *rows, floa
     for (size_t i = 0; i < n; i++) planar[i] = planar[i] / c->scaling + c->shift;
     dump_tensor(g->d, DT_F32, SHAPE(c->latent_channels, h, w), planar, "latent");
     latent_to_rows(planar, c->latent_channels, h * w, z);
-    decode_job job = { g->m->vae, z, { 1, h, w }, rows };
-    dreamo_status s = phase_run(g->m->dev, decode, &job, err);
+    dreamo_status s = decode_rows(g->m, z, (grid){ 1, h, w }, rows, err);
     if (s != DREAMO_OK) return s;
     size_t values = (size_t)g->width * (size_t)g->height * 3;
     for (size_t i = 0; i < values; i++)
         if (!isfinite(rows[i])) return fail(err, DREAMO_NUMERIC, "the decoded picture holds NaN or infinity");
-    to_bytes(rows, values, out->rgb);
+    pixels_to_bytes(rows, values, out->rgb);
     dump_picture(g, rows, planar, out->rgb);
     return DREAMO_OK;
 }
@@ -161,6 +166,13 @@ static dreamo_status tell_times(const generation *g, const double at[5], dreamo_
                        at[2] - at[1], g->how.steps, g->how.steps == 1 ? "" : "s", at[3] - at[2], at[4] - at[3], (double)used.ru_maxrss / 1024); /* KiB; MB as in the plan */
 }
 
+static dreamo_status show_preview(void *user, const float *x, const float *v, float sigma, int step, dreamo_error *err)
+{
+    generation *g = user;
+    if (step % g->r->preview_every || step == g->how.steps) return DREAMO_OK;
+    return preview_show(g, x, v, sigma, step, err);
+}
+
 dreamo_status generation_run(generation *g, dreamo_image *out, dreamo_error *err)
 {
     double at[5] = { seconds_now() };
@@ -175,6 +187,7 @@ dreamo_status generation_run(generation *g, dreamo_image *out, dreamo_error *err
     if (s != DREAMO_OK) return s;
     at[2] = seconds_now();
     denoise_input in = generation_inputs(g);
+    if (g->r->preview_every > 0) in.preview = show_preview;
     s = denoise(&in, g->x, g->d, &g->to, err);
     bind_forget(&g->m->files[MODEL_DIT]);
     at[3] = seconds_now();

@@ -4,6 +4,8 @@
 #include "pipe/denoise.h"
 #include "pipe/reference.h"
 
+#define REQUEST_SIDE_MAX 4096
+
 typedef struct generation {
     dreamo_model *m;
     const dreamo_request *r;
@@ -21,6 +23,12 @@ typedef struct generation {
     float *x;                    /* [noise rows, channels] */
 } generation;
 
+/* One latent to pixels: z [grid, channels] rows, rgb [pixels, 3] in -1..1, and those as bytes. */
+dreamo_status decode_rows(dreamo_model *m, const float *z, grid g, float *rgb, dreamo_error *err);
+void          pixels_to_bytes(const float *rows, size_t n, uint8_t *out);
+/* preview.c: tell the caller how the picture would be if x [tokens, channels] moved on along v to sigma 0. */
+dreamo_status preview_show(generation *g, const float *x, const float *v, float sigma, int step, dreamo_error *err);
+
 /* Everything that can be refused, before anything long begins: numbers, pictures, prompts. */
 dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_request *r, dreamo_error *err);
 dreamo_status generation_run(generation *g, dreamo_image *out, dreamo_error *err);
@@ -28,7 +36,8 @@ void          generation_free(generation *g);
 
 denoise_input generation_inputs(generation *g); /* for the sampling loop */
 
-/* plan.c: what generation_run will cost. */
+/* plan.c: what generation_run will cost, in seconds only when the rate is known; and measuring it, for who holds the model's lock. */
+void          generation_rate(dreamo_model *m);
 dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *err);
 /* request.c: ranges and defaults only. */
 dreamo_status request_check(generation *g, dreamo_error *err);

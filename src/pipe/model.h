@@ -49,8 +49,9 @@ struct dreamo_model {
     bool fast;                  /* the denoising steps may round what they multiply (nn/backend.h) */
     const backend *backend;
     device *dev;
-    double rate, step_rate;     /* flops a second with plain weights and with the transformer's; 0: not measured yet */
-    double pace;                /* seconds of the last request as a share of those planned at these rates; 0: none yet */
+    /* Plans read these while a request runs. */
+    _Atomic double rate, step_rate; /* flops a second with plain weights and with the transformer's; 0: not measured yet */
+    _Atomic double pace;            /* seconds of the last request as a share of those planned at these rates; 0: none yet */
     char hash[65];              /* sha256 over the transformer files' headers and sizes */
     pthread_mutex_t busy;       /* one request at a time */
 };

@@ -91,11 +91,15 @@ static dreamo_status measure_all(generation *g, phases *p, dreamo_error *err)
     return s == DREAMO_OK ? measure_decoding(g, p, held, err) : s;
 }
 
-/* Steps at the rate of the transformer's weights, the rest at that of plain ones; `pace` is what the last request took, compared with this. */
-static double seconds_of(dreamo_model *m, const phases *p)
+void generation_rate(dreamo_model *m)
 {
     if (m->rate <= 0) m->rate = rate_measure(m->dev, DT_F32, false);
     if (m->step_rate <= 0) m->step_rate = rate_measure(m->dev, model_weights_type(m), m->fast);
+}
+
+/* Steps at the rate of the transformer's weights, the rest at that of plain ones; `pace` is what the last request took, compared with this. */
+static double seconds_of(const dreamo_model *m, const phases *p)
+{
     if (m->rate <= 0 || m->step_rate <= 0) return -1;
     return (m->pace > 0 ? m->pace : 1) * ((p->all.flops - p->step_flops) / m->rate + p->step_flops / m->step_rate);
 }

@@ -55,11 +55,14 @@ static bool has_holes(const bitmap *b)
 static dreamo_status read_picture(const dreamo_reference *r, reference *out, bool *cut, const reporter *to, dreamo_error *err)
 {
     *cut = false;
-    if (!r->path) return copy_pixels(r->image, out, err);
+    if (!r->path && !r->data) return copy_pixels(r->image, out, err);
     char note[256] = "";
     bitmap raw = { 0 };
-    dreamo_status s = hash_file(r->path, out->sha256, err);
-    if (s == DREAMO_OK) s = image_read(r->path, &raw, note, sizeof note, err);
+    dreamo_status s = DREAMO_OK;
+    if (r->path) s = hash_file(r->path, out->sha256, err);
+    else sha256_hex(r->data, r->nbytes, out->sha256);
+    if (s == DREAMO_OK && r->path) s = image_read(r->path, &raw, note, sizeof note, err);
+    else if (s == DREAMO_OK) s = image_decode(r->data, r->nbytes, out->name, &raw, note, sizeof note, err);
     if (s == DREAMO_OK && note[0]) s = report_line(to, DREAMO_EVENT_NOTE, err, "%s: %s", out->name, note);
     if (s == DREAMO_OK && raw.channels == 3) {
         out->rgb = raw;
@@ -123,6 +126,7 @@ dreamo_status reference_prepare(const dreamo_reference *r, int index, int cell, 
     *out = (reference){ .task = r->task, .slot = r->slot ? r->slot : index + 1 };
     const char *base = r->path ? strrchr(r->path, '/') : NULL, *how;
     if (r->path) snprintf(out->name, sizeof out->name, "%s", base ? base + 1 : r->path);
+    else if (r->name && *r->name) snprintf(out->name, sizeof out->name, "%s", r->name);
     else snprintf(out->name, sizeof out->name, "reference %d", index + 1);
     bool already;
     int w = 0, h = 0;

@@ -4,7 +4,7 @@
 
 #include "pipe/generate.h"
 
-enum { SIDE_MAX = 4096, RES_MIN = 16, RES_MAX = 4096 };
+enum { SIDE_MAX = REQUEST_SIDE_MAX, RES_MIN = 16, RES_MAX = 4096 };
 
 /* A side that is no multiple of the token's: name the two next to it. */
 static dreamo_status check_side(const char *what, int n, int cell, dreamo_error *err)
@@ -107,6 +107,7 @@ dreamo_status request_check(generation *g, dreamo_error *err)
 {
     const dreamo_request *r = g->r;
     if (r->size < sizeof *r) return fail(err, DREAMO_VERSION, "a request of %zu bytes, this library knows %zu", r->size, sizeof *r);
+    if (r->preview_every < 0) return fail(err, DREAMO_ARG, "a preview after every %d steps: 0 or more", r->preview_every);
     if (!r->prompt) return fail(err, DREAMO_ARG, "the prompt is missing (an empty one is allowed)");
     g->width = r->width ? r->width : g->m->defaults.width;
     g->height = r->height ? r->height : g->m->defaults.height;

@@ -1,0 +1,28 @@
+/* worker.h - one thread that takes jobs and makes their pictures.  It knows where jobs live only through jobs.h. */
+#ifndef SERVE_WORKER_H
+#define SERVE_WORKER_H
+#include <pthread.h>
+#include <stdatomic.h>
+#include "serve/engine.h"
+#include "serve/jobs.h"
+#include "serve/metrics.h"
+
+typedef struct worker {
+    engine *engine;
+    jobs *jobs;
+    metrics *metrics;
+    limits limits;               /* wide ones: what is in the queue has passed the front's */
+    char name[64];
+    void (*say)(const char *label, const char *text);
+    pthread_t thread;
+    bool running;
+    atomic_int stop;             /* WORKER_GO, then one of the others */
+} worker;
+
+enum { WORKER_GO, WORKER_DRAIN /* until no job waits */, WORKER_STOP /* put the running job back */ };
+
+dreamo_status worker_start(worker *w, problem *p);
+void          worker_stop(worker *w, int how); /* asks; WORKER_DRAIN may be followed by WORKER_STOP */
+void          worker_join(worker *w);
+bool          worker_ended(worker *w);
+#endif

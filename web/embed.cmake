@@ -1,0 +1,11 @@
+# cmake -DOUT=FILE.c -P embed.cmake: the page's files as C arrays, web_page_html and so on.
+set(text "#include <stddef.h>\n")
+foreach(name page.html page.js page.css)
+  file(READ ${CMAKE_CURRENT_LIST_DIR}/${name} hex HEX)
+  string(LENGTH "${hex}" digits)
+  math(EXPR nbytes "${digits} / 2")
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  string(REPLACE "." "_" id ${name})
+  string(APPEND text "extern const unsigned char web_${id}[];\nextern const size_t web_${id}_nbytes;\nconst unsigned char web_${id}[] = { ${bytes} 0 };\nconst size_t web_${id}_nbytes = ${nbytes};\n")
+endforeach()
+file(WRITE ${OUT} "${text}")
