@@ -44,6 +44,7 @@ const route routes[] = {
     { "GET", "/", ROUTE_OPEN | ROUTE_AT_ONCE, page_html, NULL },
     { "GET", "/page.js", ROUTE_OPEN | ROUTE_AT_ONCE, page_js, NULL },
     { "GET", "/page.css", ROUTE_OPEN | ROUTE_AT_ONCE, page_css, NULL },
+    { "GET", "/examples/{name}", ROUTE_OPEN | ROUTE_AT_ONCE, page_example, NULL },
     { 0 }
 };
 
