@@ -27,7 +27,7 @@ const WORDS = {
     past: 'Earlier pictures', lost: (names) => `No longer kept here: ${names}. Add it again.`,
     offline: 'The server does not answer. Trying again…', failed: 'That did not work.',
     keyTitle: 'This server asks for a key', keyLabel: 'Key', keySend: 'Go on', keyWrong: 'This key is not known.',
-    noPrompt: 'Say what the picture should show.', notNumber: (what) => `“${what}” is not a number.`, wait: 'One picture is being made already.',
+    noPrompt: 'Say what the picture should show.', notNumber: (what) => `“${what}” is not a number.`, outside: (what, lo, hi) => `${what} is outside ${lo} to ${hi}.`, wait: 'One picture is being made already.',
     tooLarge: (name, most) => `${name}: larger than the server takes (${most} MB).`, tooMany: (n) => `At most ${n} references.`, badCard: (name) => `${name} cannot be used. Remove it first.`,
     fields: {
       negative: 'Not to show', steps: 'Steps', count: 'Pictures', guidance: 'Guidance', first_guidance: 'Guidance, first step', true_cfg: 'True CFG',
@@ -56,7 +56,7 @@ const WORDS = {
     past: '之前的图片', lost: (names) => `此处已不再保存：${names}。请重新添加。`,
     offline: '服务器没有响应，正在重试…', failed: '操作没有成功。',
     keyTitle: '此服务器需要密钥', keyLabel: '密钥', keySend: '继续', keyWrong: '密钥不正确。',
-    noPrompt: '请描述图片的内容。', notNumber: (what) => `“${what}” 不是数字。`, wait: '已有一张图片正在生成。',
+    noPrompt: '请描述图片的内容。', notNumber: (what) => `“${what}” 不是数字。`, outside: (what, lo, hi) => `${what} 不在 ${lo} 至 ${hi} 之间。`, wait: '已有一张图片正在生成。',
     tooLarge: (name, most) => `${name}：超过服务器允许的大小（${most} MB）。`, tooMany: (n) => `最多 ${n} 张参考图。`, badCard: (name) => `${name} 无法使用，请先将其移除。`,
     fields: {
       negative: '不希望出现', steps: '步数', count: '张数', guidance: '引导强度', first_guidance: '首步引导强度', true_cfg: '真实 CFG',
@@ -76,6 +76,7 @@ const EXAMPLES = [
 ];
 
 const TRIGGER = 'generate a same style image.';
+const SEED_MAX = 2n ** 63n - 1n;
 const HISTORY_MAX = 48;
 const THUMB_SIDE = 144;
 
@@ -275,12 +276,12 @@ function drawCard(r) {
     URL.revokeObjectURL(r.url);
     r.card.remove();
     (next?.querySelector('.remove') ?? $('files')).focus();
-    changed();
+    edited();
   });
   chips(part('.chips'), `task-${++cards}`, ['id', 'ip', 'style'].filter((task) => about.tasks.includes(task)).map((task) => ({ value: task, label: words[task] })), r.task, (task) => {
     r.task = task;
     check(r);
-    changed();
+    edited();
   });
   if (r.card?.isConnected) r.card.replaceWith(card);
   else $('cards').append(card);
@@ -340,7 +341,10 @@ function addReference(file, name, task) {
   changed();
 }
 
-const addFiles = (files) => { for (const file of files) addReference(file, file.name || words.pasted, 'ip'); };
+function addFiles(files) {
+  clearProblem();
+  for (const file of files) addReference(file, file.name || words.pasted, 'ip');
+}
 
 function clearReferences() {
   for (const r of references) {
@@ -373,7 +377,7 @@ function drawSizes() {
     shape = value;
     if (value === 'other' && !$('width').value) [$('width').value, $('height').value] = before;
     $('other-size').hidden = value !== 'other';
-    changed();
+    edited();
   });
   $('other-size').hidden = shape !== 'other';
 }
@@ -397,7 +401,7 @@ function drawFields(values) {
 const fieldValues = () => Object.fromEntries([...$('fields').querySelectorAll('input')].filter((i) => i.value.trim()).map((i) => [i.name, i.value.trim()]));
 
 function number(text, field) {
-  if (!/^-?\d+(\.\d+)?$/.test(text)) throw new Problem({ code: 'bad_argument', field, message: words.notNumber(text) });
+  if (!/^-?\d+(\.\d+)?$/.test(text)) throw new Problem({ field, message: words.notNumber(text) });
   return Number(text);
 }
 
@@ -405,8 +409,9 @@ function number(text, field) {
 function readForm() {
   const ask = { prompt: $('prompt').value.trim() }, seed = $('seed').value.trim(), kinds = Object.fromEntries(about.fields.map((f) => [f.name, f.kind]));
   if (seed) {
-    if (!/^\d+$/.test(seed)) throw new Problem({ code: 'bad_argument', field: 'seed', message: words.notNumber(seed) });
-    ask.seed = seed.replace(/^0+(?=\d)/, '');
+    if (!/^\d+$/.test(seed)) throw new Problem({ field: 'seed', message: words.notNumber(seed) });
+    if (BigInt(seed) > SEED_MAX) throw new Problem({ field: 'seed', message: words.outside(seed, 0, SEED_MAX) });
+    ask.seed = String(BigInt(seed));
   }
   ask.size = chosenSize().join('x');
   for (const [name, text] of Object.entries(fieldValues())) ask[name] = kinds[name] === 'text' ? text : number(text, name);
@@ -456,7 +461,6 @@ let planning = null;
 
 function changed() {
   const [w, h] = chosenSize().map(Number);
-  clearProblem();
   remember('draft', { prompt: $('prompt').value, seed: $('seed').value, shape, size: [$('width').value, $('height').value], fields: fieldValues(),
     references: references.filter((r) => r.id).map((r) => ({ task: r.task, upload: r.id, name: r.name })) });
   $('examples').hidden = references.length > 0;
@@ -467,6 +471,12 @@ function changed() {
   clearTimeout(planning?.timer);
   planning?.stop.abort();
   planning = { stop: new AbortController(), timer: setTimeout(showPlan, 350) };
+}
+
+/* What a person changed: the message about it has done its work. */
+function edited() {
+  clearProblem();
+  changed();
 }
 
 async function showPlan() {
@@ -701,6 +711,7 @@ function drawHistory() {
 }
 
 async function useSettings({ ask }) {
+  clearProblem();
   const lost = [], [w, h] = ask.size.split('x');
   const known = Object.entries(shapes()).find(([, size]) => size.join('x') === ask.size);
   $('prompt').value = ask.prompt;
@@ -802,10 +813,10 @@ function draw() {
 function listen() {
   const files = (list) => [...(list ?? [])];
   $('compose').addEventListener('submit', (e) => { e.preventDefault(); make(); });
-  $('compose').addEventListener('input', changed);
+  $('compose').addEventListener('input', edited);
   $('prompt').addEventListener('keydown', (e) => { if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) make(); });
   $('files').addEventListener('change', () => { addFiles(files($('files').files)); $('files').value = ''; });
-  $('trigger').querySelector('button').addEventListener('click', () => { $('prompt').value = `${TRIGGER} ${$('prompt').value}`.trim(); $('prompt').focus(); changed(); });
+  $('trigger').querySelector('button').addEventListener('click', () => { $('prompt').value = `${TRIGGER} ${$('prompt').value}`.trim(); $('prompt').focus(); edited(); });
   document.addEventListener('dragover', (e) => { e.preventDefault(); document.body.classList.add('dragging'); });
   document.addEventListener('dragleave', (e) => { if (!e.relatedTarget) document.body.classList.remove('dragging'); });
   document.addEventListener('drop', (e) => { e.preventDefault(); document.body.classList.remove('dragging'); addFiles(files(e.dataTransfer.files)); });
@@ -824,7 +835,7 @@ function listen() {
     drawHistory();
     $('stage').querySelector('figure').focus();
   });
-  $('language').addEventListener('click', () => { language = language === 'zh' ? 'en' : 'zh'; remember('language', language); draw(); changed(); });
+  $('language').addEventListener('click', () => { language = language === 'zh' ? 'en' : 'zh'; remember('language', language); draw(); edited(); });
   setInterval(tick, 500);
 }
 

@@ -98,7 +98,7 @@ class Chromium:
 class Page:
     """One tab in a profile of its own.  `requests`: every URL that it asked for; `troubles`: console errors, exceptions, refused loads."""
 
-    def __init__(self, browser, url, width=1280, height=900, dark=False, language="en-GB", still=True, before=""):
+    def __init__(self, browser, url, width=1280, height=900, dark=False, language="en-GB", still=True, ready=True):
         self.browser = browser
         self.context = browser.send("Target.createBrowserContext")["browserContextId"]
         self.target = browser.send("Target.createTarget", {"url": "about:blank", "browserContextId": self.context})["targetId"]
@@ -108,12 +108,12 @@ class Page:
             self.send(f"{domain}.enable")
         self.send("Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "browserContextId": self.context}, of_browser=True)
         self.send("Emulation.setUserAgentOverride", {"userAgent": "headless test", "acceptLanguage": language})
-        self.send("Page.addScriptToEvaluateOnNewDocument", {"source": f"""
+        self.send("Page.addScriptToEvaluateOnNewDocument", {"source": """
             window.shifts = [];
-            new PerformanceObserver((list) => shifts.push(...list.getEntries().map((e) => ({{ value: e.value, touched: e.hadRecentInput }})))).observe({{ type: 'layout-shift', buffered: true }});
-            {before}"""})
+            new PerformanceObserver((list) => shifts.push(...list.getEntries().map((e) => ({ value: e.value, touched: e.hadRecentInput })))).observe({ type: 'layout-shift', buffered: true });"""})
         self.look(width, height, dark, still)
-        self.goto(url)
+        if ready:
+            self.goto(url)
 
     def send(self, method, params=None, seconds=30, of_browser=False):
         answer = self.browser.send(method, params, None if of_browser else self.session, seconds)
@@ -154,11 +154,11 @@ class Page:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails'].get('exception', {}).get('description')}")
         return answer["result"].get("value")
 
-    def wait(self, expression, seconds=30):
+    def wait(self, expression, seconds=120):
         until = time.monotonic() + seconds
         while True:
             try:
-                if value := self.evaluate(expression):
+                if (value := self.evaluate(expression)) not in (None, False, 0, ""):  # as JavaScript has it: an element is {} here
                     return value
             except RuntimeError as e:  # the page is on its way
                 if "context" not in str(e) and "null" not in str(e) and "undefined" not in str(e):
