@@ -9,9 +9,9 @@ const WORDS = {
   en: {
     otherLanguage: '中文', otherLanguageLabel: '切换为中文',
     references: 'References', choose: 'Choose pictures', drop: 'or drop or paste them here',
-    examples: 'Or begin with an example', example: (name) => `Example: ${name}`,
+    examples: 'Or begin with an example',
     given: 'yours', seen: 'what the model sees', looking: 'looking…', remove: (name) => `Remove ${name}`, task: (name) => `What ${name} gives`,
-    ip: 'Thing', id: 'Person', style: 'Style', pasted: 'pasted', noReferences: 'This model takes no references.',
+    ip: 'Thing', id: 'Person', style: 'Style', pasted: 'pasted',
     prompt: 'Prompt', promptExample: 'a cupcake on a beach by the sea',
     trigger: 'A style reference works when the prompt begins with “generate a same style image.”', insert: 'Put it there',
     size: 'Size', square: 'Square', tall: 'Tall', wide: 'Wide', other: 'Other', width: 'Width in pixels', height: 'Height in pixels',
@@ -38,9 +38,9 @@ const WORDS = {
   zh: {
     otherLanguage: 'English', otherLanguageLabel: 'Switch to English',
     references: '参考图', choose: '选择图片', drop: '或拖放、粘贴到此处',
-    examples: '或者从示例开始', example: (name) => `示例：${name}`,
+    examples: '或者从示例开始',
     given: '原图', seen: '模型所见', looking: '读取中…', remove: (name) => `移除 ${name}`, task: (name) => `${name} 的用途`,
-    ip: '物体', id: '人物', style: '风格', pasted: '粘贴的图片', noReferences: '此模型不使用参考图。',
+    ip: '物体', id: '人物', style: '风格', pasted: '粘贴的图片',
     prompt: '描述', promptExample: '请用英语描述，例如 a cupcake on a beach by the sea',
     trigger: '使用风格参考图时，描述应以 “generate a same style image.” 开头。', insert: '添加',
     size: '尺寸', square: '方形', tall: '竖幅', wide: '横幅', other: '其他', width: '宽度（像素）', height: '高度（像素）',
@@ -70,15 +70,17 @@ const WORDS = {
 };
 
 const EXAMPLES = [
-  { name: 'cupcake', file: 'cupcake.png', task: 'ip', prompt: 'a cupcake on a beach by the sea' },
-  { name: 'camera', file: 'camera.png', task: 'ip', prompt: 'a camera on green grass under a blue sky' },
-  { name: 'doughnut', file: 'doughnut.png', task: 'ip', prompt: 'a doughnut on a plain blue background' },
+  { file: 'cupcake.png', task: 'ip', prompt: 'a cupcake on a beach by the sea' },
+  { file: 'camera.png', task: 'ip', prompt: 'a camera on green grass under a blue sky' },
+  { file: 'doughnut.png', task: 'ip', prompt: 'a doughnut on a plain blue background' },
 ];
 
 const TRIGGER = 'generate a same style image.';
 const SEED_MAX = 2n ** 63n - 1n;
 const HISTORY_MAX = 48;
 const THUMB_SIDE = 144;
+const SILENCE_MAX = 45000; /* the server says something every 15 s */
+const ENLARGE_MAX = 7; /* small pictures get a mat around them rather than pixels like tiles */
 
 const $ = (id) => document.getElementById(id);
 const recall = (name, otherwise) => { try { return JSON.parse(localStorage.getItem(`dreamo.${name}`)) ?? otherwise; } catch { return otherwise; } };
@@ -169,7 +171,9 @@ const post = (path, ask, options) => callJson(path, { method: 'POST', headers: {
 async function* eventsOf(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   for (let text = ''; ;) {
-    const { value, done } = await reader.read();
+    const late = setTimeout(() => reader.cancel(), SILENCE_MAX);
+    const { value, done } = await reader.read().catch(() => ({ done: true }));
+    clearTimeout(late);
     if (done) return;
     text += value;
     for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
@@ -190,14 +194,14 @@ async function follow(id, take) {
       const response = await call(`api/v1/jobs/${id}/events`, { headers: last ? { 'Last-Event-ID': last } : {} });
       if (response.status === 204) return;
       for await (const event of eventsOf(response)) {
-        last = event.id;
         wait = 500;
         await take(event.name, event.data);
+        last = event.id;
         if (event.name === 'done' || event.name === 'error') return;
       }
     } catch (e) {
       if (e.status === 410 && last) last = null;
-      else if (e instanceof Problem && e.code !== 'offline' && e.status !== 503) throw e;
+      else if (e.code !== 'offline' && e.status !== 503 && e.status !== 429) throw e;
     }
     await sleep(wait);
   }
@@ -346,6 +350,14 @@ function addFiles(files) {
   for (const file of files) addReference(file, file.name || words.pasted, 'ip');
 }
 
+/* All have been looked at by the server; the first one that it cannot use holds everything. */
+async function allChecked() {
+  await arriving;
+  await Promise.all(references.map((r) => r.checked));
+  const broken = references.findIndex((r) => !r.id);
+  if (broken >= 0) throw new Problem({ message: words.badCard(references[broken].name), field: `references[${broken}]` });
+}
+
 function clearReferences() {
   for (const r of references) {
     URL.revokeObjectURL(r.url);
@@ -419,6 +431,18 @@ function readForm() {
   return ask;
 }
 
+/* The server forgets uploads after a while; this page does not, and sends them again. */
+async function postForm(path, more, options) {
+  try {
+    return await post(path, { ...readForm(), ...more }, options);
+  } catch (e) {
+    if (e.status !== 404 || !e.field.startsWith('references')) throw e;
+    references.forEach(check);
+    await allChecked();
+    return post(path, { ...readForm(), ...more }, options);
+  }
+}
+
 const previewEvery = (ask) => Math.ceil((ask.steps ?? about.defaults.steps) / 40);
 
 /* Where a problem belongs: the field, if the page shows it. */
@@ -484,12 +508,13 @@ async function showPlan() {
   let told = '';
   try {
     if (references.every((r) => r.id)) {
-      const plan = await post('api/v1/plan', readForm(), { signal });
+      const plan = await postForm('api/v1/plan', {}, { signal });
       if (plan.seconds !== null) told = words.about(duration(plan.seconds * ($('field-count').value || 1)));
     }
   } catch (e) {
     if (e.name === 'AbortError') return;
-    if (e.field && e.field !== 'prompt') complain(e, null, false); /* what would be refused is told before it is asked for */
+    const at = e.field && placeOf(e.field);
+    if (at && at !== document.activeElement) complain(e, at, false); /* what would be refused is told before it is asked for, but not while it is typed */
   }
   $('plan').textContent = told;
 }
@@ -501,6 +526,7 @@ let frames = 0;
 
 function setShape(w, h) {
   $('sheet').style.setProperty('--ratio', w / h);
+  $('sheet').style.setProperty('--most', `${ENLARGE_MAX * w}px`);
 }
 
 /* Swapped when it has been decoded, so that nothing flashes; an older one never follows a newer. */
@@ -509,9 +535,9 @@ async function showPicture(src, alt) {
   image.src = src;
   try { await image.decode(); } catch { return; }
   if (frame !== frames) return;
-  const picture = $('picture');
-  if (picture.src.startsWith('blob:') && picture.src !== src) URL.revokeObjectURL(picture.src);
-  Object.assign(picture, { src, alt, hidden: false });
+  const before = $('picture').src;
+  Object.assign($('picture'), { src, alt, hidden: false });
+  if (before.startsWith('blob:') && before !== src) URL.revokeObjectURL(before);
   $('empty').hidden = true;
   $('sheet').classList.remove('blank');
 }
@@ -527,6 +553,7 @@ function clearPicture() {
 function setStatus(text, share = null) {
   $('status').textContent = text;
   $('bar').value = share ?? 0;
+  document.title = share ? `${Math.round(100 * share)} % · dreamo` : 'dreamo';
   $('bar').classList.toggle('idle', share === null);
 }
 
@@ -541,18 +568,17 @@ function show(entry) {
   describe(entry.ask, words.facts(entry.width, entry.height, entry.ask.seed));
   $('actions').hidden = false;
   $('save').download = `dreamo-${entry.ask.seed}.png`;
-  $('save').href = entry.thumb;
   pictures.get(entry.sha).then((blob) => {
     if (shown !== entry) return;
-    if (blob) $('save').href = URL.createObjectURL(blob);
-    return showPicture(blob ? URL.createObjectURL(blob) : entry.thumb, words.alt(entry.ask.prompt));
+    $('save').href = blob ? URL.createObjectURL(blob) : entry.thumb;
+    return showPicture($('save').href, words.alt(entry.ask.prompt));
   });
   drawHistory();
 }
 
 /* ---- a job ---- */
 
-let job = null; /* { id, ask, deadline, told, began } */
+let job = null; /* { id, ask, began, step, steps, picture, deadline, told, taken, stopping } */
 
 function tick() {
   if (!job || !job.steps) return;
@@ -571,12 +597,21 @@ function onStep(e) {
   job.told = quarter;
 }
 
-async function onImage(e) {
-  const blob = await (await call(`api/v1/jobs/${job.id}/images/${e.picture}`)).blob();
-  const seed = String(BigInt(job.ask.seed) + BigInt(e.picture)), { count, preview_every: every, ...ask } = job.ask;
-  await pictures.put(e.sha256, blob);
-  const entry = { job: job.id, n: e.picture, sha: e.sha256, width: e.width, height: e.height, ask: { ...ask, seed }, thumb: await thumbnail(blob) };
-  entries = [entry, ...entries.filter((other) => other.job !== entry.job || other.n !== entry.n)];
+/* Picture n is ready: keep it, show it. */
+async function takePicture(n) {
+  let response;
+  try {
+    response = await call(`api/v1/jobs/${job.id}/images/${n}`);
+  } catch (e) {
+    if (e.code === 'offline') throw e;
+    return complain(e);
+  }
+  const blob = await response.blob(), image = await createImageBitmap(blob), sha = response.headers.get('ETag').replaceAll('"', '');
+  const seed = String(BigInt(job.ask.seed) + BigInt(n)), { count, preview_every: every, ...ask } = job.ask;
+  const entry = { job: job.id, n, sha, width: image.width, height: image.height, ask: { ...ask, seed }, thumb: thumbnail(image) };
+  await pictures.put(sha, blob);
+  entries = [entry, ...recall('history', entries).filter((other) => !same(other, entry))]; /* another tab may have added some */
+  job.taken.add(n);
   keepHistory();
   show(entry);
 }
@@ -584,7 +619,7 @@ async function onImage(e) {
 /* The stage belongs to the job from here on, until it ends. */
 function begin(started) {
   const [w, h] = started.ask.size.split('x').map(Number);
-  job = { step: 0, steps: 0, picture: 0, told: 0, deadline: 0, ...started };
+  job = { step: 0, steps: 0, picture: 0, told: 0, deadline: 0, taken: new Set(), ...started };
   shown = null;
   remember('job', { id: job.id, ask: job.ask, began: job.began });
   setShape(w, h);
@@ -612,8 +647,11 @@ async function run() {
     start: (e) => setStatus(e.try > 1 ? words.again : words.starting, 0),
     step: onStep,
     preview: (e) => { showPicture(`data:${e.type};base64,${e.base64}`, words.growing(job.ask.prompt)); },
-    image: onImage,
-    done: () => end(`${words.ready} ${job.began ? words.madeIn(duration((Date.now() - job.began) / 1000)) : ''}`.trim()),
+    image: (e) => takePicture(e.picture),
+    done: async (e) => {
+      for (let n = 0; n < e.images; n++) if (!job.taken.has(n)) await takePicture(n); /* made while nobody listened */
+      end(`${words.ready} ${job.began ? words.madeIn(duration((Date.now() - job.began) / 1000)) : ''}`.trim());
+    },
     error: (e) => {
       const cancelled = e.state === 'cancelled';
       end(cancelled ? words.stopped : '');
@@ -636,12 +674,8 @@ async function make() {
   make.busy = true;
   setStatus(words.sending, 0);
   try {
-    await arriving;
-    await Promise.all(references.map((r) => r.checked));
-    const broken = references.findIndex((r) => !r.id);
-    if (broken >= 0) throw new Problem({ message: words.badCard(references[broken].name), field: `references[${broken}]` });
-    const ask = readForm();
-    const began = Date.now(), ticket = await post('api/v1/jobs', { ...ask, preview_every: previewEvery(ask) });
+    await allChecked();
+    const began = Date.now(), ask = readForm(), ticket = await postForm('api/v1/jobs', { preview_every: previewEvery(ask) });
     clearPicture();
     begin({ id: ticket.id, ask: { ...ask, seed: ask.seed ?? String(ticket.seed) }, began });
     setStatus(words.waiting(ticket.position), 0);
@@ -672,8 +706,10 @@ async function stop() {
 
 let entries = recall('history', []);
 
-async function thumbnail(blob) {
-  const image = await createImageBitmap(blob), scale = Math.min(1, THUMB_SIDE / Math.max(image.width, image.height));
+const same = (a, b) => a?.job === b?.job && a?.n === b?.n;
+
+function thumbnail(image) {
+  const scale = Math.min(1, THUMB_SIDE / Math.max(image.width, image.height));
   const canvas = Object.assign(document.createElement('canvas'), { width: Math.round(image.width * scale), height: Math.round(image.height * scale) });
   canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height);
   return canvas.toDataURL('image/webp', 0.85);
@@ -698,7 +734,7 @@ function drawHistory() {
     button.type = 'button';
     button.title = entry.ask.prompt;
     button.append(image);
-    if (entry === shown) button.setAttribute('aria-current', 'true');
+    if (same(entry, shown)) button.setAttribute('aria-current', 'true');
     button.addEventListener('click', () => {
       if (job) return complain(new Problem({ message: words.wait }), $('past-title'));
       setStatus('');
@@ -750,7 +786,7 @@ function asCurl({ ask }) {
   const line = ['curl', quote(new URL('api/v1/jobs', location.href).href)];
   if (key) line.push('-H', '"Authorization: Bearer $DREAMO_KEY"');
   for (const [name, value] of Object.entries(fields)) line.push('--form-string', quote(`${name}=${value}`));
-  for (const r of list) line.push('-F', quote(`${r.task}=@"${r.name}"`));
+  for (const r of list) line.push('-F', quote(`${r.task}=@"${r.name.replace(/["\\]/g, '\\$&')}"`));
   return line.join(' ');
 }
 
@@ -814,6 +850,7 @@ function listen() {
   const files = (list) => [...(list ?? [])];
   $('compose').addEventListener('submit', (e) => { e.preventDefault(); make(); });
   $('compose').addEventListener('input', edited);
+  $('compose').addEventListener('change', changed);
   $('prompt').addEventListener('keydown', (e) => { if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) make(); });
   $('files').addEventListener('change', () => { addFiles(files($('files').files)); $('files').value = ''; });
   $('trigger').querySelector('button').addEventListener('click', () => { $('prompt').value = `${TRIGGER} ${$('prompt').value}`.trim(); $('prompt').focus(); edited(); });
@@ -826,7 +863,7 @@ function listen() {
   $('copy-command').addEventListener('click', () => copy($('copy-command'), asCommand(shown)));
   $('copy-curl').addEventListener('click', () => copy($('copy-curl'), asCurl(shown)));
   $('forget').addEventListener('click', () => {
-    entries = entries.filter((entry) => entry !== shown);
+    entries = recall('history', entries).filter((entry) => !same(entry, shown));
     shown = null;
     keepHistory();
     clearPicture();

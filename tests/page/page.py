@@ -211,6 +211,43 @@ def reloading():
         check("seed 5" in page.text("#facts"), "an earlier picture", page.text("#facts"))
 
 
+def away():
+    """Nobody listens while the pictures are made, and the server is restarted: they are there when the page comes back."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = os.path.join(folder, "serve.db")
+        with Server(store=store) as s, opened(s) as page:
+            url = page.home + "/"
+            example(page)
+            detail(page, steps=8, count=2)
+            page.click("#make")
+            page.wait("!%s" % IDLE)
+            job = page.evaluate("JSON.parse(localStorage.getItem('dreamo.job')).id")
+            page.send("Page.navigate", {"url": "about:blank"})
+            equal(s.finish(job, 180)["state"], "done", "made meanwhile")
+            s.stop()
+            with Server(store=store, listen="127.0.0.1:%d" % s.port, wait=False) as again:
+                again.address = s.address
+                again.wait()
+                page.goto(url)
+                page.wait(READY + " && document.querySelectorAll('#history li').length === 2")
+                equal([e["sha"] for e in entries(page)], [hashlib.sha256(again.picture(job, n)).hexdigest() for n in (1, 0)], "both pictures")
+
+
+def forgotten():
+    """The server keeps uploads for a while only; the page sends them again when they are needed."""
+    with Server("--keep-results", "1s") as s, opened(s, [r"status of 404"]) as page:
+        example(page)
+        detail(page, steps=3)
+        upload = page.evaluate("JSON.parse(localStorage.getItem('dreamo.draft')).references[0].upload")
+        end = time.monotonic() + 60
+        while s.ask("GET", "/api/v1/uploads/" + upload).status == 200 and time.monotonic() < end:
+            time.sleep(0.2)
+        equal(s.ask("GET", "/api/v1/uploads/" + upload).status, 404, "it is gone there")
+        page.click("#make")
+        page.wait(READY)
+        equal(page.text("#problem"), "", "and the picture comes all the same")
+
+
 def killed():
     """The server is killed in mid-job and started again: the page waits, goes on, and the picture comes."""
     with tempfile.TemporaryDirectory() as folder:
@@ -324,7 +361,7 @@ def keyboard():
                 check(seen["ring"], "focus can be seen: " + seen["name"])
 
         tab(9)
-        equal(stops, ["language", "files", "a cupcake on a beach by the sea", "a camera on green grass under a blue sky", "a doughnut on a plain blue background", "prompt", "square", "seed", "SUMMARY"], "in reading order")
+        equal(stops, ["language", "files", "a cupcake on a beach by the sea", "a camera on green grass under a blue sky", "a doughnut on a plain blue background", "prompt", "square", "seed", "details-title"], "in reading order")
         page.key("Enter")
         tab(3)
         equal(stops[-3:], ["field-negative", "field-steps", "field-count"], "the drawer opens")
@@ -361,11 +398,12 @@ def keyboard():
 def names():
     """What a screen reader is told: every control has a name, in both languages; every word stands in the table once in each."""
     with open(os.path.join(ROOT, "web/page.js")) as f:
-        words = re.search(r"const WORDS = (\{.*?\n\});", f.read(), re.S).group(1)
+        script = f.read()
+    words = re.search(r"const WORDS = (\{.*?\n\});", script, re.S).group(1)
     with open(os.path.join(ROOT, "web/page.html")) as f:
         html = f.read()
     visible = re.sub(r"<(title|noscript)>.*?</\1>|<!--.*?-->|<[^>]*>", "", html, flags=re.S).split()
-    equal(visible, ["dreamo"], "the HTML has no words of its own")
+    equal(visible, ["dreamo", "×"], "the HTML has no words of its own")
     with Server() as s:
         for language, title in (("en-GB", "References"), ("zh-CN", "参考图")):
             with opened(s, language=language) as page:
@@ -374,6 +412,8 @@ def names():
                     return { same: JSON.stringify(shape(W.en)) === JSON.stringify(shape(W.zh)), empty: Object.values(W).flatMap((w) => Object.values(w)).filter((v) => v === '').length, keys: Object.keys(W.en) }; })()""" % words)
                 check(used["same"] and not used["empty"], "both languages say the same things", used)
                 equal(sorted(set(re.findall(r'data-t(?:-label|-placeholder)?="(\w+)"', html)) - set(used["keys"])), [], "words that the page needs")
+                spoken = set(re.findall(r"words\.(\w+)", script)) | set(re.findall(r'data-t(?:-label|-placeholder)?="(\w+)"', html)) | {"ip", "id", "style", "square", "tall", "wide"}
+                equal(sorted(set(used["keys"]) ^ spoken), [], "and no others")
                 page.drop("#drop label", EXAMPLES[:1])
                 page.wait(CARDS + " === 1")
                 page.evaluate("document.querySelector('#details').open = true")
@@ -402,7 +442,7 @@ def readable():
         for (const e of document.querySelectorAll('body *')) {
             if (!seen(e)) continue;
             const style = getComputedStyle(e), at = ground(e);
-            if ([...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || (e.matches('input, textarea') && e.value)) {
+            if ([...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || (e.matches('input:not([type=radio], [type=file]), textarea') && e.value)) {
                 const c = rgba(style.color);
                 c[3] *= opacity(e);
                 const r = ratio(over(c, at), at);
@@ -447,4 +487,4 @@ def readable():
 
 if __name__ == "__main__":
     with Chromium() as browser:
-        main([two_clicks, references, refusals, stopping, reloading, killed, keys_asked, again, keyboard, names, readable])
+        main([two_clicks, references, refusals, stopping, reloading, away, forgotten, killed, keys_asked, again, keyboard, names, readable])
