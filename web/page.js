@@ -245,7 +245,7 @@ const pictures = {
 
 let about = null;    /* capabilities */
 let arriving = null; /* an example's picture, on its way */
-let references = []; /* { file, name, task, id, problem, checked: Promise, card } */
+let references = []; /* { file, name, task, id, seen, problem, busy, checked: Promise, card, url } */
 
 function chips(box, name, rows, chosen, changed) {
   box.replaceChildren(...rows.map(({ value, label, hint }) => {
@@ -296,7 +296,7 @@ function drawCard(r) {
 function drawChecked(r) {
   const seen = r.card.querySelector('.seen');
   r.card.classList.toggle('broken', Boolean(r.problem));
-  r.card.setAttribute('aria-busy', String(!r.id && !r.problem));
+  r.card.setAttribute('aria-busy', String(r.busy));
   seen.hidden = !r.seen;
   if (r.seen) seen.src = r.seen.image;
   seen.alt = r.seen ? words.seen : '';
@@ -311,7 +311,7 @@ function check(r) {
   const run = r.run = (r.run ?? 0) + 1;
   const form = new FormData();
   form.append('picture', r.file, r.name);
-  r.problem = null;
+  Object.assign(r, { problem: null, busy: true });
   drawChecked(r);
   r.checked = callJson(`api/v1/uploads?task=${r.task}`, { method: 'POST', body: form }).then(async (answer) => {
     if (run !== r.run) return;
@@ -325,6 +325,7 @@ function check(r) {
     announce(r.problem.text());
   }).finally(() => {
     if (run !== r.run || !references.includes(r)) return;
+    r.busy = false;
     drawChecked(r);
     changed();
   });
@@ -333,7 +334,7 @@ function check(r) {
 function addReference(file, name, task) {
   const limit = about.limits;
   if (references.length >= limit.references) return complain(new Problem({ message: words.tooMany(limit.references) }), $('drop'));
-  const r = { file, name, task, id: null, problem: null, card: null };
+  const r = { file, name, task, id: null, problem: null, busy: false, card: null };
   references.push(r);
   drawCard(r);
   if (file.size > limit.body_bytes) {
@@ -448,7 +449,7 @@ const previewEvery = (ask) => Math.ceil((ask.steps ?? about.defaults.steps) / 40
 /* Where a problem belongs: the field, if the page shows it. */
 function placeOf(field) {
   const name = field.split(/[[.]/)[0];
-  if (name === 'references') return references[Number(/\d+/.exec(field)?.[0])]?.card ?? $('drop');
+  if (name === 'references') return references[Number(/\d+/.exec(field)?.[0])]?.card ?? $('cards');
   if (name === 'size') return shape === 'other' ? $('width') : $('sizes');
   return $(name) && own.has(name) ? $(name) : $(`field-${name}`);
 }
@@ -457,7 +458,7 @@ function complain(e, place = null, focus = true) {
   const problem = $('problem'), at = place ?? (e.field ? placeOf(e.field) : null);
   clearProblem();
   if (at) {
-    (at.closest('#other-size, #fields > div') ?? at).after(problem);
+    (at.closest('#other-size, #fields > div, #cards') ?? at).after(problem);
     if (at.closest('details')) $('details').open = true;
     if (at.matches('input, textarea')) {
       at.setAttribute('aria-invalid', 'true');
@@ -843,7 +844,8 @@ function draw() {
   references.forEach(drawCard);
   if (shown) show(shown);
   else drawHistory();
-  tick();
+  if (job) tick();
+  else setStatus('');
 }
 
 function listen() {
@@ -854,10 +856,13 @@ function listen() {
   $('prompt').addEventListener('keydown', (e) => { if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) make(); });
   $('files').addEventListener('change', () => { addFiles(files($('files').files)); $('files').value = ''; });
   $('trigger').querySelector('button').addEventListener('click', () => { $('prompt').value = `${TRIGGER} ${$('prompt').value}`.trim(); $('prompt').focus(); edited(); });
-  document.addEventListener('dragover', (e) => { e.preventDefault(); document.body.classList.add('dragging'); });
+  const holdsFiles = (data) => data?.types.includes('Files');
+  document.addEventListener('dragover', (e) => { if (holdsFiles(e.dataTransfer)) { e.preventDefault(); document.body.classList.add('dragging'); } });
   document.addEventListener('dragleave', (e) => { if (!e.relatedTarget) document.body.classList.remove('dragging'); });
-  document.addEventListener('drop', (e) => { e.preventDefault(); document.body.classList.remove('dragging'); addFiles(files(e.dataTransfer.files)); });
-  document.addEventListener('paste', (e) => { const list = files(e.clipboardData?.files); if (list.length) { e.preventDefault(); addFiles(list); } });
+  document.addEventListener('drop', (e) => { if (holdsFiles(e.dataTransfer)) { e.preventDefault(); document.body.classList.remove('dragging'); addFiles(files(e.dataTransfer.files)); } });
+  document.addEventListener('paste', (e) => { /* text from an office program comes with a picture of itself */
+    if (holdsFiles(e.clipboardData) && !e.clipboardData.types.includes('text/plain')) { e.preventDefault(); addFiles(files(e.clipboardData.files)); }
+  });
   $('stop').addEventListener('click', stop);
   $('reuse').addEventListener('click', () => useSettings(shown));
   $('copy-command').addEventListener('click', () => copy($('copy-command'), asCommand(shown)));

@@ -116,7 +116,7 @@ def references():
         check("notes.png: is text" in page.text(".card.broken .note"), "a wrong file says why", page.text(".card.broken .note"))
         page.click("#make")
         page.wait("document.querySelector('#problem').innerText")
-        check("notes.png" in page.text("#problem") and page.evaluate("document.querySelector('#problem').previousElementSibling.classList.contains('broken')"), "and holds Make, beside it", page.text("#problem"))
+        check("notes.png" in page.text("#problem") and page.evaluate("document.querySelector('#problem').previousElementSibling.id === 'cards' && document.activeElement.closest('.broken') !== null"), "and holds Make, beside it, with the focus on its way out", page.text("#problem"))
         check("doughnut" not in str(entries(page)) and not s.ask("GET", "/ready").json()["queued"], "no job of it")
         page.click(".card.broken .remove")
         equal(page.text("#problem"), "", "the message goes with its card")
