@@ -401,7 +401,7 @@ function drawFields(values) {
     label.htmlFor = input.id = `field-${f.name}`;
     label.textContent = words.fields[f.name] ?? f.name;
     help.id = `help-${f.name}`;
-    help.textContent = f.kind === 'text' ? '' : f.hi === undefined ? '' : words.range(f.lo, f.hi);
+    help.textContent = f.kind === 'text' || f.hi === undefined ? '' : words.range(f.lo, f.hi);
     input.setAttribute('aria-describedby', help.id);
     Object.assign(input, { name: f.name, autocomplete: 'off', title: language === 'en' ? f.doc : '', placeholder: about.defaults[f.name] ?? (f.name === 'count' ? 1 : ''), value: values[f.name] ?? '' });
     if (f.kind !== 'text') input.inputMode = 'decimal';
@@ -598,7 +598,7 @@ function onStep(e) {
   job.told = quarter;
 }
 
-/* Picture n is ready: keep it, show it. */
+/* Picture n is ready: keep it, and show it; one that others follow only until the next begins to grow. */
 async function takePicture(n) {
   let response;
   try {
@@ -614,7 +614,9 @@ async function takePicture(n) {
   entries = [entry, ...recall('history', entries).filter((other) => !same(other, entry))]; /* another tab may have added some */
   job.taken.add(n);
   keepHistory();
-  show(entry);
+  if (n + 1 >= (count ?? 1)) return show(entry);
+  showPicture(URL.createObjectURL(blob), words.alt(ask.prompt));
+  drawHistory();
 }
 
 /* The stage belongs to the job from here on, until it ends. */

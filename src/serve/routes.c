@@ -47,6 +47,7 @@ const route routes[] = {
     { "GET", "/examples/{name}", ROUTE_OPEN | ROUTE_AT_ONCE, page_example, NULL },
     { 0 }
 };
+_Static_assert(sizeof routes / sizeof *routes <= METRICS_ROUTES, "a counter for each route, and one for what is none");
 
 /* A segment in braces takes any segment of our alphabet. */
 static bool matches(const char *pattern, const char *path, char args[2][80])

@@ -187,6 +187,8 @@ def stopping():
         page.click("#make")
         page.wait(IDLE + " && document.querySelectorAll('#history li').length === 3")
         equal([(e["ask"]["seed"], e["n"]) for e in entries(page)], [("9", 2), ("8", 1), ("7", 0)], "three pictures, each with its seed")
+        page.wait("document.querySelector('#picture').src === document.querySelector('#save').href")
+        equal(page.evaluate("(async () => { const i = new Image(); i.src = document.querySelector('#save').href; await i.decode(); return i.naturalWidth; })()"), 64, "the last one can be saved")
 
 
 def reloading():
