@@ -608,7 +608,7 @@ async function takePicture(n) {
     return complain(e);
   }
   const blob = await response.blob(), image = await createImageBitmap(blob), sha = response.headers.get('ETag').replaceAll('"', '');
-  const seed = String(BigInt(job.ask.seed) + BigInt(n)), { count, preview_every: every, ...ask } = job.ask;
+  const seed = String((BigInt(job.ask.seed) + BigInt(n)) & SEED_MAX), { count, preview_every: every, ...ask } = job.ask;
   const entry = { job: job.id, n, sha, width: image.width, height: image.height, ask: { ...ask, seed }, thumb: thumbnail(image) };
   await pictures.put(sha, blob);
   entries = [entry, ...recall('history', entries).filter((other) => !same(other, entry))]; /* another tab may have added some */
@@ -713,7 +713,7 @@ const same = (a, b) => a?.job === b?.job && a?.n === b?.n;
 
 function thumbnail(image) {
   const scale = Math.min(1, THUMB_SIDE / Math.max(image.width, image.height));
-  const canvas = Object.assign(document.createElement('canvas'), { width: Math.round(image.width * scale), height: Math.round(image.height * scale) });
+  const canvas = Object.assign(document.createElement('canvas'), { width: Math.ceil(image.width * scale), height: Math.ceil(image.height * scale) });
   canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height);
   return canvas.toDataURL('image/webp', 0.85);
 }
@@ -776,11 +776,12 @@ const quote = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace
 
 function asCommand({ ask }) {
   const options = { negative: '--negative', steps: '--steps', guidance: '--guidance', first_guidance: '--first-guidance', true_cfg: '--true-cfg', negative_guidance: '--negative-guidance', ref_seed: '--ref-noise' };
-  const line = ['dreamo', 'generate', quote(ask.prompt)];
+  const line = ['dreamo', 'generate', ...(ask.prompt.startsWith('-') ? [] : [quote(ask.prompt)])];
   for (const r of ask.references ?? []) line.push('-r', quote(`${r.task}=${r.name}`));
   line.push('-s', ask.size, '--seed', ask.seed);
-  for (const [name, option] of Object.entries(options)) if (ask[name] !== undefined) line.push(option, quote(String(ask[name])));
+  for (const [name, option] of Object.entries(options)) if (ask[name] !== undefined) line.push(`${option}=${quote(String(ask[name]))}`);
   if (ask.cfg_start !== undefined || ask.cfg_end !== undefined) line.push('--cfg-steps', `${ask.cfg_start ?? 0}..${ask.cfg_end ?? ask.steps ?? about.defaults.steps}`);
+  if (ask.prompt.startsWith('-')) line.push('--', quote(ask.prompt));
   return line.join(' ');
 }
 

@@ -305,8 +305,8 @@ def again():
     """A picture comes again, byte for byte: by its settings, by curl; and its pixels by the command."""
     with Server() as s, tempfile.TemporaryDirectory() as folder, opened(s) as page:
         example(page)
-        fill(page, "#prompt", "a cupcake, it's \"on\" a `beach`; $HOME")
-        detail(page, steps=5, true_cfg="3.5", negative="rain & snow")
+        fill(page, "#prompt", "- a cupcake, it's \"on\" a `beach`; $HOME")
+        detail(page, steps=5, true_cfg="3.5", negative="-rain & snow")
         page.click("#sizes [value=wide]")
         page.click("#make")
         page.wait(READY)
@@ -320,7 +320,7 @@ def again():
         page.click("#reuse")
         page.wait(CARDS + " === 1 && document.activeElement.id === 'prompt'")
         equal(page.evaluate("[...document.querySelectorAll('#prompt, #seed, #field-steps, #field-true_cfg, #field-negative')].map((e) => e.value).concat(document.querySelector('#sizes :checked').value)"),
-              [first["ask"]["prompt"], first["ask"]["seed"], "rain & snow", "5", "3.5", "wide"], "its settings")
+              [first["ask"]["prompt"], first["ask"]["seed"], "-rain & snow", "5", "3.5", "wide"], "its settings")
         page.click("#make")
         page.wait(IDLE + " && document.querySelectorAll('#history li').length === 2")
         equal(entries(page)[0]["sha"], first["sha"], "the same picture again")
@@ -330,7 +330,7 @@ def again():
         page.click("#copy-command")
         equal(page.wait("document.querySelector('#copy-command').innerText === 'Copied' && document.querySelector('#copy-command').innerText"), "Copied", "it says so")
         line = page.wait("navigator.clipboard.readText()")
-        done = subprocess.run(["sh", "-c", line + " -q -o out.png"], cwd=folder, env=dict(os.environ, PATH=folder + ":" + os.environ["PATH"], DREAMO_MODEL=MODEL), capture_output=True, text=True)
+        done = subprocess.run(["sh", "-c", line.replace("dreamo generate", "dreamo generate -q -o out.png")], cwd=folder, env=dict(os.environ, PATH=folder + ":" + os.environ["PATH"], DREAMO_MODEL=MODEL), capture_output=True, text=True)
         equal(done.returncode, 0, "the command runs: " + line + done.stderr)
         pixels = lambda data: data[data.index(b"IDAT"):]
         with open(os.path.join(folder, "out.png"), "rb") as f:
