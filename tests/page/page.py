@@ -217,7 +217,7 @@ def away():
     """Nobody listens while the pictures are made, and the server is restarted: they are there when the page comes back."""
     with tempfile.TemporaryDirectory() as folder:
         store = os.path.join(folder, "serve.db")
-        with Server(store=store) as s, opened(s) as page:
+        with Server(store=store) as s, opened(s, [r"ERR_", r"status of 503"]) as page:  # what the page asked for last may meet a server that ends
             url = page.home + "/"
             example(page)
             detail(page, steps=8, count=2)
