@@ -7,10 +7,11 @@ SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 TOOLS    := cmake ninja-build gcc pkg-config
 LIBS     := zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libjansson-dev libutf8proc-dev libcurl4-openssl-dev libmicrohttpd-dev libsqlite3-dev
-TESTLIBS := curl libcmocka-dev sentencepiece python3-numpy librsvg2-bin libopenmpi-dev openmpi-bin
+TESTLIBS := curl libcmocka-dev sentencepiece python3-numpy librsvg2-bin libopenmpi-dev openmpi-bin chromium
 
 help:
 	@echo "make demo     install what is missing, build, make pictures with the shipped model"
+	@echo "make page     install what is missing, build, serve the web page with the shipped model"
 	@echo "make test     install what is missing, build with warnings as errors, run all tests"
 	@echo "make build    build $(BUILD)/dreamo"
 	@echo "make deps     install the packages that are missing (apt)"
@@ -39,6 +40,9 @@ build: deps
 demo: build
 	@sh examples/demo.sh $(BUILD)/dreamo
 
+page: build
+	@$(BUILD)/dreamo serve -m models/dreamo-mini
+
 test: testdeps
 	@cmake -S . -B $(BUILD)-test -G Ninja -DCMAKE_BUILD_TYPE=Release -DDREAMO_WERROR=ON -DDREAMO_PYTHON=/usr/bin/python3 $(CMAKE_ARGS) >/dev/null
 	@cmake --build $(BUILD)-test -j $(JOBS)
@@ -66,4 +70,4 @@ install: build
 clean:
 	rm -rf $(BUILD) $(BUILD)-test build-fuzz
 
-.PHONY: help deps testdeps build demo test fuzz bench install clean
+.PHONY: help deps testdeps build demo page test fuzz bench install clean

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include "serve/text.h"
 
-enum { METRICS_ROUTES = 40, METRICS_CLASSES = 5, METRICS_BUCKETS = 14, METRICS_REASONS = 18 };
+enum { METRICS_ROUTES = 48, METRICS_CLASSES = 5, METRICS_BUCKETS = 14, METRICS_REASONS = 18 };
 
 typedef struct histogram { int64_t in[METRICS_BUCKETS + 1], count; double sum; } histogram;
 

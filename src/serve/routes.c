@@ -44,8 +44,10 @@ const route routes[] = {
     { "GET", "/", ROUTE_OPEN | ROUTE_AT_ONCE, page_html, NULL },
     { "GET", "/page.js", ROUTE_OPEN | ROUTE_AT_ONCE, page_js, NULL },
     { "GET", "/page.css", ROUTE_OPEN | ROUTE_AT_ONCE, page_css, NULL },
+    { "GET", "/examples/{name}", ROUTE_OPEN | ROUTE_AT_ONCE, page_example, NULL },
     { 0 }
 };
+_Static_assert(sizeof routes / sizeof *routes <= METRICS_ROUTES, "a counter for each route, and one for what is none");
 
 /* A segment in braces takes any segment of our alphabet. */
 static bool matches(const char *pattern, const char *path, char args[2][80])

@@ -69,4 +69,5 @@ void openai_model(exchange *x);
 void page_html(exchange *x);
 void page_js(exchange *x);
 void page_css(exchange *x);
+void page_example(exchange *x);
 #endif
