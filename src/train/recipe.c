@@ -60,6 +60,9 @@ static const entry entries[] = {
     { "ref_dropout", "data", ENTRY_NUMBER, AT(ref_dropout), 0, 1, 0.1, NULL },
     { "one_dropout", "data", ENTRY_NUMBER, AT(one_dropout), 0, 1, 0.1, NULL },
     { "placeholders", "data", ENTRY_NUMBER, AT(placeholders), 0, 1, 0.5, NULL },
+    { "ref_tokens", "data", ENTRY_NUMBER, AT(ref_tokens), 0.001, 1, 1, NULL },
+    { "self_reference", "data", ENTRY_BOOL, AT(self_reference), 0, 1, 0, NULL },
+    { "token_dropout", "flow", ENTRY_NUMBER, AT(token_dropout), 0, 0.95, 0, NULL },
     { "subject_weight", "flow", ENTRY_NUMBER, AT(subject_weight), 0, 1000, 0, NULL },
     { "density", "flow", ENTRY_CHOICE, AT(flow.density), 0, 0, FLOW_LOGIT_NORMAL, "logit-normal|uniform" },
     { "t_mean", "flow", ENTRY_NUMBER, AT(flow.mean), -10, 10, 0, NULL },
@@ -73,6 +76,7 @@ static const entry entries[] = {
     { "begin", "adapter", ENTRY_CHOICE, AT(begin), 0, 0, BEGIN_FRESH, "fresh|model" },
     { "rank", "adapter", ENTRY_INT, AT(rank), 1, 1024, 16, NULL },
     { "routing_loss", "adapter", ENTRY_NUMBER, AT(routing_loss), 0, 100, 0, NULL },
+    { "placeholder_loss", "adapter", ENTRY_NUMBER, AT(placeholder_loss), 0, 100, 0, NULL },
     { "train_t5_rows", "adapter", ENTRY_BOOL, AT(train_t5_rows), 0, 1, 0, NULL },
 };
 enum { NENTRIES = sizeof entries / sizeof entries[0], FILE_MAX = 1 << 20 };

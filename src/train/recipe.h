@@ -47,7 +47,10 @@ typedef struct recipe {
     /* adapter */
     adapter_begin begin;
     int64_t rank;                            /* of a fresh adapter */
-    double routing_loss;
+    double routing_loss, placeholder_loss;   /* weights of both */
+    double ref_tokens;                       /* share of a reference's tokens that is shown, at random */
+    bool self_reference;                     /* the reference is the target itself */
+    double token_dropout;                    /* share of picture tokens that pass the middle single blocks by */
     bool train_t5_rows;                      /* the rows of [ref#1] to [res] */
 } recipe;
 

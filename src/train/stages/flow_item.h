@@ -22,7 +22,11 @@ typedef struct flow_item {
     const bitmap *shown[DATA_MAX_REFS];  /* the pictures in their places */
     bool placed;                   /* the caption has placeholders */
     bool missing;                  /* REF_OTHER, and the dataset has no other: not to be counted */
+    data_ref self;                 /* recipe.self_reference: stands for the target */
     caption words;
+    flow_words named;              /* where the caption has the placeholders of its references */
+    flow_few few;                  /* recipe.ref_tokens: which of a reference's tokens are shown; into `tokens` */
+    int32_t *tokens;
     rng noise;                     /* its noise is drawn from here on */
 } flow_item;
 

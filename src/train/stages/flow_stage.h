@@ -1,12 +1,14 @@
 /* flow_stage.h - what training the base and training the adapter have in common: samples to packed batches, steps, validation. */
 #ifndef TRAIN_FLOW_STAGE_H
 #define TRAIN_FLOW_STAGE_H
+#include "train/stages/flow_cut.h"
 #include "train/stages/flow_item.h"
 #include "train/stages/flow_loss.h"
 
 typedef struct flow_stage {
     flow_model model;
     flow_batch batch;
+    flow_cut cut;                  /* with recipe.token_dropout */
     int room;                      /* samples in a micro-batch */
     int cell;                      /* pixels of a token's side */
     bool references;
