@@ -1,4 +1,4 @@
-/* dataset.c - dreamo dataset build|check|stats|show|captions|vocab: training data on disk. */
+/* dataset.c - dreamo dataset build|check|stats|show|captions|vocab|distil: training data on disk. */
 #include <string.h>
 #include "cli/commands.h"
 #include "cli/screen.h"
@@ -17,6 +17,8 @@ const option dataset_options[] = {
     { "count", 'n', VALUE_INTEGER, false, 1, 10000, "N", "show: samples (24)" },
     { "pieces", 0, VALUE_INTEGER, false, 300, 32000, "N", "vocab: entries of each vocabulary (4096)" },
     { "length", 0, VALUE_INTEGER, false, 8, 4096, "N", "vocab: longest text in tokens (96)" },
+    { "model", 'm', VALUE_TEXT, false, 0, 0, "DIR", "distil: whose base makes the pictures" },
+    { "pictures", 0, VALUE_TEXT, false, 0, 0, "SIZES", "distil: 128x128, or a list like 128x128:6 128x96:1" },
     { "columns", 0, VALUE_INTEGER, false, 1, 100, "N", "show: samples in a row (4)" },
     { 0 }
 };
@@ -97,10 +99,30 @@ static dreamo_status vocab(const parsed *p, const char *data, dreamo_error *err)
     return s;
 }
 
+static dreamo_status distil(const parsed *p, const char *data, dreamo_error *err)
+{
+    dreamo_distil_options o;
+    dreamo_distil_options_init(&o);
+    o.data = data;
+    o.model = option_text(p, "model", NULL);
+    o.out = option_text(p, "output", NULL);
+    o.kinds = option_text(p, "kind", o.kinds);
+    o.pictures = option_text(p, "pictures", o.pictures);
+    o.seed = (uint64_t)option_integer(p, "seed", (int64_t)o.seed);
+    o.count = (int)option_integer(p, "count", o.count);
+    o.threads = (int)option_integer(p, "threads", 0);
+    o.progress = screen_event;
+    if (!o.model || !o.out) return complain(err, DREAMO_ARG, NULL, "dataset distil: --model DIR or --output FOLDER is missing");
+    dreamo_status s = dreamo_dataset_distil(&o, err);
+    if (!s) screen_result(o.out);
+    return s;
+}
+
 int run_dataset(const parsed *p)
 {
     static const struct { const char *name; dreamo_status (*run)(const parsed *, const char *, dreamo_error *); } verbs[] = {
         { "build", build }, { "check", check }, { "stats", stats }, { "show", show }, { "captions", captions }, { "vocab", vocab },
+        { "distil", distil },
     };
     dreamo_error err = { 0 };
     const char *data = option_text(p, "data", NULL);
@@ -108,7 +130,7 @@ int run_dataset(const parsed *p)
     size_t i = 0, n = sizeof verbs / sizeof *verbs;
     while (i < n && strcmp(verbs[i].name, p->args[0]) != 0) i++;
     screen_catch_signals();
-    if (i == n) complain(&err, DREAMO_ARG, NULL, "dataset: \"%s\" is none of build, check, stats, show, captions, vocab", p->args[0]);
+    if (i == n) complain(&err, DREAMO_ARG, NULL, "dataset: \"%s\" is none of build, check, stats, show, captions, vocab, distil", p->args[0]);
     else if (!data) complain(&err, DREAMO_ARG, NULL, "dataset %s: --data DIR is missing", p->args[0]);
     else s = verbs[i].run(p, data, &err);
     return s ? report(p, &err) : 0;

@@ -45,6 +45,7 @@ static dreamo_status find_others(const stage *s, flow_item *it, data_request q, 
         data_sample_free(&it->other);
     }
     it->missing = true;
+    for (int i = 0; i < it->sample.nrefs; i++) it->shown[i] = &it->sample.ref[i].picture; /* not those of a try that failed half-way */
     return DREAMO_OK;
 }
 
@@ -111,7 +112,12 @@ dreamo_status flow_item_compose(const stage *s, flow_item *it, bool references, 
         it->ref[i] = &it->sample.ref[i];
         it->shown[i] = &it->sample.ref[i].picture;
     }
-    if (!status && it->reference == REF_OTHER) {
+    it->target = &it->sample.target;
+    if (!status && it->rejected) {
+        q.index += UINT64_C(1) << 40; /* far from what this epoch draws */
+        status = data_sample_make(s->data, NULL, &q, &it->other, err);
+        it->target = &it->other.target;
+    } else if (!status && it->reference == REF_OTHER) {
         if (p->self_reference) {
             q.index++;
             status = data_sample_make(s->data, NULL, &q, &it->other, err);

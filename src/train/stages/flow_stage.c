@@ -37,7 +37,7 @@ void flow_stage_close(flow_stage *f)
     mem_free(f->cover);
 }
 
-static dreamo_status grow(float **list, size_t *room, size_t need, dreamo_error *err)
+dreamo_status flow_stage_grow(float **list, size_t *room, size_t need, dreamo_error *err)
 {
     if (need <= *room) return DREAMO_OK;
     mem_free(*list);
@@ -81,7 +81,7 @@ static dreamo_status shape_items(flow_stage *f, int n, dreamo_error *err)
         f->batch.masked[i] = 0;
         f->batch.words[i] = it->named;
         f->batch.few[i] = it->few;
-        status = check_size(f, "target", &it->sample.target, err);
+        status = check_size(f, "target", it->target, err);
         for (int k = 0; k < it->nrefs && !status; k++) {
             c->ref[k] = grid_of(f, it->shown[k]->width, it->shown[k]->height);
             c->slot[k] = it->ref[k]->slot;
@@ -111,8 +111,8 @@ static dreamo_status encode_alike(stage *s, flow_stage *f, to_encode *list, int 
     int w = list[first].b->width, h = list[first].b->height, some = 0;
     size_t picture = (size_t)w * (size_t)h * 3, tokens = (size_t)(w / f->cell * (h / f->cell) * f->batch.channels);
     const to_encode *taken[ENCODE_AT_ONCE];
-    dreamo_status status = grow(&f->pixels, &f->pixels_room, ENCODE_AT_ONCE * picture, err);
-    if (!status) status = grow(&f->tokens, &f->tokens_room, ENCODE_AT_ONCE * tokens, err);
+    dreamo_status status = flow_stage_grow(&f->pixels, &f->pixels_room, ENCODE_AT_ONCE * picture, err);
+    if (!status) status = flow_stage_grow(&f->tokens, &f->tokens_room, ENCODE_AT_ONCE * tokens, err);
     for (int i = first; i < n && some < ENCODE_AT_ONCE && !status; i++) {
         if (!list[i].b || list[i].b->width != w || list[i].b->height != h) continue;
         pixels_from_rgb(list[i].b->data, picture, f->pixels + (size_t)some * picture);
@@ -141,7 +141,7 @@ static dreamo_status encode_all(stage *s, flow_stage *f, int n, dreamo_error *er
     for (int i = 0; i < n; i++) {
         const flow_item *it = &f->item[i];
         float *row = b->clean + (size_t)b->image0[i] * (size_t)b->channels;
-        list[count++] = (to_encode){ .b = &it->sample.target, .to = row };
+        list[count++] = (to_encode){ .b = it->target, .to = row };
         row += condition_noise_rows(&b->sample[i]) * b->channels;
         for (int k = 0; k < it->nrefs; k++) {
             list[count++] = (to_encode){ it->shown[k], row, it->few.n[k], it->few.token[k] };
@@ -160,7 +160,7 @@ static dreamo_status encode_all(stage *s, flow_stage *f, int n, dreamo_error *er
 /* Tokens of the subjects count 1 + weight times in their sample's loss; the sample's sum stays what it was. */
 static dreamo_status weigh_subjects(flow_stage *f, const flow_item *it, int tokens, double weight, float *row_weight, dreamo_error *err)
 {
-    dreamo_status status = weight ? grow(&f->cover, &f->cover_room, (size_t)tokens, err) : DREAMO_OK;
+    dreamo_status status = weight ? flow_stage_grow(&f->cover, &f->cover_room, (size_t)tokens, err) : DREAMO_OK;
     if (!weight || status) return status;
     double sum = 0;
     flow_item_subjects(it, f->cell, f->cover);
@@ -183,7 +183,7 @@ static dreamo_status fill_batch(const stage *s, flow_stage *f, int n, dreamo_err
         memcpy(b->clip_ids + b->clip0[i], it->words.clip, (size_t)it->words.rows.nclip * sizeof(int32_t));
         flow_noise(&r, b->noise + (size_t)b->image0[i] * (size_t)b->channels, (size_t)(tokens * b->channels));
         b->sigma[i] = it->sigma;
-        b->guidance[i] = 1; /* distilled guidance is not trained here */
+        b->guidance[i] = (float)s->r->guidance;
         status = weigh_subjects(f, it, tokens, s->r->subject_weight, b->row_weight + b->image0[i], err);
         for (int k = 0; k < it->nrefs; k++)
             if (b->masked[i] >> k & 1)
@@ -275,7 +275,7 @@ static dreamo_status largest(const stage *s, const flow_stage *f, condition_samp
     int best = 0, side = 0, shorter = 0;
     for (int i = 1; i < p->n; i++)
         if (p->part[i].a * p->part[i].b > p->part[best].a * p->part[best].b) best = i;
-    if (!p->part[best].a) return fail(err, DREAMO_ARG, "pictures = 0x0: a plan needs sizes");
+    if (!p->part[best].b) return fail(err, DREAMO_ARG, "pictures = %dx0: a plan needs sizes", p->part[best].a);
     for (int i = 0; i < p->n; i++) {
         int least = p->part[i].a < p->part[i].b ? p->part[i].a : p->part[i].b;
         if (least > shorter) shorter = least;
@@ -320,8 +320,8 @@ dreamo_status flow_stage_plan(stage *s, flow_stage *f, nn_counts *counts, int64_
     for (int k = 0; k <= most.nrefs && !status; k++) {
         token_grid g = k ? most.ref[k - 1] : most.out;
         size_t picture = (size_t)(g.h * g.w * f->cell * f->cell) * 3 * (size_t)f->room;
-        status = grow(&f->pixels, &f->pixels_room, picture, err);
-        if (!status) status = grow(&f->tokens, &f->tokens_room, (size_t)(f->room * g.h * g.w * b->channels), err);
+        status = flow_stage_grow(&f->pixels, &f->pixels_room, picture, err);
+        if (!status) status = flow_stage_grow(&f->tokens, &f->tokens_room, (size_t)(f->room * g.h * g.w * b->channels), err);
         encode_job pictures = { s->n.vae, f->pixels, { f->room, g.h * f->cell, g.w * f->cell }, f->tokens };
         if (!status) status = sized_measure(&s->plain, encode, &pictures, err);
         counts->ops += s->plain.last.ops;
@@ -332,12 +332,11 @@ dreamo_status flow_stage_plan(stage *s, flow_stage *f, nn_counts *counts, int64_
 
 /* ---- validation ---- */
 
-/* Mean squared error of the velocity over sample i's noise tokens. */
-static double sample_loss(const flow_batch *b, const float *velocity, int i)
+double flow_sample_loss(const flow_batch *b, const float *velocity, const float *target, int i)
 {
     size_t at = (size_t)b->image0[i] * (size_t)b->channels, n = (size_t)condition_noise_rows(&b->sample[i]) * (size_t)b->channels;
     double sum = 0;
-    for (size_t k = at; k < at + n; k++) sum += ((double)velocity[k] - b->target[k]) * ((double)velocity[k] - b->target[k]);
+    for (size_t k = at; k < at + n; k++) sum += ((double)velocity[k] - target[k]) * ((double)velocity[k] - target[k]);
     return sum / (double)n;
 }
 
@@ -357,10 +356,10 @@ dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_re
                                       .sigma = flow_quantile(&s->r->flow, flow_level(at + i)) };
         status = flow_stage_compose(s, f, n, err);
         if (!status) status = flow_stage_run(s, f, err);
-        if (!status) status = grow(&velocity, &room, (size_t)(f->batch.image_rows * f->batch.channels), err);
+        if (!status) status = flow_stage_grow(&velocity, &room, (size_t)(f->batch.image_rows * f->batch.channels), err);
         if (status) break;
         tensor_read(s->plain.cx, f->out.velocity, velocity);
-        for (int i = 0; i < n; i++) loss[at + i] = f->item[i].missing ? (double)NAN : sample_loss(&f->batch, velocity, i);
+        for (int i = 0; i < n; i++) loss[at + i] = f->item[i].missing ? (double)NAN : flow_sample_loss(&f->batch, velocity, f->batch.target, i);
     }
     mem_free(velocity);
     return status;

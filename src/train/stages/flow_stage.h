@@ -31,6 +31,11 @@ dreamo_status flow_stage_run(stage *s, flow_stage *f, dreamo_error *err);
 dreamo_status flow_stage_micro(stage *s, flow_stage *f, int64_t first, int of, log_step *out, dreamo_error *err);
 dreamo_status flow_stage_plan(stage *s, flow_stage *f, nn_counts *counts, int64_t *tokens, dreamo_error *err);
 
+/* Mean squared error over sample i's noise tokens; both [image rows, channels]. */
+double        flow_sample_loss(const flow_batch *b, const float *velocity, const float *target, int i);
+/* Room for `need` numbers; what was there is gone when it grows. */
+dreamo_status flow_stage_grow(float **list, size_t *room, size_t need, dreamo_error *err);
+
 /* Where sample i of a validation stands among the noise levels, 0..1: a fixed order in which neighbours are far apart. */
 double        flow_level(int i);
 /* loss.diff of each of `count` held-out samples, the i-th at flow_level(i) of the recipe's density.  NAN: REF_OTHER, and there is no other. */
