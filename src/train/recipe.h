@@ -49,6 +49,7 @@ typedef struct recipe {
     adapter_begin begin;
     int64_t rank;                            /* of a fresh adapter */
     double guidance;                         /* told to the guidance embedder, where there is one */
+    mixture rejected;                        /* dpo: kinds of the targets that are worse; auto: the sample's own kind */
     double cfg_scale, dpo_beta;              /* of the teacher; of the preferences */
     double routing_loss, placeholder_loss;   /* weights of both */
     double ref_tokens;                       /* share of a reference's tokens that is shown, at random */

@@ -114,7 +114,9 @@ dreamo_status flow_item_compose(const stage *s, flow_item *it, bool references, 
     }
     it->target = &it->sample.target;
     if (!status && it->rejected) {
-        q.index += UINT64_C(1) << 40; /* far from what this epoch draws */
+        rng kinds = rng_new((uint64_t)p->seed, q.index);
+        if (p->rejected.n) q.kind = (data_kind)mixture_draw(&p->rejected, &kinds)->a;
+        q.index += UINT64_C(1) << 40; /* far from what the run draws */
         status = data_sample_make(s->data, NULL, &q, &it->other, err);
         it->target = &it->other.target;
     } else if (!status && it->reference == REF_OTHER) {

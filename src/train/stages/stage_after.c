@@ -3,8 +3,8 @@
  *   cfg   one pass learns to say what true CFG says with two: target = neg + cfg_scale (pos - neg), where neg is the pass of the pipeline,
  *         without references, without condition embedding and with an empty prompt (spec 2.6)
  *   sft   flow matching on data that are chosen with care
- *   dpo   preferences (dpo.h): a sample's own target against another sample's in its place, or the data's pairs; the network before
- *         training is the same one with this LoRA switched off
+ *   dpo   preferences (dpo.h): a sample's own target against another one's in its place, of the same kind or of those that recipe.rejected
+ *         lists; the network before training is the same one with this LoRA switched off
  * Export: dreamo/NAME.safetensors beside DreamO's own, in its naming. */
 #include <math.h>
 #include <string.h>
