@@ -342,12 +342,25 @@ static dreamo_status validate_after(stage *s, train_log *log, int64_t step, drea
 
 /* ---- export ---- */
 
+/* An adapter that the stage before made is not in the model folder that was copied: it goes along. */
+static dreamo_status bring_adapter(const stage *s, const char *folder, dreamo_error *err)
+{
+    filemap map = { 0 };
+    char *path = mem_printf("%s/dreamo/dreamo.safetensors", folder);
+    dreamo_status status = path ? file_map(s->begin_from, &map, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+    if (!status) status = file_replace(path, map.data, map.nbytes, err);
+    if (map.data) file_unmap(&map);
+    mem_free(path);
+    return status;
+}
+
 static dreamo_status export_after(stage *s, const char *folder, dreamo_error *err)
 {
     char *dir = path_join(folder, "dreamo"), *path = mem_printf("%s/dreamo/%s.safetensors", folder, s->kind->name);
     const float *used = s->p.ema ? s->p.ema : s->p.value;
     dreamo_status status = dir && path ? folder_make(dir, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
     if (!status) status = export_weights(path, &s->p, used, 0, s->p.n, "", s->r->export_bf16, err);
+    if (!status && s->begin_from) status = bring_adapter(s, folder, err);
     mem_free(dir);
     mem_free(path);
     return status;
