@@ -106,15 +106,16 @@ static dreamo_status make_row(sheet_job *j, int row, dreamo_error *err)
 dreamo_status sheet_generated(stage *s, const char *model, const char *path, const mixture *kinds, sheet_wishes w, dreamo_error *err)
 {
     sheet_job j = { .s = s, .w = w };
-    dreamo_lora lora = { .path = w.lora, .scale = 1 };
+    char *own = mem_printf("%s/dreamo/dreamo.safetensors", model); /* is not loaded by itself where others are given */
+    dreamo_lora loras[2] = { { .path = own, .scale = 1 }, { .path = w.lora, .scale = 1 } };
     dreamo_model_options o;
     dreamo_model_options_init(&o);
     o.dir = model;
     o.backend = s->dev->be->name;
     o.threads = pool_threads(s->dev->threads);
-    o.loras = &lora;
-    o.nloras = w.lora != NULL;
-    dreamo_status status = compose_rows(&j, kinds, err);
+    o.loras = loras;
+    o.nloras = w.lora ? 2 : 0;
+    dreamo_status status = own ? compose_rows(&j, kinds, err) : fail(err, DREAMO_MEMORY, "%s: no memory", model);
     if (!status) status = dreamo_open(&o, &j.m, err);
     if (!status) status = bitmap_new(&j.out, (j.refs + 1 + w.seeds) * j.width * ZOOM, j.rows * j.height * ZOOM, 3, err);
     if (!status) memset(j.out.data, 255, (size_t)j.out.width * (size_t)j.out.height * 3);
@@ -122,6 +123,7 @@ dreamo_status sheet_generated(stage *s, const char *model, const char *path, con
     if (!status) status = image_write_png(path, &j.out, NULL, 0, true, err);
     for (int row = 0; row < j.rows && j.row; row++) data_sample_free(&j.row[row].sample);
     mem_free(j.row);
+    mem_free(own);
     bitmap_free(&j.out);
     dreamo_close(j.m);
     return status;
