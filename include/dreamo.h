@@ -338,7 +338,8 @@ DREAMO_API dreamo_status dreamo_lora_rename(const char *in, const char *model, c
 
 /* ---- training -------------------------------------------------------------------------------- */
 
-/* One run of one stage (autoencoder, base or adapter), as a recipe file says: recipes/ holds those of the shipped model.
+/* One run of one stage (autoencoder, base or adapter), or of several in turn, as a recipe file says: recipes/ holds those of the shipped
+ * model.  A recipe with [stage NAME] headings is a plan: each of its stages has OUT/NAME to itself.
  * `out` receives ckpt-000250/ (whole or not there), `latest`, log.ndjson, samples/, and model/: a complete model folder with
  * what was trained, renewed at each checkpoint. */
 typedef struct dreamo_train_options {
@@ -456,6 +457,25 @@ DREAMO_API dreamo_status dreamo_dataset_pack(const char *path, const char *out, 
  * members, and the files below the folder that no other sample needs.  Each thing that goes is told as a DREAMO_EVENT_NOTE; *removed (may be
  * NULL): samples.  DREAMO_NOT_FOUND: none. */
 DREAMO_API dreamo_status dreamo_dataset_remove(const char *path, const char *source, dreamo_progress progress, void *user, int *removed, dreamo_error *err);
+
+/* A dataset of the model's own pictures: what the base makes of a dataset's training captions, without references and without its adapter
+ * (targets of DreamO's last stage of training).  `out` receives 000000.png with its caption in 000000.txt, and so on; a call that was cut
+ * short goes on where it ended. */
+typedef struct dreamo_distil_options {
+    size_t size;
+    const char *model, *data, *out; /* model folder, dataset, folder to be written */
+    const char *kinds;      /* whose captions, as a recipe lists them; "t2i" */
+    const char *pictures;   /* sizes, as a recipe lists them; "128x128" */
+    uint64_t seed;
+    int count;              /* 1000 */
+    int threads;            /* 0 = one for each core */
+    const char *backend;    /* NULL = "cpu" */
+    dreamo_progress progress;
+    void *user;
+} dreamo_distil_options;
+DREAMO_API void          dreamo_distil_options_init_sized(dreamo_distil_options *o, size_t nbytes);
+static inline void       dreamo_distil_options_init(dreamo_distil_options *o) { dreamo_distil_options_init_sized(o, sizeof *o); }
+DREAMO_API dreamo_status dreamo_dataset_distil(const dreamo_distil_options *o, dreamo_error *err);
 
 /* A contact sheet of what the trainer sees, as PNG: references, target, and the masks over
  * the target; the captions go to PATH.txt. */

@@ -1,4 +1,4 @@
-/* dataset.c - dreamo dataset build|check|stats|show|captions|vocab|split|pack|remove: training data on disk. */
+/* dataset.c - dreamo dataset build|check|stats|show|captions|vocab|distil|split|pack|remove: training data on disk. */
 #include <stdio.h>
 #include <string.h>
 #include "cli/commands.h"
@@ -22,6 +22,8 @@ const option dataset_options[] = {
     { "share", 0, VALUE_NUMBER, false, 0, 1, "X", "split: how much is held out (0.1)" },
     { "shard", 0, VALUE_INTEGER, false, 1, 1900, "MB", "pack: begin a new tar file after so many megabytes (256)" },
     { "source", 0, VALUE_TEXT, false, 0, 0, "HASH", "remove: sha256 of the file whose samples go, or its first digits" },
+    { "model", 'm', VALUE_TEXT, false, 0, 0, "DIR", "distil: whose base makes the pictures" },
+    { "pictures", 0, VALUE_TEXT, false, 0, 0, "SIZES", "distil: 128x128, or a list like 128x128:6 128x96:1" },
     { "columns", 0, VALUE_INTEGER, false, 1, 100, "N", "show: samples in a row (4)" },
     { 0 }
 };
@@ -155,11 +157,31 @@ static dreamo_status drop(const parsed *p, const char *data, dreamo_error *err)
     return s;
 }
 
+static dreamo_status distil(const parsed *p, const char *data, dreamo_error *err)
+{
+    dreamo_distil_options o;
+    dreamo_distil_options_init(&o);
+    o.data = data;
+    o.model = option_text(p, "model", NULL);
+    o.out = option_text(p, "output", NULL);
+    o.kinds = option_text(p, "kind", o.kinds);
+    o.pictures = option_text(p, "pictures", o.pictures);
+    o.seed = (uint64_t)option_integer(p, "seed", (int64_t)o.seed);
+    o.count = (int)option_integer(p, "count", o.count);
+    o.threads = (int)option_integer(p, "threads", 0);
+    o.progress = screen_event;
+    if (!o.model || !o.out) return complain(err, DREAMO_ARG, NULL, "dataset distil: --model DIR or --output FOLDER is missing");
+    dreamo_status s = dreamo_dataset_distil(&o, err);
+    if (!s) screen_result(o.out);
+    return s;
+}
+
 int run_dataset(const parsed *p)
 {
     static const struct { const char *name; dreamo_status (*run)(const parsed *, const char *, dreamo_error *); } verbs[] = {
         { "build", build }, { "check", check }, { "stats", stats }, { "show", show }, { "captions", captions }, { "vocab", vocab },
         { "split", split }, { "pack", pack }, { "remove", drop },
+        { "distil", distil },
     };
     dreamo_error err = { 0 };
     const char *data = option_text(p, "data", NULL);
@@ -167,7 +189,7 @@ int run_dataset(const parsed *p)
     size_t i = 0, n = sizeof verbs / sizeof *verbs;
     while (i < n && strcmp(verbs[i].name, p->args[0]) != 0) i++;
     screen_catch_signals();
-    if (i == n) complain(&err, DREAMO_ARG, NULL, "dataset: \"%s\" is none of build, check, stats, show, captions, vocab, split, pack, remove", p->args[0]);
+    if (i == n) complain(&err, DREAMO_ARG, NULL, "dataset: \"%s\" is none of build, check, stats, show, captions, vocab, distil, split, pack, remove", p->args[0]);
     else if (!data) complain(&err, DREAMO_ARG, NULL, "dataset %s: --data DIR is missing", p->args[0]);
     else s = verbs[i].run(p, data, &err);
     return s ? report(p, &err) : 0;

@@ -42,13 +42,16 @@ static rope rope_from(rope pe, int row)
     return (rope){ pe.cos + (size_t)row * (size_t)pe.dim, pe.sin + (size_t)row * (size_t)pe.dim, pe.dim };
 }
 
-static tensor routing_map(nn *cx, const block_env *env, tensor q, tensor k)
+/* What the losses look at in a layer, from io[first] on: the routing maps, then the logits of reference and word. */
+static void look(nn *cx, const block_env *env, tensor q, tensor k, tensor *io, int first)
 {
-    return op_routemap(cx, q, k, env->b->routes, env->b->nroutes, env->heads);
+    const dit_batch *b = env->b;
+    if (b->routes) io[first++] = op_routemap(cx, q, k, b->routes, b->nroutes, env->heads);
+    if (b->matches) io[first] = op_routemap(cx, q, k, b->matches, b->nmatches, env->heads);
 }
 
 /* Double-stream block (spec 1.9): text and image keep weights of their own and meet in one attention over the joined
- * sequence [text; image].  io: text, image and, with routes, the routing map of this layer. */
+ * sequence [text; image].  io: text, image and what `look` adds. */
 static void double_block(nn *cx, const void *weights, tensor *io, int n, const void *environment)
 {
     const dit_double *w = weights;
@@ -69,7 +72,7 @@ static void double_block(nn *cx, const void *weights, tensor *io, int n, const v
     }
     tensor Q = op_catrows(cx, q[0], q[1]), K = op_catrows(cx, k[0], k[1]), V = op_catrows(cx, v[0], v[1]);
     tensor a = op_attention(cx, Q, K, V, env->b->joint, (attention_opts){ .heads = env->heads });
-    if (n > 2) io[2] = routing_map(cx, env, Q, K);
+    if (n > 2) look(cx, env, Q, K, io, 2);
 
     for (int s = 0; s < 2; s++) {
         tensor o = op_linear(cx, tensor_rows(a, first[s], io[s].rows), &stream[s]->proj);
@@ -95,7 +98,7 @@ static void single_block(nn *cx, const void *weights, tensor *io, int n, const v
     tensor a = op_attention(cx, q, k, tensor_cols(u, 2 * d, d), env->b->joint, (attention_opts){ .heads = env->heads });
     tensor h = op_gelu(cx, tensor_cols(u, 3 * d, u.cols - 3 * d));
     io[0] = op_gateadd(cx, x, m.gate, op_linear(cx, op_catcols(cx, a, h), &w->out), env->b->joint);
-    if (n > 1) io[1] = routing_map(cx, env, q, k);
+    if (n > 1) look(cx, env, q, k, io, 1);
 }
 
 static tensor embedder(nn *cx, const mlp_embedder *w, tensor x)
@@ -119,33 +122,78 @@ static tensor embed_time(nn *cx, const dit *m, const dit_batch *b)
     return op_add(cx, temb, embedder(cx, &m->pooled_in, b->pooled));
 }
 
+/* Places for what `look` makes, from io[first] on; how many. */
+static int places(nn *cx, const dit_batch *b, tensor *io, int first)
+{
+    int widest = 0, n = 0;
+    for (int i = 0; b->routes && i < b->nroutes; i++) widest = b->routes[i].nimg > widest ? b->routes[i].nimg : widest;
+    if (b->routes) io[first + n++] = tensor_from(cx, b->nroutes, widest, NULL);
+    if (b->matches) io[first + n++] = tensor_from(cx, b->nmatches, 1, NULL);
+    return n;
+}
+
+/* What `look` made of layer `layer`. */
+static void keep_looks(const dit_batch *b, int layer, const tensor *io)
+{
+    if (b->routes) b->maps[layer] = *io++;
+    if (b->matches) b->matched[layer] = *io;
+}
+
+/* The single blocks from `first` on, on all rows. */
+static void run_singles(nn *cx, const dit *m, const block_env *kept, tensor *io, int first, int end)
+{
+    const dit_batch *b = kept->b;
+    for (int i = first; i < end; i++) {
+        int looks = places(cx, b, io, 1);
+        nn_block(cx, single_block, &m->singles[i], io, 1 + looks, kept);
+        keep_looks(b, m->config.layers + i, io + 1);
+        probe(b, cx, io[0], "single.%d", i);
+    }
+}
+
+/* The single blocks that b->cut names, on its rows; the other rows come out as they went in. */
+static void run_short(nn *cx, const dit *m, const block_env *env, tensor *io)
+{
+    const dit_short *cut = env->b->cut;
+    /* without a tape a block may write where its elders' outputs lie, and `all` is one of them */
+    if (!nn_require(cx, nn_taping(cx), "rows pass blocks by while training only")) return;
+    dit_batch few = *env->b;
+    few.joint = cut->joint;
+    few.pe = cut->pe;
+    few.routes = few.matches = NULL;
+    few.probe = NULL;
+    block_env inner = *env;
+    if (!(inner.b = nn_keep(cx, &few, sizeof few))) return;
+    const block_env *kept = nn_keep(cx, &inner, sizeof inner);
+    tensor all = io[0], some[3] = { op_takerows(cx, all, cut->rows, cut->nrows) };
+    for (int i = cut->first; i < cut->end; i++) nn_block(cx, single_block, &m->singles[i], some, 1, kept);
+    io[0] = op_takerows(cx, op_catrows(cx, all, some[0]), cut->back, all.rows);
+}
+
 tensor dit_forward(nn *cx, const dit *m, const dit_batch *b)
 {
     const dit_config *c = &m->config;
-    int maps = b->routes ? 1 : 0, widest = 0;
-    for (int i = 0; i < b->nroutes * maps; i++) widest = b->routes[i].nimg > widest ? b->routes[i].nimg : widest;
-
     tensor temb = embed_time(cx, m, b);
     probe(b, cx, temb, "temb", 0);
     block_env env = { m, b, op_silu(cx, temb), c->heads };
     const block_env *kept = nn_keep(cx, &env, sizeof env); /* blocks may run again on the way back */
+    if (!kept) return temb;
 
-    tensor io[3] = { op_linear(cx, b->text, &m->text_in), op_linear(cx, b->tokens, &m->x_in), { 0 } };
+    tensor io[4] = { op_linear(cx, b->text, &m->text_in), op_linear(cx, b->tokens, &m->x_in) };
     if (b->cond.p) io[1] = op_add(cx, io[1], b->cond);
     for (int i = 0; i < c->layers; i++) {
-        if (maps) io[2] = tensor_from(cx, b->nroutes, widest, NULL);
-        nn_block(cx, double_block, &m->doubles[i], io, 2 + maps, kept);
-        if (maps) b->maps[i] = io[2];
+        int looks = places(cx, b, io, 2);
+        nn_block(cx, double_block, &m->doubles[i], io, 2 + looks, kept);
+        keep_looks(b, i, io + 2);
         probe(b, cx, io[0], "double.%d.txt", i);
         probe(b, cx, io[1], "double.%d.img", i);
     }
-    int ntext = io[0].rows, nimage = io[1].rows;
+    int ntext = io[0].rows, nimage = io[1].rows, first = b->cut ? b->cut->first : c->single_layers;
     io[0] = op_catrows(cx, io[0], io[1]);
-    for (int i = 0; i < c->single_layers; i++) {
-        if (maps) io[1] = tensor_from(cx, b->nroutes, widest, NULL);
-        nn_block(cx, single_block, &m->singles[i], io, 1 + maps, kept);
-        if (maps) b->maps[c->layers + i] = io[1];
-        probe(b, cx, io[0], "single.%d", i);
+    run_singles(cx, m, kept, io, 0, first);
+    if (b->cut) {
+        run_short(cx, m, kept, io);
+        run_singles(cx, m, kept, io, b->cut->end, c->single_layers);
     }
     tensor e = modulate(cx, &env, &m->norm_out, norm_out_at(m));           /* scale, then shift (spec 1.3) */
     int d = e.cols / 2;

@@ -32,6 +32,17 @@ dit *dit_new(const dit_config *c);        /* shapes only, no data; NULL: no memo
 void dit_free(dit *m);
 void dit_visit(dit *m, param_visitor visit, void *user);
 
+/* Single blocks first .. end - 1 see only some rows of the joined sequence, the others pass by (token dropping while training).  Maps are
+ * not made there. */
+typedef struct dit_short {
+    int first, end;
+    int nrows;
+    const int32_t *rows;                  /* [nrows] of the joined sequence, ascending */
+    const int32_t *back;                  /* [joined rows]: each row's place in [all rows before; the few after] */
+    layout joint;                         /* of the few */
+    rope pe;
+} dit_short;
+
 /* A packed batch; it and all it points to must stay until the step's nn_backward.  Image rows of one sample: noise tokens, then its
  * references in order.  The joined sequence is all text rows, then all image rows; `joint` lists a sample's text span, then its
  * image span. */
@@ -47,6 +58,10 @@ typedef struct dit_batch {
     const route *routes;                  /* rows counted in the joined sequence; NULL: no maps */
     int nroutes;
     tensor *maps;                         /* [layers + single_layers] of [nroutes, nimg], filled when routes are given */
+    const route *matches;                 /* the same for single rows: which reference means which word; NULL: none */
+    int nmatches;
+    tensor *matched;                      /* [layers + single_layers] of [nmatches, 1], filled when matches are given */
+    const dit_short *cut;                 /* single blocks that see fewer rows; NULL: all see all */
     void (*probe)(void *user, nn *cx, const char *name, tensor x); /* "temb", "double.0.txt", "single.3"; NULL: none */
     void *user;
 } dit_batch;

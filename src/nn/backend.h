@@ -71,6 +71,14 @@ typedef struct backend {
     void (*routemap)(device *, tensor y, tensor q, tensor k, const route *r, int heads);
     void (*routemap_backward)(device *, tensor dq, tensor dk, tensor dy, tensor q, tensor k, const route *r, int heads);
 
+    /* Softmax down the rows of each span of the layout, column by column. */
+    void (*softmax)(device *, tensor y, tensor x, layout l);
+    void (*softmax_backward)(device *, tensor dx, tensor dy, tensor y, layout l);
+
+    /* y [n, c]: row i = row ids[i] of x; rows may repeat. */
+    void (*takerows)(device *, tensor y, tensor x, const int32_t *ids);
+    void (*takerows_backward)(device *, tensor dx, tensor dy, const int32_t *ids);
+
     /* element-wise */
     void (*gelu)(device *, tensor y, tensor x);            /* tanh form */
     void (*gelu_backward)(device *, tensor dx, tensor dy, tensor x);

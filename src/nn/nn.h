@@ -96,6 +96,8 @@ tensor op_gateadd(nn *cx, tensor x, tensor gate, tensor d, layout l);
 tensor op_qknorm(nn *cx, tensor x, vec gain, rope pe);                      /* eps 1e-6 */
 tensor op_attention(nn *cx, tensor q, tensor k, tensor v, layout l, attention_opts o);
 tensor op_routemap(nn *cx, tensor q, tensor k, const route *r, int nroutes, int heads); /* -> [nroutes, max nimg] */
+tensor op_softmax(nn *cx, tensor x, layout l);                              /* down the rows of each span */
+tensor op_takerows(nn *cx, tensor x, const int32_t *ids, int n);            /* [rows,c] -> [n,c]; ids must outlive the step */
 tensor op_gelu(nn *cx, tensor x);
 tensor op_quickgelu(nn *cx, tensor x);
 tensor op_silu(nn *cx, tensor x);

@@ -34,13 +34,13 @@ static bool read_what(mixture_part *p, mixture_of of, char *word)
     default:
         if (x) *x = '\0';
         if (!whole(word, &p->a) || !whole(x ? x + 1 : word, &p->b)) return false;
-        return (p->a >= 8 && p->b >= 8) || (x && p->a == 0 && p->b == 0);
+        return (p->a >= 8 && p->b >= 8) || (x && p->b == 0 && (p->a == 0 || p->a >= 8));
     }
 }
 
 static dreamo_status read_part(mixture *m, mixture_of of, const char *where, const char *name, const char *word, dreamo_error *err)
 {
-    static const char *const allowed[] = { DATA_KIND_NAMES, "WIDTHxHEIGHT, 8 to 4096, and 0x0", "sides, 8 to 4096, and 0" };
+    static const char *const allowed[] = { DATA_KIND_NAMES, "WIDTHxHEIGHT, 8 to 4096; SIDEx0 and 0x0", "sides, 8 to 4096, and 0" };
     mixture_part p = { .share = 1 };
     char what[WORD];
     const char *colon = strchr(word, ':');

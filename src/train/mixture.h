@@ -16,7 +16,8 @@ typedef enum mixture_of { MIXTURE_KINDS, MIXTURE_SIZES, MIXTURE_SIDES } mixture_
 typedef struct mixture_part { int a, b; double share; } mixture_part;
 typedef struct mixture { int n; mixture_part part[MIXTURE_MAX]; } mixture;
 
-/* Kinds may read "auto": n = 0, the stage decides.  A size may be a side alone, and 0x0: each picture's own, where the data have one.
+/* Kinds may read "auto": n = 0, the stage decides.  A size may be a side alone; 256x0 asks for each picture's own proportions in the area of
+ * 256 x 256, 0x0 for its own size (sample.h).
  * A side 0: as long as the target's shorter one.  The message begins "where: name = ". */
 dreamo_status mixture_read(mixture *m, mixture_of of, const char *where, const char *name, const char *text, dreamo_error *err);
 void          mixture_write(const mixture *m, mixture_of of, char *out, size_t room);

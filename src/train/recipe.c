@@ -20,12 +20,12 @@ typedef struct entry {
     entry_kind kind;
     size_t offset;
     double lo, hi, otherwise;
-    const char *choices;       /* "vae|base|adapter": the enum's values in order; lists: the default as it is written */
+    const char *choices;       /* "vae|base": the enum's values in order; lists: the default as it is written */
 } entry;
 
 #define AT(field) offsetof(recipe, field)
 static const entry entries[] = {
-    { "stage", "run", ENTRY_CHOICE, AT(stage), 0, 0, STAGE_VAE, "vae|base|adapter" },
+    { "stage", "run", ENTRY_CHOICE, AT(stage), 0, 0, STAGE_VAE, "vae|base|adapter|cfg|sft|dpo" },
     { "steps", "run", ENTRY_INT, AT(steps), 1, 1e9, 1000, NULL },
     { "batch", "run", ENTRY_INT, AT(batch), 1, 1 << 16, 8, NULL },
     { "micro", "run", ENTRY_INT, AT(micro), 1, 1 << 16, 8, NULL },
@@ -56,10 +56,14 @@ static const entry entries[] = {
     { "kinds", "data", ENTRY_KINDS, AT(kinds), 0, 0, 0, "auto" },
     { "pictures", "data", ENTRY_SIZES, AT(pictures), 0, 0, 0, "64x64" },
     { "ref_sides", "data", ENTRY_SIDES, AT(ref_sides), 0, 0, 0, "0" },
+    { "distil", "data", ENTRY_INT, AT(distil), 0, 1e7, 0, NULL },
     { "text_dropout", "data", ENTRY_NUMBER, AT(text_dropout), 0, 1, 0.1, NULL },
     { "ref_dropout", "data", ENTRY_NUMBER, AT(ref_dropout), 0, 1, 0.1, NULL },
     { "one_dropout", "data", ENTRY_NUMBER, AT(one_dropout), 0, 1, 0.1, NULL },
     { "placeholders", "data", ENTRY_NUMBER, AT(placeholders), 0, 1, 0.5, NULL },
+    { "ref_tokens", "data", ENTRY_NUMBER, AT(ref_tokens), 0.001, 1, 1, NULL },
+    { "self_reference", "data", ENTRY_BOOL, AT(self_reference), 0, 1, 0, NULL },
+    { "token_dropout", "flow", ENTRY_NUMBER, AT(token_dropout), 0, 0.95, 0, NULL },
     { "subject_weight", "flow", ENTRY_NUMBER, AT(subject_weight), 0, 1000, 0, NULL },
     { "density", "flow", ENTRY_CHOICE, AT(flow.density), 0, 0, FLOW_LOGIT_NORMAL, "logit-normal|uniform" },
     { "t_mean", "flow", ENTRY_NUMBER, AT(flow.mean), -10, 10, 0, NULL },
@@ -70,9 +74,14 @@ static const entry entries[] = {
     { "edges", "autoencoder", ENTRY_NUMBER, AT(edges), 0, 100, 0, NULL },
     { "decoder_only", "autoencoder", ENTRY_BOOL, AT(decoder_only), 0, 1, 0, NULL },
     { "even_channels", "autoencoder", ENTRY_BOOL, AT(even_channels), 0, 1, 0, NULL },
+    { "guidance", "flow", ENTRY_NUMBER, AT(guidance), 0, 100, 1, NULL },
+    { "rejected", "after", ENTRY_KINDS, AT(rejected), 0, 0, 0, "auto" },
+    { "cfg_scale", "after", ENTRY_NUMBER, AT(cfg_scale), 1, 100, 3, NULL },
+    { "dpo_beta", "after", ENTRY_NUMBER, AT(dpo_beta), 1e-3, 1e6, 2000, NULL },
     { "begin", "adapter", ENTRY_CHOICE, AT(begin), 0, 0, BEGIN_FRESH, "fresh|model" },
     { "rank", "adapter", ENTRY_INT, AT(rank), 1, 1024, 16, NULL },
     { "routing_loss", "adapter", ENTRY_NUMBER, AT(routing_loss), 0, 100, 0, NULL },
+    { "placeholder_loss", "adapter", ENTRY_NUMBER, AT(placeholder_loss), 0, 100, 0, NULL },
     { "train_t5_rows", "adapter", ENTRY_BOOL, AT(train_t5_rows), 0, 1, 0, NULL },
 };
 enum { NENTRIES = sizeof entries / sizeof entries[0], FILE_MAX = 1 << 20 };
@@ -166,24 +175,48 @@ static char *trim(char *s)
     return s;
 }
 
-static dreamo_status read_line(recipe *r, char *line, const char *path, int number, int seen[NENTRIES], dreamo_error *err)
+/* Reading stands in the common part, in the wanted stage, or in another one. */
+typedef struct reading { const char *path, *stage; recipe *r; recipe_stages found; bool inside; int seen[NENTRIES]; } reading;
+
+/* The NAME of "[stage NAME]": lower-case letters, digits and -, for it becomes a folder's name. */
+static dreamo_status stage_heading(reading *d, char *name, const char *where, dreamo_error *err)
+{
+    name = trim(name);
+    size_t n = strlen(name);
+    if (!n || n >= sizeof d->found.name[0] || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != n || *name == '-')
+        return fail(err, DREAMO_ARG, "%s: [stage %.60s]: a stage's name is up to 31 lower-case letters, digits and -", where, name);
+    if (d->found.n == RECIPE_STAGES) return fail(err, DREAMO_ARG, "%s: more than %d stages", where, RECIPE_STAGES);
+    for (int i = 0; i < d->found.n; i++)
+        if (strcmp(d->found.name[i], name) == 0) return fail(err, DREAMO_ARG, "%s: there is a stage called %s already", where, name);
+    memcpy(d->found.name[d->found.n++], name, n + 1);
+    d->inside = d->stage && strcmp(d->stage, name) == 0;
+    memset(d->seen, 0, sizeof d->seen);
+    return DREAMO_OK;
+}
+
+static dreamo_status read_line(reading *d, char *line, int number, dreamo_error *err)
 {
     char where[300];
-    snprintf(where, sizeof where, "%.250s:%d", path, number);
+    snprintf(where, sizeof where, "%.250s:%d", d->path, number);
     line[strcspn(line, "#")] = '\0';
     char *name = trim(line), *equals = strchr(name, '=');
     if (!*name) return DREAMO_OK;
-    if (*name == '[')
-        return name[strlen(name) - 1] == ']' ? DREAMO_OK : fail(err, DREAMO_ARG, "%s: a heading ends with ]", where);
+    if (*name == '[') {
+        char *end = name + strlen(name) - 1;
+        if (*end != ']') return fail(err, DREAMO_ARG, "%s: a heading ends with ]", where);
+        *end = '\0';
+        return strncmp(name, "[stage ", 7) == 0 ? stage_heading(d, name + 7, where, err) : DREAMO_OK;
+    }
     if (!equals) return fail(err, DREAMO_ARG, "%s: \"%.60s\" is neither name = value nor a [heading]", where, name);
+    if (d->found.n && !d->inside) return DREAMO_OK;
     *equals = '\0';
     const entry *e = NULL;
     dreamo_status s = find(where, trim(name), &e, err);
     if (s) return s;
-    int *before = &seen[e - entries];
+    int *before = &d->seen[e - entries];
     if (*before) return fail(err, DREAMO_ARG, "%s: %s was set in line %d already", where, e->name, *before);
     *before = number;
-    return parse(r, e, where, trim(equals + 1), err);
+    return parse(d->r, e, where, trim(equals + 1), err);
 }
 
 void recipe_defaults(recipe *r)
@@ -192,24 +225,49 @@ void recipe_defaults(recipe *r)
     for (int i = 0; i < NENTRIES; i++) put(r, &entries[i], entries[i].otherwise);
 }
 
-dreamo_status recipe_read(const char *path, recipe *r, dreamo_error *err)
+static dreamo_status read_file(reading *d, dreamo_error *err)
 {
     char *text = NULL;
     size_t nbytes = 0;
-    int seen[NENTRIES] = { 0 };
-    recipe_defaults(r);
-    dreamo_status s = file_read(path, FILE_MAX, &text, &nbytes, err);
+    recipe_defaults(d->r);
+    dreamo_status s = file_read(d->path, FILE_MAX, &text, &nbytes, err);
     if (s) return s;
-    if (strlen(text) != nbytes) s = fail(err, DREAMO_ARG, "%s: holds a zero byte; a recipe is text", path);
+    if (strlen(text) != nbytes) s = fail(err, DREAMO_ARG, "%s: holds a zero byte; a recipe is text", d->path);
     char *line = strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? text + 3 : text;
     for (int number = 1; !s && line; number++) {
         char *end = strchr(line, '\n');
         if (end) *end = '\0';
-        s = read_line(r, line, path, number, seen, err);
+        s = read_line(d, line, number, err);
         line = end ? end + 1 : NULL;
     }
     mem_free(text);
     return s;
+}
+
+dreamo_status recipe_read(const char *path, recipe *r, dreamo_error *err)
+{
+    reading d = { .path = path, .r = r };
+    dreamo_status s = read_file(&d, err);
+    if (!s && d.found.n) s = fail(err, DREAMO_ARG, "%s: is a plan of %d stages, here one is wanted", path, d.found.n);
+    return s;
+}
+
+dreamo_status recipe_list_stages(const char *path, recipe_stages *out, dreamo_error *err)
+{
+    recipe r;
+    reading d = { .path = path, .r = &r };
+    dreamo_status s = read_file(&d, err);
+    *out = d.found;
+    return s;
+}
+
+dreamo_status recipe_read_stage(const char *path, const char *stage, recipe *r, dreamo_error *err)
+{
+    reading d = { .path = path, .stage = stage, .r = r };
+    bool there = false;
+    dreamo_status s = read_file(&d, err);
+    for (int i = 0; i < d.found.n; i++) there = there || strcmp(d.found.name[i], stage) == 0;
+    return s || there ? s : fail(err, DREAMO_ARG, "%s: has no [stage %s]", path, stage);
 }
 
 dreamo_status recipe_override(recipe *r, const char *assignment, dreamo_error *err)

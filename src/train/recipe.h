@@ -11,7 +11,7 @@
 #include "train/mixture.h"
 #include "train/optimizer.h"
 
-typedef enum train_stage { STAGE_VAE, STAGE_BASE, STAGE_ADAPTER } train_stage;
+typedef enum train_stage { STAGE_VAE, STAGE_BASE, STAGE_ADAPTER, STAGE_CFG, STAGE_SFT, STAGE_DPO } train_stage;
 typedef enum vae_init { INIT_PLAIN, INIT_PCA } vae_init;
 typedef enum adapter_begin { BEGIN_FRESH, BEGIN_MODEL } adapter_begin; /* MODEL: as the model folder's dreamo/dreamo.safetensors has it */
 
@@ -33,6 +33,7 @@ typedef struct recipe {
     bool export_bf16;                        /* exported weights are stored as bf16 */
     /* data */
     mixture kinds, pictures, ref_sides;      /* of the targets and of the references */
+    int64_t distil;                          /* in a plan: pictures of the frozen base that are made first, and trained on instead of the data */
     double text_dropout;                     /* the caption becomes empty */
     double ref_dropout, one_dropout;         /* no reference at all; of several, one is left out */
     double placeholders;                     /* share of captions with [ref#k] where there are several references (paper: 0.5) */
@@ -47,12 +48,25 @@ typedef struct recipe {
     /* adapter */
     adapter_begin begin;
     int64_t rank;                            /* of a fresh adapter */
-    double routing_loss;
+    double guidance;                         /* told to the guidance embedder, where there is one */
+    mixture rejected;                        /* dpo: kinds of the targets that are worse; auto: the sample's own kind */
+    double cfg_scale, dpo_beta;              /* of the teacher; of the preferences */
+    double routing_loss, placeholder_loss;   /* weights of both */
+    double ref_tokens;                       /* share of a reference's tokens that is shown, at random */
+    bool self_reference;                     /* the reference is the target itself */
+    double token_dropout;                    /* share of picture tokens that pass the middle single blocks by */
     bool train_t5_rows;                      /* the rows of [ref#1] to [res] */
 } recipe;
 
 void          recipe_defaults(recipe *r);
 dreamo_status recipe_read(const char *path, recipe *r, dreamo_error *err);
+
+/* A plan is a recipe with headings [stage NAME]: what stands before the first is common to all stages, what stands below one is that
+ * stage's own and goes before. */
+#define RECIPE_STAGES 16
+typedef struct recipe_stages { int n; char name[RECIPE_STAGES][32]; } recipe_stages;
+dreamo_status recipe_list_stages(const char *path, recipe_stages *out, dreamo_error *err); /* n 0: not a plan */
+dreamo_status recipe_read_stage(const char *path, const char *stage, recipe *r, dreamo_error *err);
 /* "name=value" from the command line; `where` begins the message. */
 dreamo_status recipe_override(recipe *r, const char *assignment, dreamo_error *err);
 /* Combinations that no single line can get wrong. */

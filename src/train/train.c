@@ -1,7 +1,7 @@
 /* train.c - the public interface of training. */
 #include "base/options.h"
 #include "train/report/probe.h"
-#include "train/trainer.h"
+#include "train/plan.h"
 
 void dreamo_train_options_init_sized(dreamo_train_options *o, size_t nbytes)
 {
@@ -14,7 +14,7 @@ dreamo_status dreamo_train(const dreamo_train_options *o, dreamo_error *err)
     dreamo_train_options own;
     dreamo_train_options_init(&own);
     dreamo_status s = options_take(&own, sizeof own, o, err);
-    return s ? s : trainer_run(&own, err);
+    return s ? s : plan_run(&own, err);
 }
 
 dreamo_status dreamo_train_plan(const dreamo_train_options *o, dreamo_train_costs *costs, dreamo_error *err)
@@ -23,7 +23,7 @@ dreamo_status dreamo_train_plan(const dreamo_train_options *o, dreamo_train_cost
     if (!costs) return fail(err, DREAMO_ARG, "the place for the costs is missing");
     dreamo_train_options_init(&own);
     dreamo_status s = options_take(&own, sizeof own, o, err);
-    return s ? s : trainer_plan(&own, costs, err);
+    return s ? s : plan_costs(&own, costs, err);
 }
 
 dreamo_status dreamo_train_probe(const char *probe, const dreamo_model_options *model, const char *dump, dreamo_error *err)

@@ -25,6 +25,7 @@
 
 typedef struct trainer {
     const dreamo_train_options *o;
+    const trainer_part *part;
     recipe r;
     stage s;
     bool opened;               /* the stage */
@@ -41,7 +42,8 @@ typedef struct trainer {
 } trainer;
 
 static const stage_kind *const kinds[] = { [STAGE_VAE] = &stage_vae, [STAGE_BASE] = &stage_base,
-                                           [STAGE_ADAPTER] = &stage_adapter };
+                                           [STAGE_ADAPTER] = &stage_adapter, [STAGE_CFG] = &stage_cfg, [STAGE_SFT] = &stage_sft,
+                                           [STAGE_DPO] = &stage_dpo };
 
 enum { COPY_MAX = 256 << 20 }; /* larger files of the model folder are not copied into out/model */
 
@@ -52,7 +54,7 @@ static dreamo_status read_recipe(trainer *t, dreamo_error *err)
     const dreamo_train_options *o = t->o;
     if (!o->recipe) return fail(err, DREAMO_ARG, "training needs a recipe file");
     if (!o->model) return fail(err, DREAMO_ARG, "training needs a model folder");
-    dreamo_status s = recipe_read(o->recipe, &t->r, err);
+    dreamo_status s = t->part ? recipe_read_stage(o->recipe, t->part->stage, &t->r, err) : recipe_read(o->recipe, &t->r, err);
     for (int i = 0; !s && i < o->noverrides; i++) s = recipe_override(&t->r, o->overrides[i], err);
     if (!s) s = recipe_check(&t->r, err);
     if (!s && !(t->recipe_text = recipe_write(&t->r))) s = fail(err, DREAMO_MEMORY, "no memory for the recipe");
@@ -77,7 +79,8 @@ static dreamo_status open_stage(trainer *t, dreamo_error *err)
     const backend *be = backend_find(name);
     stage *s = &t->s;
     if (!be || be->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
-    *s = (stage){ .kind = kinds[t->r.stage], .r = &t->r, .model = t->o->model, .data = s->data, .dev = be->open(t->o->threads) };
+    *s = (stage){ .kind = kinds[t->r.stage], .r = &t->r, .model = t->o->model, .data = s->data, .dev = be->open(t->o->threads),
+                  .begin_from = t->part ? t->part->begin_from : NULL };
     if (!s->dev) return fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
     dreamo_status status = sized_open(&s->tape, s->dev, true, t->r.checkpoint, err);
     if (!status) status = sized_open(&s->plain, s->dev, false, false, err);
@@ -417,9 +420,9 @@ static dreamo_status after_step(trainer *t, bool loaded, dreamo_error *err)
     return s;
 }
 
-dreamo_status trainer_run(const dreamo_train_options *o, dreamo_error *err)
+dreamo_status trainer_run(const dreamo_train_options *o, const trainer_part *part, dreamo_error *err)
 {
-    trainer t = { .o = o, .lock = -1, .saved = -1, .exported = -1 };
+    trainer t = { .o = o, .part = part, .lock = -1, .saved = -1, .exported = -1 };
     dreamo_status s = read_recipe(&t, err);
     if (!s) s = open_ranks(&t, err);
     if (!s) s = open_run(&t, err);
@@ -447,9 +450,9 @@ dreamo_status trainer_run(const dreamo_train_options *o, dreamo_error *err)
     return s;
 }
 
-dreamo_status trainer_plan(const dreamo_train_options *o, dreamo_train_costs *costs, dreamo_error *err)
+dreamo_status trainer_plan(const dreamo_train_options *o, const trainer_part *part, dreamo_train_costs *costs, dreamo_error *err)
 {
-    trainer t = { .o = o, .lock = -1 };
+    trainer t = { .o = o, .part = part, .lock = -1 };
     nn_counts micro = { 0 };
     int64_t tokens = 0;
     dreamo_status s = read_recipe(&t, err);

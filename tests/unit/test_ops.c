@@ -246,6 +246,24 @@ static void make_routemap(fixture *f, int v)
 }
 static tensor run_routemap(nn *cx, fixture *f) { return op_routemap(cx, f->x[0], f->x[1], f->routes, f->n, f->attn.heads); }
 
+/* A span a group, as a layout of its own: 1 to 5 rows. */
+static void make_softmax(fixture *f, int v)
+{
+    static const span groups[] = { { 2, 3, 0 }, { 0, 2, 1 }, { 5, 1, 2 }, { 6, 5, 3 } };
+    memcpy(f->spans, groups, sizeof groups);
+    f->l = (layout){ 4, 4, f->spans };
+    give(f, 11, v ? 5 : 1, true);
+}
+static tensor run_softmax(nn *cx, fixture *f) { return op_softmax(cx, f->x[0], f->l); }
+
+static void make_takerows(fixture *f, int v)
+{
+    static const int32_t ids[] = { 17, 3, 3, 0, 9, 16, 3 };
+    memcpy(f->ids, ids, sizeof ids);
+    give(f, 18, v ? 70 : 3, true);
+}
+static tensor run_takerows(nn *cx, fixture *f) { return op_takerows(cx, f->x[0], f->ids, 7); }
+
 static void make_one(fixture *f, int v)
 {
     static const struct { int rows, cols; } size[] = { { 1, 1 }, { 5, 3 }, { 7, 67 }, { 64, 16 } };
@@ -379,6 +397,8 @@ static const struct row {
     { "qknorm", BOTH(qknorm), 16, make_qknorm, run_qknorm, 2e-6, 4e-6, 0.03 },
     { "attention", BOTH(attention), 48, make_attention, run_attention, 3e-6, 1e-5, 0.03 },
     { "routemap", BOTH(routemap), 4, make_routemap, run_routemap, 2e-6, 2e-6, 0.03 },
+    { "softmax", BOTH(softmax), 2, make_softmax, run_softmax, 1e-6, 2e-6, 0.03 },
+    { "takerows", BOTH(takerows), 2, make_takerows, run_takerows, 0, 1e-6, 0.03 },
     { "gelu", BOTH(gelu), 4, make_one, run_gelu, 1e-6, 2e-6, 0.03 },
     { "quickgelu", BOTH(quickgelu), 4, make_one, run_quickgelu, 1e-6, 2e-6, 0.03 },
     { "silu", BOTH(silu), 4, make_one, run_silu, 1e-6, 2e-6, 0.03 },

@@ -11,6 +11,8 @@
 #include "train/stages/flow.h"
 #include "train/init.h"
 #include "train/lr.h"
+#include "train/mixture.h"
+#include "train/stages/dpo.h"
 #include "train/stages/pca.h"
 #include "train/recipe.h"
 #include "train/stages/sized.h"
@@ -264,9 +266,79 @@ static void test_recipe(void **state)
     assert_non_null(strstr(err.message, "multiple of micro = 3"));
 }
 
+/* Slopes against central differences; undecided pairs cost log 2. */
+static void test_dpo(void **state)
+{
+    (void)state;
+    enum { PAIRS = 3 };
+    const double before[2 * PAIRS] = { 0.9, 1.1, 0.5, 0.5, 2.0, 1.0 };
+    double error[2 * PAIRS] = { 0.8, 1.15, 0.55, 0.5, 2.1, 1.3 }, slope[2 * PAIRS], none[2 * PAIRS], ahead;
+    assert_true(fabs(dpo_loss(before, before, PAIRS, 7, slope, &ahead) - log(2)) < 1e-12);
+    assert_true(ahead == 0);
+    dpo_loss(error, before, PAIRS, 7, slope, &ahead);
+    assert_true(fabs(ahead - 2.0 / PAIRS) < 1e-12);
+    for (int i = 0; i < 2 * PAIRS; i++) {
+        double h = 1e-5, at = error[i], up, down, unused;
+        error[i] = at + h;
+        up = dpo_loss(error, before, PAIRS, 7, none, &unused);
+        error[i] = at - h;
+        down = dpo_loss(error, before, PAIRS, 7, none, &unused);
+        error[i] = at;
+        assert_true(fabs((up - down) / (2 * h) - slope[i]) < 1e-8);
+    }
+    /* far out it is a straight line, not an overflow */
+    const double far[2] = { 1e6, 0 }, zero[2] = { 0, 0 };
+    assert_true(fabs(dpo_loss(far, zero, 1, 2, slope, &ahead) / 1e6 - 1) < 1e-12);
+}
+
+static void mixture_fails(mixture_of of, const char *text, const char *says)
+{
+    mixture m = { 0 };
+    dreamo_error err = { 0 };
+    assert_int_equal(mixture_read(&m, of, "here", "list", text, &err), DREAMO_ARG);
+    if (!strstr(err.message, says)) fail_msg("%s: %s", text, err.message);
+}
+
+static void test_mixture(void **state)
+{
+    (void)state;
+    static const struct { mixture_of of; const char *in, *out; } good[] = {
+        { MIXTURE_KINDS, "subject:4  id-style\tt2i:0.5", "subject:4 id-style t2i:0.5" }, { MIXTURE_KINDS, "auto", "auto" },
+        { MIXTURE_SIZES, "128x128:6 96 64x128", "128x128:6 96x96 64x128" }, { MIXTURE_SIZES, "0x0", "0x0" }, { MIXTURE_SIZES, "256x0", "256x0" },
+        { MIXTURE_SIDES, "128:2 0 64", "128:2 0 64" },
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        mixture m = { 0 };
+        char text[256];
+        assert_int_equal(mixture_read(&m, good[i].of, "here", "list", good[i].in, NULL), DREAMO_OK);
+        mixture_write(&m, good[i].of, text, sizeof text);
+        assert_string_equal(text, good[i].out);
+    }
+    mixture_fails(MIXTURE_KINDS, "subject cats", "cats");
+    mixture_fails(MIXTURE_KINDS, "subject:0", "above 0");
+    mixture_fails(MIXTURE_KINDS, "subject:-1", "above 0");
+    mixture_fails(MIXTURE_KINDS, "subject:nan", "above 0");
+    mixture_fails(MIXTURE_KINDS, "subject subject", "twice");
+    mixture_fails(MIXTURE_KINDS, "", "empty");
+    mixture_fails(MIXTURE_SIZES, "128x", "128x");
+    mixture_fails(MIXTURE_SIZES, "4x128", "4x128");
+    mixture_fails(MIXTURE_SIZES, "99999x16", "99999x16");
+    mixture_fails(MIXTURE_SIDES, "12a", "12a");
+    mixture_fails(MIXTURE_SIDES, "8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24", "more than 16");
+
+    /* shares are met */
+    mixture m = { 0 };
+    int count[3] = { 0 };
+    rng r = rng_new(1, 1);
+    assert_int_equal(mixture_read(&m, MIXTURE_SIDES, "here", "list", "8:1 16:2 24:5", NULL), DREAMO_OK);
+    for (int i = 0; i < 8000; i++) count[mixture_draw(&m, &r)->a / 8 - 1]++;
+    assert_true(abs(count[0] - 1000) < 120 && abs(count[1] - 2000) < 150 && abs(count[2] - 5000) < 180);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_dpo), cmocka_unit_test(test_mixture),
         cmocka_unit_test(test_lr),
         cmocka_unit_test(test_ema), cmocka_unit_test(test_flow), cmocka_unit_test(test_pca), cmocka_unit_test(test_pca_init),
         cmocka_unit_test(test_recipe),

@@ -77,7 +77,7 @@ typedef struct run {
     const char *stage, *model, *data, *out, *backend;
     bool resume;
     int steps, stop_after;      /* 0: never */
-    const char *more[4];
+    const char *more[9];
     int warnings;
 } run;
 
@@ -94,14 +94,14 @@ static dreamo_status train(run *r, dreamo_error *err)
                                  "keep = 9\nvalidate_every = 0\nvalidation = 4\nsamples = 1\nrank = 4\nkl = 1e-4\n"
                                  "init = plain\nexport_bf16 = no\n";
     char steps[32], stage[32];
-    const char *overrides[8] = { steps, stage };
+    const char *overrides[11] = { steps, stage };
     int n = 2;
     dreamo_train_options o;
     scratch_write("recipe.conf", recipe, sizeof recipe - 1);
     dreamo_train_options_init(&o);
     snprintf(steps, sizeof steps, "steps=%d", r->steps);
     snprintf(stage, sizeof stage, "stage=%s", r->stage);
-    for (int i = 0; i < 4 && r->more[i]; i++) overrides[n++] = r->more[i];
+    for (int i = 0; i < 9 && r->more[i]; i++) overrides[n++] = r->more[i];
     o.recipe = "recipe.conf";
     o.overrides = overrides;
     o.noverrides = n;
@@ -396,15 +396,15 @@ static double mean(const double *x, int n)
 static void test_from_nothing(void **state)
 {
     (void)state;
-    double loss[40];
+    double loss[60];
     copy_model("fresh");
     assert_int_equal(remove("fresh/vae/diffusion_pytorch_model.safetensors"), 0);
-    run r = { .stage = "vae", .out = "fresh-vae", .steps = 40, .model = "fresh",
-              .more = { "save_every=40", "validate_every=40", "sample_every=40", "lr=3e-3" } };
+    run r = { .stage = "vae", .out = "fresh-vae", .steps = 60, .model = "fresh",
+              .more = { "save_every=60", "validate_every=60", "sample_every=60", "lr=3e-3" } };
     must_train(&r);
-    assert_int_equal(losses(r.out, loss, 40), 40);
-    assert_true(mean(loss + 30, 10) < 0.85 * mean(loss, 10));
-    assert_true(file_exists("fresh-vae/samples/step-000040.png"));
+    assert_int_equal(losses(r.out, loss, 60), 60);
+    assert_true(mean(loss + 50, 10) < 0.85 * mean(loss, 10));
+    assert_true(file_exists("fresh-vae/samples/step-000060.png"));
 
     char **names;
     int n;
@@ -514,6 +514,188 @@ static void test_even_channels(void **state)
     for (int i = 0; i < 2; i++) st_close(&f[i]);
 }
 
+/* Kinds, sizes and sides in one batch; the parts of the loss are in the log, every kind is validated, and all of it is drawn. */
+static void test_mixture(void **state)
+{
+    (void)state;
+    run r = { .stage = "adapter", .out = "mixture", .steps = 2,
+              .more = { "kinds=subject subjects:2 style", "pictures=32x32 48x32:2 16x48", "ref_sides=0 16 32", "routing_loss=1" } };
+    char *log;
+    size_t nbytes;
+    must_train(&r);
+    assert_int_equal(file_read("mixture/log.ndjson", 1 << 20, &log, &nbytes, NULL), DREAMO_OK);
+    assert_non_null(strstr(log, "\"route\":"));
+    mem_free(log);
+    run v = { .stage = "adapter", .out = "mixture2", .steps = 2,
+              .more = { "kinds=subjects style t2i", "pictures=48x32 32x32", "validate_every=2", "sample_every=2" } };
+    must_train(&v);
+    assert_int_equal(file_read("mixture2/log.ndjson", 1 << 20, &log, &nbytes, NULL), DREAMO_OK);
+    static const char *const names[] = { "\"subjects.right\":", "\"subjects.none_minus_right_error\":", "\"style.level4\":", "\"t2i.loss\":" };
+    for (int i = 0; i < 4; i++)
+        if (!strstr(log, names[i])) fail_msg("no %s in the log", names[i]);
+    mem_free(log);
+    assert_true(file_exists("mixture2/samples/step-000002.png"));
+
+    dreamo_error err = { 0 };
+    run people = { .stage = "adapter", .out = "people", .steps = 2, .more = { "kinds=id" } };
+    assert_int_equal(train(&people, &err), DREAMO_CONTENT);
+    assert_non_null(strstr(err.message, "\"id\""));
+}
+
+static const char plan_text[] =
+    "stage = adapter\npicture = 32\nbatch = 4\nmicro = 2\nsteps = 4\nwarmup = 1\nlr = 1e-3\nlog_every = 1\nsave_every = 2\nkeep = 9\n"
+    "validate_every = 0\nrank = 4\nexport_bf16 = no\nema = 0\n"
+    "[stage first]\nkinds = subject\nrouting_loss = 1\n"
+    "[stage second]\nkinds = subjects:2 style\nrouting_loss = 1\nplaceholder_loss = 1\nplaceholders = 1\ntrain_t5_rows = yes\ntoken_dropout = 0.3\n"
+    "[stage third]\nkinds = t2i\nself_reference = yes\nref_tokens = 0.25\nlr = 0\nlr_last = 0\n"
+    "[stage last]\nstage = cfg\nkinds = subject\n";
+
+/* The stages of a plan follow each other from any place where they were stopped, to the same bytes. */
+static void test_stages(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "first", "second", "third", "last" };
+    dreamo_error err = { 0 };
+    dreamo_train_options o;
+    scratch_write("plan-stages.conf", plan_text, sizeof plan_text - 1);
+    dreamo_train_options_init(&o);
+    run watched = { .steps = 0 };
+    o.recipe = "plan-stages.conf";
+    o.model = MODEL;
+    o.data = "data";
+    o.threads = 2;
+    o.progress = watch;
+    o.user = &watched;
+    o.out = "stages";
+    if (dreamo_train(&o, &err)) fail_msg("%s", err.message);
+    o.out = "stages2";
+    watched.stop_after = 3; /* in every stage */
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(dreamo_train(&o, &err), DREAMO_CANCELLED);
+        o.resume = true;
+    }
+    watched.stop_after = 0;
+    if (dreamo_train(&o, &err)) fail_msg("%s", err.message);
+    for (int i = 0; i < 4; i++) {
+        char a[64], b[64];
+        snprintf(a, sizeof a, "stages/%s/ckpt-000004", names[i]);
+        snprintf(b, sizeof b, "stages2/%s/ckpt-000004", names[i]);
+        same_file(a, b, "weights.safetensors");
+        same_file(a, b, "optim.safetensors");
+    }
+    /* the third learns nothing at a rate of 0: what it has is what the second left */
+    same_file("stages/second/model/dreamo", "stages/third/model/dreamo", "dreamo.safetensors");
+    /* and the last has it beside its own LoRA */
+    same_file("stages/third/model/dreamo", "stages/last/model/dreamo", "dreamo.safetensors");
+    assert_true(file_exists("stages/last/model/dreamo/cfg.safetensors"));
+    char *log;
+    size_t nbytes;
+    assert_int_equal(file_read("stages/second/log.ndjson", 1 << 20, &log, &nbytes, NULL), DREAMO_OK);
+    assert_non_null(strstr(log, "\"holder\":0.")); /* some sample had placeholders */
+    mem_free(log);
+
+    /* told before anything is trained */
+    static const char wrong[] = "stage = adapter\n[stage a]\nsteps = 10\nwarmup = 2\n[stage b]\nsteps = 10\nlearning = 3\n";
+    scratch_write("wrong.conf", wrong, sizeof wrong - 1);
+    o.recipe = "wrong.conf";
+    o.out = "wrong";
+    o.resume = false;
+    err = (dreamo_error){ 0 };
+    assert_int_equal(dreamo_train(&o, &err), DREAMO_ARG);
+    assert_non_null(strstr(err.message, "wrong.conf:7"));
+    assert_false(folder_exists("wrong"));
+}
+
+/* A number of the last validation in a run's log. */
+static double validated(const char *out, const char *name)
+{
+    char path[64], key[64], *log;
+    size_t nbytes;
+    snprintf(path, sizeof path, "%s/log.ndjson", out);
+    snprintf(key, sizeof key, "\"%s\":", name);
+    assert_int_equal(file_read(path, 1 << 20, &log, &nbytes, NULL), DREAMO_OK);
+    const char *at = NULL;
+    for (const char *p = log; (p = strstr(p, key)) != NULL; p++) at = p;
+    if (!at) fail_msg("%s: no %s", out, name);
+    double value = strtod(at + strlen(key), NULL);
+    mem_free(log);
+    return value;
+}
+
+/* LoRAs on top of DreamO's adapter: one pass comes near to what true CFG says; none of them moves the adapter. */
+static void test_after(void **state)
+{
+    (void)state;
+    run first = { .stage = "adapter", .out = "after-adapter", .steps = 4, .more = { "save_every=4", "lr=1e-2" } };
+    must_train(&first);
+    run c = { .stage = "cfg", .out = "cfg", .model = "after-adapter/model", .steps = 80,
+              .more = { "lr=1e-2", "rank=16", "validate_every=80", "save_every=80" } };
+    must_train(&c);
+    if (validated("cfg", "apart") > 0.5 * validated("cfg", "apart_before"))
+        fail_msg("cfg: %g from the teacher, %g before", validated("cfg", "apart"), validated("cfg", "apart_before"));
+    assert_true(file_exists("cfg/model/dreamo/cfg.safetensors"));
+    same_file("after-adapter/model/dreamo", "cfg/model/dreamo", "dreamo.safetensors");
+
+    /* before a step is made the network is what it was: every pair is undecided */
+    run d = { .stage = "dpo", .out = "dpo", .model = "after-adapter/model", .steps = 4, .more = { "lr=1e-2", "rejected=style", "validate_every=4" } };
+    double loss[4];
+    must_train(&d);
+    assert_int_equal(losses("dpo", loss, 4), 4);
+    assert_true(fabs(loss[0] - log(2)) < 1e-6);
+    assert_true(fabs(loss[3] - log(2)) > 1e-4);
+    assert_true(validated("dpo", "ahead") >= 0 && validated("dpo", "right_before") <= 1);
+    assert_true(file_exists("dpo/model/dreamo/dpo.safetensors"));
+    same_file("after-adapter/model/dreamo", "dpo/model/dreamo", "dreamo.safetensors");
+
+    run s = { .stage = "sft", .out = "sft", .model = "after-adapter/model", .steps = 2, .more = { "sample_every=2", "save_every=2" } };
+    must_train(&s);
+    assert_true(file_exists("sft/samples/step-000002.png"));
+
+    dreamo_error err = { 0 };
+    run odd = { .stage = "dpo", .out = "odd", .model = "after-adapter/model", .steps = 2, .more = { "micro=1" } };
+    assert_int_equal(train(&odd, &err), DREAMO_ARG);
+    err = (dreamo_error){ 0 };
+    run none = { .stage = "cfg", .out = "no-adapter", .steps = 2 };
+    assert_int_equal(train(&none, &err), DREAMO_NOT_FOUND);
+    assert_non_null(strstr(err.message, "dreamo.safetensors"));
+}
+
+/* The base's own pictures: again the same, and made only once. */
+static void test_distil(void **state)
+{
+    (void)state;
+    dreamo_error err = { 0 };
+    dreamo_distil_options o;
+    dreamo_distil_options_init(&o);
+    o.model = MODEL;
+    o.data = "data";
+    o.kinds = "t2i subject";
+    o.pictures = "32x32 16x32";
+    o.count = 3;
+    static const char *const outs[2] = { "distilled", "again-distilled" };
+    for (int i = 0; i < 2; i++) {
+        o.out = outs[i];
+        if (dreamo_dataset_distil(&o, &err)) fail_msg("%s", err.message);
+    }
+    for (int i = 0; i < 3; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%06d.txt", i);
+        same_file(outs[0], outs[1], name);
+        snprintf(name, sizeof name, "%06d.png", i);
+        same_file(outs[0], outs[1], name);
+    }
+    scratch_write("distilled/000001.txt", "mine", 4); /* is there, so it stays */
+    o.out = outs[0];
+    o.count = 4;
+    assert_int_equal(dreamo_dataset_distil(&o, &err), DREAMO_OK);
+    char *text;
+    size_t nbytes;
+    assert_int_equal(file_read("distilled/000001.txt", 100, &text, &nbytes, NULL), DREAMO_OK);
+    assert_string_equal(text, "mine");
+    mem_free(text);
+    assert_true(file_exists("distilled/000003.png"));
+}
+
 static void test_plan(void **state)
 {
     (void)state;
@@ -553,7 +735,8 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_falls_back), cmocka_unit_test(test_nan), cmocka_unit_test(test_backends_agree),
         cmocka_unit_test(test_from_nothing), cmocka_unit_test(test_even_channels),
-        cmocka_unit_test(test_subject_weight),
+        cmocka_unit_test(test_subject_weight), cmocka_unit_test(test_mixture), cmocka_unit_test(test_stages), cmocka_unit_test(test_distil),
+        cmocka_unit_test(test_after),
     };
     return cmocka_run_group_tests(tests, enter, scratch_leave);
 }

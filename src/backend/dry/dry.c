@@ -40,6 +40,9 @@ static void attention_backward(device *d, tensor dq, tensor dk, tensor dv, tenso
                                layout l, attention_opts o, tensor lse) {}
 static void routemap(device *d, tensor y, tensor q, tensor k, const route *r, int h) {}
 static void routemap_backward(device *d, tensor dq, tensor dk, tensor dy, tensor q, tensor k, const route *r, int h) {}
+static void softmax(device *d, tensor y, tensor x, layout l) {}
+static void softmax_backward(device *d, tensor dx, tensor dy, tensor y, layout l) {}
+static void takerows(device *d, tensor y, tensor x, const int32_t *ids) {}
 static void layernorm(device *d, tensor y, tensor x, vec g, vec b, float e) {}
 static void layernorm_backward(device *d, tensor dx, tensor dy, tensor x, vec g, vec b, float e) {}
 static void rmsnorm(device *d, tensor y, tensor x, vec g, float e) {}
@@ -60,6 +63,7 @@ const backend backend_dry = {
     .adaln = adaln, .adaln_backward = adaln_backward, .gateadd = gateadd, .gateadd_backward = gateadd_backward,
     .qknorm = qknorm, .qknorm_backward = qknorm_backward, .attention = attention, .attention_backward = attention_backward,
     .routemap = routemap, .routemap_backward = routemap_backward,
+    .softmax = softmax, .softmax_backward = softmax_backward, .takerows = takerows, .takerows_backward = takerows,
     .gelu = t2, .gelu_backward = t3, .quickgelu = t2, .quickgelu_backward = t3, .silu = t2, .silu_backward = t3,
     .add = t3, .mul = t3, .mul_backward = t5, .scale = t2f, .scale_backward = t2f,
     .layernorm = layernorm, .layernorm_backward = layernorm_backward, .rmsnorm = rmsnorm, .rmsnorm_backward = rmsnorm_backward,

@@ -96,6 +96,8 @@ const backend backend_ref = {
     .qknorm = ref_qknorm, .qknorm_backward = ref_qknorm_backward,
     .attention = ref_attention, .attention_backward = ref_attention_backward,
     .routemap = ref_routemap, .routemap_backward = ref_routemap_backward,
+    .softmax = ref_softmax, .softmax_backward = ref_softmax_backward,
+    .takerows = ref_takerows, .takerows_backward = ref_takerows_backward,
     .gelu = ref_gelu, .gelu_backward = ref_gelu_backward,
     .quickgelu = ref_quickgelu, .quickgelu_backward = ref_quickgelu_backward,
     .silu = ref_silu, .silu_backward = ref_silu_backward,

@@ -48,6 +48,10 @@ void ref_gaussian(device *, tensor y, tensor x, tensor eps);
 void ref_gaussian_backward(device *, tensor dx, tensor dy, tensor x, tensor eps);
 void ref_kl(device *, tensor y, tensor x);
 void ref_kl_backward(device *, tensor dx, tensor dy, tensor x);
+void ref_softmax(device *dev, tensor y, tensor x, layout l);
+void ref_softmax_backward(device *dev, tensor dx, tensor dy, tensor y, layout l);
+void ref_takerows(device *dev, tensor y, tensor x, const int32_t *ids);
+void ref_takerows_backward(device *dev, tensor dx, tensor dy, const int32_t *ids);
 void ref_mse(device *, tensor y, tensor a, tensor b, const float *row_weight);
 void ref_mse_backward(device *, tensor da, tensor dy, tensor a, tensor b, const float *row_weight);
 #endif

@@ -275,7 +275,7 @@ static void flow_pass(nn *cx, void *job)
     probe *p = job;
     flow_model m = { p->n.dit, p->n.t5, p->n.clip, &p->set.task, &p->set.idx };
     const flow_batch *b = &p->batch;
-    flow_forward(cx, &m, b, true, &p->flow);
+    flow_forward(cx, &m, b, (flow_wishes){ .routes = true }, &p->flow);
     tensor loss = p->route ? p->flow.route : p->flow.diff;
     if (nn_ok(cx)) nn_backward(cx, loss);
     if (nn_device(cx)->be->dry) return;

@@ -14,7 +14,8 @@ typedef struct sheet_job {
     stage *s;
     dreamo_model *m;
     sheet_row *row;
-    int rows, refs, seeds;      /* refs: most of any row */
+    sheet_wishes w;
+    int rows, refs;             /* refs: most of any row */
     int width, height;          /* of a cell */
     bitmap out;
 } sheet_job;
@@ -43,7 +44,7 @@ static dreamo_status compose_row(void *arg, int i, dreamo_error *err)
     return data_sample_make(j->s->data, NULL, &q, &row->sample, err);
 }
 
-static dreamo_status compose_rows(sheet_job *j, const mixture *kinds, bool references, dreamo_error *err)
+static dreamo_status compose_rows(sheet_job *j, const mixture *kinds, dreamo_error *err)
 {
     data_kind can[MIXTURE_MAX];
     int n = 0, rows = (int)j->s->r->samples;
@@ -59,8 +60,8 @@ static dreamo_status compose_rows(sheet_job *j, const mixture *kinds, bool refer
         const data_sample *s = &j->row[i].sample;
         if (s->width > j->width) j->width = s->width;
         if (s->height > j->height) j->height = s->height;
-        if (references && s->nrefs > j->refs) j->refs = s->nrefs;
-        for (int k = 0; references && k < s->nrefs; k++) {
+        if (j->w.references && s->nrefs > j->refs) j->refs = s->nrefs;
+        for (int k = 0; j->w.references && k < s->nrefs; k++) {
             if (s->ref[k].picture.width > j->width) j->width = s->ref[k].picture.width;
             if (s->ref[k].picture.height > j->height) j->height = s->ref[k].picture.height;
         }
@@ -70,7 +71,7 @@ static dreamo_status compose_rows(sheet_job *j, const mixture *kinds, bool refer
 
 /* ---- what becomes of them ---- */
 
-static dreamo_status make_row(sheet_job *j, int row, bool references, dreamo_error *err)
+static dreamo_status make_row(sheet_job *j, int row, dreamo_error *err)
 {
     static const dreamo_task tasks[] = { [DATA_IP] = DREAMO_IP, [DATA_FACE] = DREAMO_ID, [DATA_LOOK] = DREAMO_STYLE };
     const data_sample *sample = &j->row[row].sample;
@@ -83,7 +84,8 @@ static dreamo_status make_row(sheet_job *j, int row, bool references, dreamo_err
     q.width = sample->width;
     q.height = sample->height;
     q.refs = ref;
-    for (int k = 0; references && k < sample->nrefs; k++) {
+    q.true_cfg = j->w.true_cfg;
+    for (int k = 0; j->w.references && k < sample->nrefs; k++) {
         const data_ref *from = &sample->ref[k];
         picture[k] = (dreamo_image){ .width = from->picture.width, .height = from->picture.height, .rgb = from->picture.data };
         ref[k] = (dreamo_reference){ .task = tasks[from->task], .image = &picture[k], .slot = from->slot, .res = -1, .no_cut = true };
@@ -91,7 +93,7 @@ static dreamo_status make_row(sheet_job *j, int row, bool references, dreamo_err
         paste(j, from->picture.data, from->picture.width, from->picture.height, row, k);
     }
     paste(j, sample->target.data, sample->width, sample->height, row, j->refs);
-    for (int k = 0; k < j->seeds && !s; k++) {
+    for (int k = 0; k < j->w.seeds && !s; k++) {
         dreamo_image made = { 0 };
         q.seed = (uint64_t)k + 1;
         s = dreamo_generate(j->m, &q, &made, err);
@@ -101,23 +103,27 @@ static dreamo_status make_row(sheet_job *j, int row, bool references, dreamo_err
     return s;
 }
 
-dreamo_status sheet_generated(stage *s, const char *model, const char *path, const mixture *kinds, bool references, int seeds,
-                              dreamo_error *err)
+dreamo_status sheet_generated(stage *s, const char *model, const char *path, const mixture *kinds, sheet_wishes w, dreamo_error *err)
 {
-    sheet_job j = { .s = s, .seeds = seeds };
+    sheet_job j = { .s = s, .w = w };
+    char *own = mem_printf("%s/dreamo/dreamo.safetensors", model); /* is not loaded by itself where others are given */
+    dreamo_lora loras[2] = { { .path = own, .scale = 1 }, { .path = w.lora, .scale = 1 } };
     dreamo_model_options o;
     dreamo_model_options_init(&o);
     o.dir = model;
     o.backend = s->dev->be->name;
     o.threads = pool_threads(s->dev->threads);
-    dreamo_status status = compose_rows(&j, kinds, references, err);
+    o.loras = loras;
+    o.nloras = w.lora ? 2 : 0;
+    dreamo_status status = own ? compose_rows(&j, kinds, err) : fail(err, DREAMO_MEMORY, "%s: no memory", model);
     if (!status) status = dreamo_open(&o, &j.m, err);
-    if (!status) status = bitmap_new(&j.out, (j.refs + 1 + seeds) * j.width * ZOOM, j.rows * j.height * ZOOM, 3, err);
+    if (!status) status = bitmap_new(&j.out, (j.refs + 1 + w.seeds) * j.width * ZOOM, j.rows * j.height * ZOOM, 3, err);
     if (!status) memset(j.out.data, 255, (size_t)j.out.width * (size_t)j.out.height * 3);
-    for (int row = 0; row < j.rows && !status; row++) status = make_row(&j, row, references, err);
+    for (int row = 0; row < j.rows && !status; row++) status = make_row(&j, row, err);
     if (!status) status = image_write_png(path, &j.out, NULL, 0, true, err);
     for (int row = 0; row < j.rows && j.row; row++) data_sample_free(&j.row[row].sample);
     mem_free(j.row);
+    mem_free(own);
     bitmap_free(&j.out);
     dreamo_close(j.m);
     return status;

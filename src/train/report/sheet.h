@@ -5,6 +5,12 @@
 
 /* recipe.samples rows, dealt out to the kinds that have held-out material, at least one each; the sizes that the recipe lists take turns.
  * A row: the references of a held-out sample (with `references`), its true picture, and `seeds` generated ones. */
-dreamo_status sheet_generated(stage *s, const char *model, const char *path, const mixture *kinds, bool references, int seeds,
-                              dreamo_error *err);
+typedef struct sheet_wishes {
+    bool references;
+    int seeds;
+    const char *lora;       /* applied on top of the model's adapter; NULL: none */
+    double true_cfg;        /* 0: as the model says */
+} sheet_wishes;
+
+dreamo_status sheet_generated(stage *s, const char *model, const char *path, const mixture *kinds, sheet_wishes w, dreamo_error *err);
 #endif

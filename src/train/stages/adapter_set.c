@@ -58,11 +58,11 @@ static dreamo_status begin(adapter_set *a, int modules, int t5_first, dreamo_err
     return a->module ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for %d adapters", modules);
 }
 
-dreamo_status adapter_set_fresh(adapter_set *a, params *p, dit *m, int rank, const t5 *text, int t5_first, dreamo_error *err)
+static dreamo_status add_pairs(adapter_set *a, params *p, dit *m, int rank, dreamo_error *err)
 {
     const dit_config *c = &m->config;
     int d = c->heads * c->head_dim;
-    dreamo_status s = begin(a, 4 * c->layers + 2 * c->single_layers, t5_first, err);
+    dreamo_status s = DREAMO_OK;
     for (int i = 0; !s && i < c->layers; i++)
         for (int stream = 0; !s && stream < 2; stream++) { /* 1: image, 2: text */
             dit_stream *w = stream == 0 ? &m->doubles[i].img : &m->doubles[i].txt;
@@ -73,7 +73,21 @@ dreamo_status adapter_set_fresh(adapter_set *a, params *p, dit *m, int rank, con
         s = add_pair(a, p, &m->singles[i].in, 0, 3 * d, rank, err, "single_blocks_%d_processor_qkv_lora", i);
         if (!s) s = add_pair(a, p, &m->singles[i].out, 0, d, rank, err, "single_blocks_%d_processor_proj_lora", i);
     }
-    return s ? s : add_tables(a, p, 1 + CONDITION_REFS, d, text->config.width, err);
+    return s;
+}
+
+dreamo_status adapter_set_pairs(adapter_set *a, params *p, dit *m, int rank, dreamo_error *err)
+{
+    dreamo_status s = begin(a, 4 * m->config.layers + 2 * m->config.single_layers, -1, err);
+    return s ? s : add_pairs(a, p, m, rank, err);
+}
+
+dreamo_status adapter_set_fresh(adapter_set *a, params *p, dit *m, int rank, const t5 *text, int t5_first, dreamo_error *err)
+{
+    const dit_config *c = &m->config;
+    dreamo_status s = begin(a, 4 * c->layers + 2 * c->single_layers, t5_first, err);
+    if (!s) s = add_pairs(a, p, m, rank, err);
+    return s ? s : add_tables(a, p, 1 + CONDITION_REFS, c->heads * c->head_dim, text->config.width, err);
 }
 
 dreamo_status adapter_set_from_file(adapter_set *a, params *p, const lora_file *f, int t5_first, dreamo_error *err)
@@ -173,6 +187,7 @@ dreamo_status adapter_set_attach(adapter_set *a, params *p, const lora_file *f, 
         m->a.grad_B = p->grad + p->slot[m->up].at;
     }
     adapter_set_switch(a, true);
+    if (a->task_slot < 0) return DREAMO_OK;
     table(&a->task, task_name, p, a->task_slot);
     table(&a->idx, idx_name, p, a->idx_slot);
     return a->t5_slot >= 0 ? split_t5(a, p, text, f, train_t5, err) : DREAMO_OK;
@@ -185,6 +200,7 @@ void adapter_set_use(adapter_set *a, const params *p, const float *vector, t5 *t
         m->a.A = vector + p->slot[m->down].at;
         m->a.B = vector + p->slot[m->up].at;
     }
+    if (a->task_slot < 0) return;
     a->task.part[0].data = vector + p->slot[a->task_slot].at;
     a->idx.part[0].data = vector + p->slot[a->idx_slot].at;
     if (a->t5_slot >= 0) text->embed.part[1].data = vector + p->slot[a->t5_slot].at;
@@ -192,13 +208,20 @@ void adapter_set_use(adapter_set *a, const params *p, const float *vector, t5 *t
 
 void adapter_set_switch(adapter_set *a, bool on)
 {
-    for (int i = 0; i < a->n; i++) a->module[i].w->adapters = NULL;
-    for (int i = 0; on && i < a->n; i++) { /* to the end of each weight's list */
-        adapter **end = &a->module[i].w->adapters;
-        while (*end) end = &(*end)->next;
-        a->module[i].a.next = NULL;
-        *end = &a->module[i].a;
+    for (int i = 0; i < a->n; i++) {
+        adapter *mine = &a->module[i].a, **at = &a->module[i].w->adapters;
+        while (*at && *at != mine) at = &(*at)->next;
+        if (*at == mine) *at = mine->next;
+        mine->next = NULL;
+        while (on && *at) at = &(*at)->next;
+        if (on) *at = mine;
     }
+}
+
+void adapter_set_freeze(adapter_set *a)
+{
+    for (int i = 0; i < a->n; i++) a->module[i].a.grad_A = a->module[i].a.grad_B = NULL;
+    a->task.part[0].grad = a->idx.part[0].grad = NULL;
 }
 
 void adapter_set_free(adapter_set *a)

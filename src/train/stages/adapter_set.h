@@ -22,13 +22,17 @@ typedef struct adapter_set {
 /* Name all parameters in p (before params_allocate). */
 dreamo_status adapter_set_fresh(adapter_set *a, params *p, dit *m, int rank, const t5 *text, int t5_first, dreamo_error *err);
 dreamo_status adapter_set_from_file(adapter_set *a, params *p, const lora_file *f, int t5_first, dreamo_error *err);
+/* The pairs of a fresh one, and no tables: a LoRA that goes on top of DreamO's. */
+dreamo_status adapter_set_pairs(adapter_set *a, params *p, dit *m, int rank, dreamo_error *err);
 /* After params_allocate: begin (fresh: random A; T5 rows as the encoder has them; from a file: its values), then hang everything
  * into the networks.  train_t5: the rows of [ref#1] to [res] get gradients.  From then on the set may not move. */
 dreamo_status adapter_set_attach(adapter_set *a, params *p, const lora_file *f, uint64_t seed, t5 *text, bool train_t5,
                                  dreamo_error *err);
 /* Compute with p->value or p->ema. */
 void          adapter_set_use(adapter_set *a, const params *p, const float *vector, t5 *text);
-/* No reference and no adapter: the base model alone (and back). */
+/* Off: the networks compute without these adapters (tables stay); on: with them, behind all others. */
 void          adapter_set_switch(adapter_set *a, bool on);
+/* No gradients from now on. */
+void          adapter_set_freeze(adapter_set *a);
 void          adapter_set_free(adapter_set *a);
 #endif

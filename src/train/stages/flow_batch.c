@@ -33,12 +33,13 @@ static bool same_grids(const condition_sample *a, const condition_sample *b)
 typedef struct array { void *place; size_t count, each; } array;
 
 /* Arrays of a sample each, and arrays that grow with what the samples hold. */
-enum { PER_SAMPLE = 15, PER_ROW = 14 };
+enum { PER_SAMPLE = 17, PER_ROW = 18 };
 
 static void sample_arrays(flow_batch *b, size_t n, array list[PER_SAMPLE])
 {
     const array all[PER_SAMPLE] = {
         { &b->sample, n, sizeof *b->sample }, { &b->text, n, sizeof *b->text }, { &b->masked, n, sizeof *b->masked },
+        { &b->words, n, sizeof *b->words }, { &b->few, n, sizeof *b->few },
         { &b->text0, n, sizeof(int) }, { &b->clip0, n, sizeof(int) }, { &b->image0, n, sizeof(int) },
         { &b->text_spans, n, sizeof(span) }, { &b->clip_spans, n, sizeof(span) }, { &b->image_spans, n, sizeof(span) },
         { &b->joint_spans, 2 * n, sizeof(span) }, { &b->clip_end, n, sizeof(int) },
@@ -58,6 +59,8 @@ static void row_arrays(flow_batch *b, size_t half, array list[PER_ROW])
         { &b->t5_ids, text, sizeof(int32_t) }, { &b->clip_ids, b->rows_room.clip, sizeof(int32_t) },
         { &b->clean, image * channels, sizeof(float) }, { &b->noise, image * channels, sizeof(float) },
         { &b->mask, b->rows_room.mask, sizeof(float) },
+        { &b->matches, b->rows_room.matches, sizeof(route) }, { &b->match, b->rows_room.matches, sizeof(float) },
+        { &b->match_weight, b->rows_room.matches, sizeof(float) }, { &b->match_spans, b->rows_room.matches, sizeof(span) },
         { &b->shown, image * channels, sizeof(float) }, { &b->target, image * channels, sizeof(float) },
     };
     memcpy(list, all, sizeof all);
@@ -119,7 +122,7 @@ static dreamo_status grow(flow_batch *b, int half, dreamo_error *err)
     array list[PER_ROW];
     bool more = most(&b->rows_room.text, b->text_rows) | most(&b->rows_room.clip, b->clip_rows) |
         most(&b->rows_room.image, b->image_rows) | most(&b->rows_room.routes, b->nroutes) |
-        most(&b->rows_room.mask, b->nroutes * b->widest);
+        most(&b->rows_room.mask, b->nroutes * b->widest) | most(&b->rows_room.matches, b->nmatches);
     if (!more) return DREAMO_OK;
     row_arrays(b, (size_t)half, list);
     free_arrays(list, PER_ROW);
@@ -131,11 +134,25 @@ static dreamo_status grow(flow_batch *b, int half, dreamo_error *err)
 
 /* ---- shape ---- */
 
+int flow_batch_ref_rows(const flow_batch *b, int sample, int ref)
+{
+    token_grid g = b->sample[sample].ref[ref];
+    int few = b->few[sample].n[ref];
+    return few ? few : g.h * g.w;
+}
+
+int flow_batch_rows(const flow_batch *b, int sample)
+{
+    int rows = condition_noise_rows(&b->sample[sample]);
+    for (int k = 0; k < b->sample[sample].nrefs; k++) rows += flow_batch_ref_rows(b, sample, k);
+    return rows;
+}
+
 static void lay_spans(flow_batch *b)
 {
-    b->text_rows = b->clip_rows = b->image_rows = b->noise_total = b->nroutes = b->widest = 0;
+    b->text_rows = b->clip_rows = b->image_rows = b->noise_total = b->nroutes = b->widest = b->nmatches = 0;
     for (int i = 0; i < b->samples; i++) {
-        int image = condition_image_rows(&b->sample[i]), noise = condition_noise_rows(&b->sample[i]);
+        int image = flow_batch_rows(b, i), noise = condition_noise_rows(&b->sample[i]);
         b->text0[i] = b->text_rows;
         b->clip0[i] = b->clip_rows;
         b->image0[i] = b->image_rows;
@@ -147,6 +164,7 @@ static void lay_spans(flow_batch *b)
         b->clip_rows += b->text[i].nclip;
         b->image_rows += image;
         b->noise_total += noise;
+        if (b->words[i].has) b->nmatches += b->sample[i].nrefs * b->sample[i].nrefs;
         for (int k = 0; k < b->sample[i].nrefs; k++)
             if (b->masked[i] >> k & 1) {
                 b->nroutes++;
@@ -163,9 +181,23 @@ static void lay_spans(flow_batch *b)
     b->joint_layout = (layout){ b->samples, 2 * b->samples, b->joint_spans };
 }
 
+/* Reference r of sample i, `rows` rows from ref0 on, with each placeholder of its sample. */
+static void lay_matches(flow_batch *b, int i, int r, int ref0, int rows, int *at)
+{
+    int n = b->sample[i].nrefs;
+    b->match_spans[b->match_layout.nspans++] = (span){ *at, n, b->match_layout.samples++ };
+    for (int k = 0; k < n; k++, ++*at) {
+        b->matches[*at] = (route){ .ref0 = ref0, .nref = rows, .img0 = b->text0[i] + b->words[i].row[k], .nimg = 1 };
+        b->match[*at] = k == r;
+        b->match_weight[*at] = (float)b->nmatches / (float)(n * n); /* x 1 / samples with names, below */
+    }
+}
+
 static void lay_rows(flow_batch *b)
 {
-    int at = 0;
+    int at = 0, matches = 0, named = 0;
+    for (int i = 0; i < b->samples; i++) named += b->words[i].has;
+    b->match_layout = (layout){ 0, 0, b->match_spans };
     for (int i = 0; i < b->samples; i++) {
         const condition_sample *s = &b->sample[i];
         int noise = condition_noise_rows(s), row = b->image0[i];
@@ -176,7 +208,8 @@ static void lay_rows(flow_batch *b)
             b->row_weight[row] = weight;
         }
         for (int r = 0; r < s->nrefs; r++) {
-            int rows = s->ref[r].h * s->ref[r].w;
+            int rows = flow_batch_ref_rows(b, i, r);
+            if (b->words[i].has) lay_matches(b, i, r, b->text_rows + row, rows, &matches);
             if (b->masked[i] >> r & 1)
                 b->routes[at++] = (route){ .ref0 = b->text_rows + row, .nref = rows, .img0 = b->text_rows + b->image0[i], .nimg = noise };
             for (int k = 0; k < rows; k++, row++) {
@@ -186,6 +219,7 @@ static void lay_rows(flow_batch *b)
             }
         }
     }
+    for (int r = 0; r < b->nmatches; r++) b->match_weight[r] /= (float)named;
     for (int r = 0; r < b->nroutes; r++) b->route_weight[r] = (float)b->widest / (float)b->routes[r].nimg;
 }
 
@@ -213,6 +247,13 @@ static const memo_entry *rope_of(flow_batch *b, const dit_config *c, const condi
     return &m->entry[m->n++];
 }
 
+/* Rows of the sample's own table into the batch's. */
+static void take_rope(flow_batch *b, size_t half, int to, const memo_entry *e, int from, int rows)
+{
+    memcpy(b->cos + (size_t)to * half, e->cos + (size_t)from * half, (size_t)rows * half * sizeof(float));
+    memcpy(b->sin + (size_t)to * half, e->sin + (size_t)from * half, (size_t)rows * half * sizeof(float));
+}
+
 static dreamo_status lay_rope(flow_batch *b, const dit_config *c, dreamo_error *err)
 {
     size_t half = (size_t)c->head_dim / 2;
@@ -220,12 +261,19 @@ static dreamo_status lay_rope(flow_batch *b, const dit_config *c, dreamo_error *
         int text_rows = b->text[i].nt5;
         const memo_entry *e = rope_of(b, c, &b->sample[i], text_rows);
         if (!e) return fail(err, DREAMO_MEMORY, "no memory for rotary tables");
-        size_t text = (size_t)text_rows * half, image = (size_t)(e->rows - text_rows) * half;
-        size_t to_text = (size_t)b->text0[i] * half, to_image = (size_t)(b->text_rows + b->image0[i]) * half;
-        memcpy(b->cos + to_text, e->cos, text * sizeof(float));
-        memcpy(b->sin + to_text, e->sin, text * sizeof(float));
-        memcpy(b->cos + to_image, e->cos + text, image * sizeof(float));
-        memcpy(b->sin + to_image, e->sin + text, image * sizeof(float));
+        int to = b->text_rows + b->image0[i], from = text_rows, noise = condition_noise_rows(&b->sample[i]);
+        take_rope(b, half, b->text0[i], e, 0, text_rows);
+        take_rope(b, half, to, e, from, noise);
+        to += noise;
+        from += noise;
+        for (int k = 0; k < b->sample[i].nrefs; k++) {
+            const flow_few *few = &b->few[i];
+            token_grid g = b->sample[i].ref[k];
+            if (!few->n[k]) take_rope(b, half, to, e, from, g.h * g.w);
+            for (int j = 0; j < few->n[k]; j++) take_rope(b, half, to + j, e, from + few->token[k][j], 1);
+            to += flow_batch_ref_rows(b, i, k);
+            from += g.h * g.w;
+        }
     }
     return DREAMO_OK;
 }

@@ -9,12 +9,20 @@
 /* Rows of one sample's text. */
 typedef struct flow_text { int nt5, nclip; /* clip rows end with the first end token: later ones change nothing */ } flow_text;
 
+/* Row, within the sample's text, of the placeholder that means reference k; has: all of its references have one. */
+typedef struct flow_words { bool has; int row[CONDITION_REFS]; } flow_words;
+
+/* Tokens of reference k that are shown, ascending; n 0: all of them. */
+typedef struct flow_few { int n[CONDITION_REFS]; const int32_t *token[CONDITION_REFS]; } flow_few;
+
 typedef struct flow_batch {
     int samples, room;             /* now; at most */
     int channels;                  /* of a token */
     condition_sample *sample;      /* [samples], given */
     flow_text *text;               /* [samples], given */
     unsigned *masked;              /* [samples], given: bit k: reference k has a mask, so its routing is looked at */
+    flow_words *words;             /* [samples], given: where its references are named */
+    flow_few *few;                 /* [samples], given: references that are not shown whole */
     /* laid out */
     int text_rows, clip_rows, image_rows, noise_total;
     int *text0, *clip0, *image0;   /* [samples] first rows */
@@ -26,6 +34,11 @@ typedef struct flow_batch {
     int nroutes, widest;           /* one route a masked reference; the largest target of them */
     route *routes;
     float *route_weight;           /* [nroutes], the same for op_mse over maps of different sizes */
+    int nmatches;                  /* each reference with each placeholder of its sample */
+    route *matches;
+    float *match, *match_weight;   /* [nmatches] 1: this placeholder means this reference; a sample's matrix counts as one */
+    layout match_layout;           /* a span a reference */
+    span *match_spans;
     /* to be filled */
     int32_t *t5_ids, *clip_ids;    /* [text_rows], [clip_rows] */
     int *clip_end;                 /* [samples] rows of the first end tokens */
@@ -36,13 +49,16 @@ typedef struct flow_batch {
     /* made by flow_batch_mix */
     float *shown, *target;         /* [image_rows, channels] */
     float *time_table, *guidance_table; /* [samples, 256] */
-    struct { size_t text, clip, image, routes, mask; } rows_room;
+    struct { size_t text, clip, image, routes, mask, matches; } rows_room;
     struct rope_memo *memo;
 } flow_batch;
 
 dreamo_status flow_batch_new(flow_batch *b, const dit_config *c, int samples, dreamo_error *err); /* at most so many */
 void          flow_batch_free(flow_batch *b);
-/* After sample[], text[] and masked[] of `samples` samples are set; room grows to what they need. */
+/* Image rows of a sample, and of one of its references. */
+int           flow_batch_rows(const flow_batch *b, int sample);
+int           flow_batch_ref_rows(const flow_batch *b, int sample, int ref);
+/* After what is given of `samples` samples is set; room grows to what they need. */
 dreamo_status flow_batch_shape(flow_batch *b, const dit_config *c, int samples, dreamo_error *err);
 void          flow_batch_mix(flow_batch *b);
 #endif

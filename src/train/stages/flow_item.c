@@ -1,7 +1,10 @@
 /* flow_item.c - composing one sample. */
 #include "train/stages/flow_item.h"
 
+#include <math.h>
 #include <string.h>
+
+#include "base/mem.h"
 
 enum { VALIDATION_STREAM = 0x56414c, OTHERS_TRIED = 64 };
 
@@ -42,6 +45,7 @@ static dreamo_status find_others(const stage *s, flow_item *it, data_request q, 
         data_sample_free(&it->other);
     }
     it->missing = true;
+    for (int i = 0; i < it->sample.nrefs; i++) it->shown[i] = &it->sample.ref[i].picture; /* not those of a try that failed half-way */
     return DREAMO_OK;
 }
 
@@ -52,6 +56,48 @@ static void leave_out(flow_item *it, int which)
         it->ref[i] = it->ref[i + 1];
         it->shown[i] = it->shown[i + 1];
     }
+}
+
+/* The rows of [ref#slot] in the caption; a caption that was cut may lack some, then it says nothing for sure. */
+static void find_names(const stage *s, flow_item *it)
+{
+    int first = unigram_first_added(s->n.t5_words);
+    it->named.has = it->placed;
+    for (int k = 0; k < it->nrefs && it->named.has; k++) {
+        int row = 0;
+        while (row < it->words.rows.nt5 && it->words.t5[row] != first + it->ref[k]->slot - 1) row++;
+        it->named.row[k] = row;
+        it->named.has = row < it->words.rows.nt5;
+    }
+}
+
+/* A share of each reference's tokens, all equally likely (selection sampling: Knuth, 3.4.2, algorithm S). */
+static dreamo_status thin_out(const stage *s, flow_item *it, rng *r, dreamo_error *err)
+{
+    int cell = 2 * vae_factor(&s->n.vae->config), total = 0, at = 0;
+    for (int k = 0; k < it->nrefs; k++) total += it->shown[k]->width / cell * (it->shown[k]->height / cell);
+    it->tokens = mem_alloc((size_t)total * sizeof *it->tokens + 1);
+    if (!it->tokens) return fail(err, DREAMO_MEMORY, "no memory for %d tokens", total);
+    for (int k = 0; k < it->nrefs; k++) {
+        int n = it->shown[k]->width / cell * (it->shown[k]->height / cell), want = (int)lrint(s->r->ref_tokens * n), taken = 0;
+        it->few.token[k] = it->tokens + at;
+        want = want < 1 ? 1 : want;
+        for (int t = 0; t < n; t++)
+            if ((int)rng_below(r, (uint32_t)(n - t)) < want - taken) {
+                it->tokens[at++] = t;
+                taken++;
+            }
+        it->few.n[k] = taken;
+    }
+    return DREAMO_OK;
+}
+
+/* The target as its own reference. */
+static void refer_to_itself(flow_item *it)
+{
+    it->self = (data_ref){ .task = DATA_IP, .slot = 1 };
+    it->ref[0] = &it->self;
+    it->shown[0] = it->reference == REF_OTHER ? &it->other.target : &it->sample.target;
 }
 
 dreamo_status flow_item_compose(const stage *s, flow_item *it, bool references, dreamo_error *err)
@@ -66,21 +112,40 @@ dreamo_status flow_item_compose(const stage *s, flow_item *it, bool references, 
         it->ref[i] = &it->sample.ref[i];
         it->shown[i] = &it->sample.ref[i].picture;
     }
-    if (!status && it->reference == REF_OTHER) status = find_others(s, it, q, err);
+    it->target = &it->sample.target;
+    if (!status && it->rejected) {
+        rng kinds = rng_new((uint64_t)p->seed, q.index);
+        if (p->rejected.n) q.kind = (data_kind)mixture_draw(&p->rejected, &kinds)->a;
+        q.index += UINT64_C(1) << 40; /* far from what the run draws */
+        status = data_sample_make(s->data, NULL, &q, &it->other, err);
+        it->target = &it->other.target;
+    } else if (!status && it->reference == REF_OTHER) {
+        if (p->self_reference) {
+            q.index++;
+            status = data_sample_make(s->data, NULL, &q, &it->other, err);
+        } else {
+            status = find_others(s, it, q, err);
+        }
+    }
     if (status) return status;
+    if (p->self_reference) refer_to_itself(it);
+    int shown = p->self_reference ? 1 : it->sample.nrefs;
     /* always drawn, so that no choice moves another */
     double text = rng_double(&r), all = rng_double(&r), one = rng_double(&r), placed = rng_double(&r);
     int which = (int)rng_below(&r, DATA_MAX_REFS * 3); /* a multiple of 2, 3 and 4 */
-    it->nrefs = references && it->reference != REF_NONE && !(training && all < p->ref_dropout) ? it->sample.nrefs : 0;
+    it->nrefs = references && it->reference != REF_NONE && !(training && all < p->ref_dropout) ? shown : 0;
     bool several = it->nrefs > 1, lacking = training && several && one < p->one_dropout;
     if (lacking) leave_out(it, which % it->nrefs);
     /* a placeholder of a reference that is not there would say nothing */
     it->placed = training && several && !lacking && *it->sample.placed && placed < p->placeholders;
     if (training) it->sigma = flow_sigma(&p->flow, &r);
     it->noise = r;
+    if (p->ref_tokens < 1 && it->nrefs) status = thin_out(s, it, &(rng){ r.state, r.stream ^ 2 }, err);
     const char *words = training && text < p->text_dropout ? "" : it->placed ? it->sample.placed : it->sample.caption;
     it->placed = it->placed && *words;
-    return caption_read(&s->n, words, &it->words, err);
+    if (!status) status = caption_read(&s->n, words, &it->words, err);
+    if (!status) find_names(s, it);
+    return status;
 }
 
 void flow_item_free(flow_item *it)
@@ -88,6 +153,7 @@ void flow_item_free(flow_item *it)
     data_sample_free(&it->sample);
     data_sample_free(&it->other);
     caption_free(&it->words);
+    mem_free(it->tokens);
 }
 
 void flow_item_cover(const unsigned char *mask, int w, int h, int cell, float *out)

@@ -14,15 +14,21 @@ typedef struct flow_item {
     data_split split;
     uint64_t index;                /* the data's sample; noise and choices come from it too */
     flow_reference reference;
+    bool rejected;                 /* the same sample, only that another one's target is in the place of its own: for preferences */
     float sigma;                   /* < 0: drawn, and captions and references are dropped as the recipe says */
     /* what was composed */
     data_sample sample, other;     /* other: where REF_OTHER's references come from */
+    const bitmap *target;          /* of the sample; rejected: of the other */
     int nrefs;
     const data_ref *ref[DATA_MAX_REFS];  /* of the sample: slot, mask, task */
     const bitmap *shown[DATA_MAX_REFS];  /* the pictures in their places */
     bool placed;                   /* the caption has placeholders */
     bool missing;                  /* REF_OTHER, and the dataset has no other: not to be counted */
+    data_ref self;                 /* recipe.self_reference: stands for the target */
     caption words;
+    flow_words named;              /* where the caption has the placeholders of its references */
+    flow_few few;                  /* recipe.ref_tokens: which of a reference's tokens are shown; into `tokens` */
+    int32_t *tokens;
     rng noise;                     /* its noise is drawn from here on */
 } flow_item;
 

@@ -7,21 +7,34 @@ static tensor condition(nn *cx, const flow_model *m, const flow_batch *b)
     return op_add(cx, op_embed(cx, b->task, b->image_rows, m->task), op_embed(cx, b->slot, b->image_rows, m->idx));
 }
 
-static tensor routing_loss(nn *cx, const flow_batch *b, const flow_out *out)
+/* The mean over the layers that were looked at, of what `one` makes of each. */
+static tensor over_layers(nn *cx, const flow_batch *b, const tensor *looks, int n, tensor (*one)(nn *, const flow_batch *, tensor))
 {
-    tensor masks = tensor_from(cx, b->nroutes, b->widest, b->mask), sum = { 0 };
-    for (int i = 0; i < out->nmaps; i++) {
-        tensor one = op_mse(cx, out->maps[i], masks, b->route_weight);
-        sum = i ? op_add(cx, sum, one) : one;
+    tensor sum = { 0 };
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        if (!looks[i].p) continue;
+        tensor x = one(cx, b, looks[i]);
+        sum = count++ ? op_add(cx, sum, x) : x;
     }
-    return op_scale(cx, sum, 1.0f / (float)out->nmaps);
+    return count ? op_scale(cx, sum, 1.0f / (float)count) : sum;
 }
 
-void flow_forward(nn *cx, const flow_model *m, const flow_batch *b, bool routes, flow_out *out)
+static tensor routing_loss(nn *cx, const flow_batch *b, tensor map)
+{
+    return op_mse(cx, map, tensor_from(cx, b->nroutes, b->widest, b->mask), b->route_weight);
+}
+
+static tensor placeholder_loss(nn *cx, const flow_batch *b, tensor logits)
+{
+    return op_mse(cx, op_softmax(cx, logits, b->match_layout), tensor_from(cx, b->nmatches, 1, b->match), b->match_weight);
+}
+
+void flow_forward(nn *cx, const flow_model *m, const flow_batch *b, flow_wishes w, flow_out *out)
 {
     const dit_config *c = &m->dit->config;
     *out = (flow_out){ .nmaps = c->layers + c->single_layers };
-    routes = routes && b->nroutes > 0;
+    bool routes = w.routes && b->nroutes > 0, holders = w.holders && b->nmatches > 0;
     if (!nn_require(cx, out->nmaps <= FLOW_MAX_LAYERS, "%d blocks, at most %d", out->nmaps, FLOW_MAX_LAYERS)) return;
     out->text = t5_encode(cx, m->t5, b->t5_ids, b->text_layout);
     out->pooled = clip_encode(cx, m->clip, b->clip_ids, b->clip_layout, b->clip_end);
@@ -34,10 +47,13 @@ void flow_forward(nn *cx, const flow_model *m, const flow_batch *b, bool routes,
         .img = b->image_layout, .txt = b->text_layout, .joint = b->joint_layout,
         .pe = { b->cos, b->sin, c->head_dim / 2 },
         .routes = routes ? b->routes : NULL, .nroutes = routes ? b->nroutes : 0, .maps = out->maps,
+        .matches = holders ? b->matches : NULL, .nmatches = holders ? b->nmatches : 0, .matched = out->matched,
+        .cut = w.cut,
     };
     const dit_batch *kept = nn_keep(cx, &in, sizeof in);
     if (!nn_ok(cx)) return;
     out->velocity = dit_forward(cx, m->dit, kept);
     out->diff = op_mse(cx, out->velocity, tensor_from(cx, b->image_rows, b->channels, b->target), b->row_weight);
-    if (routes) out->route = routing_loss(cx, b, out);
+    if (routes) out->route = over_layers(cx, b, out->maps, out->nmaps, routing_loss);
+    if (holders) out->holder = over_layers(cx, b, out->matched, out->nmaps, placeholder_loss);
 }

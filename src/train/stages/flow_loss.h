@@ -1,7 +1,11 @@
 /* flow_loss.h - the transformer's losses on a packed batch, written in ops.
  *
- * loss.diff = mean (v - (eps - x_0))^2 over noise tokens; loss.route = mean over layers and references of the mean squared
- * difference between a layer's routing map and the reference's mask (training spec 1.2). */
+ * loss.diff = mean (v - (eps - x_0))^2 over noise tokens.
+ * loss.route = mean over layers and masked references of the mean squared difference between a layer's routing map and the mask (paper,
+ * Eq. 2-3): the map is the logits' mean over heads and over the reference's tokens, without a softmax, so one pooled query and one
+ * product with a matrix a layer make it.
+ * loss.holder = mean over layers and samples with placeholders of the mean squared difference between the softmax of each reference's
+ * logits over its sample's placeholders and the matrix of what means what (Eq. 4). */
 #ifndef TRAIN_FLOW_LOSS_H
 #define TRAIN_FLOW_LOSS_H
 #include "model/clip.h"
@@ -21,11 +25,15 @@ typedef struct flow_model {
 typedef struct flow_out {
     tensor text, pooled;              /* [text rows, text width], [samples, pooled width] */
     tensor velocity;                  /* [image rows, channels]; noise rows count */
-    tensor diff, route;               /* [1,1]; route p NULL: not asked for, or no reference in the batch */
-    tensor maps[FLOW_MAX_LAYERS];     /* [nroutes, widest] a layer, when routes were asked for */
+    tensor diff, route, holder;       /* [1,1]; p NULL: not asked for, or nothing in the batch to look at */
+    tensor maps[FLOW_MAX_LAYERS];     /* [nroutes, widest] a layer, when routes were asked for; p NULL: not made there */
+    tensor matched[FLOW_MAX_LAYERS];  /* [nmatches, 1] */
     int nmaps;
 } flow_out;
 
+/* What is asked for beside the loss of the velocity. */
+typedef struct flow_wishes { bool routes, holders; const dit_short *cut; /* token dropping; NULL: none */ } flow_wishes;
+
 /* The batch must stay until nn_backward is done. */
-void flow_forward(nn *cx, const flow_model *m, const flow_batch *b, bool routes, flow_out *out);
+void flow_forward(nn *cx, const flow_model *m, const flow_batch *b, flow_wishes w, flow_out *out);
 #endif

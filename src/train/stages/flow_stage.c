@@ -30,13 +30,14 @@ dreamo_status flow_stage_open(stage *s, flow_stage *f, bool references, dreamo_e
 void flow_stage_close(flow_stage *f)
 {
     flow_batch_free(&f->batch);
+    flow_cut_free(&f->cut);
     mem_free(f->item);
     mem_free(f->pixels);
     mem_free(f->tokens);
     mem_free(f->cover);
 }
 
-static dreamo_status grow(float **list, size_t *room, size_t need, dreamo_error *err)
+dreamo_status flow_stage_grow(float **list, size_t *room, size_t need, dreamo_error *err)
 {
     if (need <= *room) return DREAMO_OK;
     mem_free(*list);
@@ -78,11 +79,13 @@ static dreamo_status shape_items(flow_stage *f, int n, dreamo_error *err)
         *c = (condition_sample){ .out = grid_of(f, it->sample.width, it->sample.height), .nrefs = it->nrefs };
         f->batch.text[i] = it->words.rows;
         f->batch.masked[i] = 0;
-        status = check_size(f, "target", &it->sample.target, err);
+        f->batch.words[i] = it->named;
+        f->batch.few[i] = it->few;
+        status = check_size(f, "target", it->target, err);
         for (int k = 0; k < it->nrefs && !status; k++) {
             c->ref[k] = grid_of(f, it->shown[k]->width, it->shown[k]->height);
             c->slot[k] = it->ref[k]->slot;
-            if (it->ref[k]->mask) f->batch.masked[i] |= 1u << k;
+            if (it->ref[k]->mask && it->reference == REF_RIGHT) f->batch.masked[i] |= 1u << k;
             status = check_size(f, "reference", it->shown[k], err);
         }
     }
@@ -91,8 +94,8 @@ static dreamo_status shape_items(flow_stage *f, int n, dreamo_error *err)
 
 /* ---- encoding ---- */
 
-/* A picture and the rows that its tokens belong in; b NULL: done. */
-typedef struct to_encode { const bitmap *b; float *to; } to_encode;
+/* A picture and the rows that its tokens belong in, all or a few of them; b NULL: done. */
+typedef struct to_encode { const bitmap *b; float *to; int few; const int32_t *token; } to_encode;
 
 typedef struct encode_job { const vae *m; const float *pixels; grid g; float *tokens; } encode_job;
 
@@ -107,18 +110,24 @@ static dreamo_status encode_alike(stage *s, flow_stage *f, to_encode *list, int 
 {
     int w = list[first].b->width, h = list[first].b->height, some = 0;
     size_t picture = (size_t)w * (size_t)h * 3, tokens = (size_t)(w / f->cell * (h / f->cell) * f->batch.channels);
-    float *to[ENCODE_AT_ONCE];
-    dreamo_status status = grow(&f->pixels, &f->pixels_room, ENCODE_AT_ONCE * picture, err);
-    if (!status) status = grow(&f->tokens, &f->tokens_room, ENCODE_AT_ONCE * tokens, err);
+    const to_encode *taken[ENCODE_AT_ONCE];
+    dreamo_status status = flow_stage_grow(&f->pixels, &f->pixels_room, ENCODE_AT_ONCE * picture, err);
+    if (!status) status = flow_stage_grow(&f->tokens, &f->tokens_room, ENCODE_AT_ONCE * tokens, err);
     for (int i = first; i < n && some < ENCODE_AT_ONCE && !status; i++) {
         if (!list[i].b || list[i].b->width != w || list[i].b->height != h) continue;
         pixels_from_rgb(list[i].b->data, picture, f->pixels + (size_t)some * picture);
-        to[some++] = list[i].to;
+        taken[some++] = &list[i];
         list[i].b = NULL;
     }
     encode_job job = { s->n.vae, f->pixels, { some, h, w }, f->tokens };
     if (!status) status = sized_step(&s->plain, true, encode, &job, err);
-    for (int i = 0; i < some && !status; i++) memcpy(to[i], f->tokens + (size_t)i * tokens, tokens * sizeof(float));
+    for (int i = 0; i < some && !status; i++) {
+        const float *from = f->tokens + (size_t)i * tokens;
+        size_t channels = (size_t)f->batch.channels;
+        if (!taken[i]->few) memcpy(taken[i]->to, from, tokens * sizeof(float));
+        for (int k = 0; k < taken[i]->few; k++)
+            memcpy(taken[i]->to + (size_t)k * channels, from + (size_t)taken[i]->token[k] * channels, channels * sizeof(float));
+    }
     return status;
 }
 
@@ -132,11 +141,11 @@ static dreamo_status encode_all(stage *s, flow_stage *f, int n, dreamo_error *er
     for (int i = 0; i < n; i++) {
         const flow_item *it = &f->item[i];
         float *row = b->clean + (size_t)b->image0[i] * (size_t)b->channels;
-        list[count++] = (to_encode){ &it->sample.target, row };
+        list[count++] = (to_encode){ .b = it->target, .to = row };
         row += condition_noise_rows(&b->sample[i]) * b->channels;
         for (int k = 0; k < it->nrefs; k++) {
-            list[count++] = (to_encode){ it->shown[k], row };
-            row += b->sample[i].ref[k].h * b->sample[i].ref[k].w * b->channels;
+            list[count++] = (to_encode){ it->shown[k], row, it->few.n[k], it->few.token[k] };
+            row += flow_batch_ref_rows(b, i, k) * b->channels;
         }
     }
     dreamo_status status = DREAMO_OK;
@@ -151,7 +160,7 @@ static dreamo_status encode_all(stage *s, flow_stage *f, int n, dreamo_error *er
 /* Tokens of the subjects count 1 + weight times in their sample's loss; the sample's sum stays what it was. */
 static dreamo_status weigh_subjects(flow_stage *f, const flow_item *it, int tokens, double weight, float *row_weight, dreamo_error *err)
 {
-    dreamo_status status = weight ? grow(&f->cover, &f->cover_room, (size_t)tokens, err) : DREAMO_OK;
+    dreamo_status status = weight ? flow_stage_grow(&f->cover, &f->cover_room, (size_t)tokens, err) : DREAMO_OK;
     if (!weight || status) return status;
     double sum = 0;
     flow_item_subjects(it, f->cell, f->cover);
@@ -174,10 +183,10 @@ static dreamo_status fill_batch(const stage *s, flow_stage *f, int n, dreamo_err
         memcpy(b->clip_ids + b->clip0[i], it->words.clip, (size_t)it->words.rows.nclip * sizeof(int32_t));
         flow_noise(&r, b->noise + (size_t)b->image0[i] * (size_t)b->channels, (size_t)(tokens * b->channels));
         b->sigma[i] = it->sigma;
-        b->guidance[i] = 1; /* distilled guidance is not trained here */
+        b->guidance[i] = (float)s->r->guidance;
         status = weigh_subjects(f, it, tokens, s->r->subject_weight, b->row_weight + b->image0[i], err);
         for (int k = 0; k < it->nrefs; k++)
-            if (it->ref[k]->mask)
+            if (b->masked[i] >> k & 1)
                 flow_item_cover(it->ref[k]->mask, it->sample.width, it->sample.height, f->cell, b->mask + routes++ * b->widest);
     }
     if (!status) flow_batch_mix(b);
@@ -192,24 +201,31 @@ dreamo_status flow_stage_compose(stage *s, flow_stage *f, int n, dreamo_error *e
     if (!status) status = flow_batch_shape(&f->batch, &s->n.dit->config, n, err);
     if (!status) status = encode_all(s, f, n, err);
     if (!status) status = fill_batch(s, f, n, err);
+    if (!status && s->r->token_dropout > 0)
+        status = flow_cut_make(&f->cut, &f->batch, &s->n.dit->config, s->r->token_dropout, f->item[0].noise, err);
     free_items(f, n);
     return status;
 }
 
 /* ---- running ---- */
 
-static tensor total_loss(nn *cx, const stage *s, const flow_out *out)
+static tensor weighted(nn *cx, tensor sum, tensor x, double weight)
 {
-    if (!out->route.p) return out->diff;
-    return op_add(cx, out->diff, op_scale(cx, out->route, (float)s->r->routing_loss));
+    return x.p && weight > 0 ? op_add(cx, sum, op_scale(cx, x, (float)weight)) : sum;
 }
 
 static void pass(nn *cx, void *job)
 {
     compose_job *j = job;
     flow_stage *f = j->f;
-    flow_forward(cx, &f->model, &f->batch, f->backward && f->references && j->s->r->routing_loss > 0, &f->out);
-    if (f->backward && nn_ok(cx)) nn_backward(cx, total_loss(cx, j->s, &f->out));
+    const recipe *r = j->s->r;
+    bool looks = f->backward && f->references;
+    flow_wishes w = { looks && r->routing_loss > 0, looks && r->placeholder_loss > 0,
+                      f->backward && r->token_dropout > 0 ? &f->cut.s : NULL };
+    flow_forward(cx, &f->model, &f->batch, w, &f->out);
+    if (!f->backward || !nn_ok(cx)) return;
+    tensor loss = weighted(cx, f->out.diff, f->out.route, r->routing_loss);
+    nn_backward(cx, weighted(cx, loss, f->out.holder, r->placeholder_loss));
 }
 
 dreamo_status flow_stage_run(stage *s, flow_stage *f, dreamo_error *err)
@@ -232,14 +248,17 @@ dreamo_status flow_stage_micro(stage *s, flow_stage *f, int64_t first, int of, l
     dreamo_status status = flow_stage_compose(s, f, f->room, err);
     if (!status) status = flow_stage_run(s, f, err);
     if (status) return status;
-    float diff = 0, route = 0;
-    tensor_read(s->tape.cx, f->out.diff, &diff);
-    if (f->out.route.p) tensor_read(s->tape.cx, f->out.route, &route);
-    out->loss += ((double)diff + s->r->routing_loss * (double)route) / of;
-    if (f->references && s->r->routing_loss > 0) {
-        add_part(out, 0, "diff", (double)diff / of);
-        add_part(out, 1, "route", (double)route / of);
+    const struct { const char *name; tensor x; double weight; } part[] = {
+        { "diff", f->out.diff, 1 }, { "route", f->out.route, s->r->routing_loss }, { "holder", f->out.holder, s->r->placeholder_loss },
+    };
+    for (int k = 0, n = 0; k < 3; k++) {
+        float value = 0;
+        if (part[k].weight <= 0 || !(k == 0 || f->references)) continue;
+        if (part[k].x.p) tensor_read(s->tape.cx, part[k].x, &value);
+        out->loss += part[k].weight * (double)value / of;
+        add_part(out, n++, part[k].name, (double)value / of);
     }
+    if (out->nparts == 1) out->nparts = 0; /* the loss itself */
     return DREAMO_OK;
 }
 
@@ -289,10 +308,14 @@ dreamo_status flow_stage_plan(stage *s, flow_stage *f, nn_counts *counts, int64_
     for (int i = 0; i < f->room && !status; i++) {
         b->sample[i] = most;
         b->masked[i] = (1u << most.nrefs) - 1;
+        b->words[i] = (flow_words){ .has = most.nrefs > 1 };
+        b->few[i] = (flow_few){ { 0 }, { NULL } };
         b->text[i] = (flow_text){ unigram_max_length(s->n.t5_words), bpe_max_length(s->n.clip_words) };
     }
     f->backward = true;
     if (!status) status = flow_batch_shape(b, &s->n.dit->config, f->room, err);
+    if (!status && s->r->token_dropout > 0)
+        status = flow_cut_make(&f->cut, b, &s->n.dit->config, s->r->token_dropout, rng_new(0, 0), err);
     if (!status) status = sized_measure(&s->tape, pass, &job, err);
     if (status) return status;
     *counts = s->tape.last;
@@ -300,8 +323,8 @@ dreamo_status flow_stage_plan(stage *s, flow_stage *f, nn_counts *counts, int64_
     for (int k = 0; k <= most.nrefs && !status; k++) {
         token_grid g = k ? most.ref[k - 1] : most.out;
         size_t picture = (size_t)(g.h * g.w * f->cell * f->cell) * 3 * (size_t)f->room;
-        status = grow(&f->pixels, &f->pixels_room, picture, err);
-        if (!status) status = grow(&f->tokens, &f->tokens_room, (size_t)(f->room * g.h * g.w * b->channels), err);
+        status = flow_stage_grow(&f->pixels, &f->pixels_room, picture, err);
+        if (!status) status = flow_stage_grow(&f->tokens, &f->tokens_room, (size_t)(f->room * g.h * g.w * b->channels), err);
         encode_job pictures = { s->n.vae, f->pixels, { f->room, g.h * f->cell, g.w * f->cell }, f->tokens };
         if (!status) status = sized_measure(&s->plain, encode, &pictures, err);
         counts->ops += s->plain.last.ops;
@@ -312,12 +335,11 @@ dreamo_status flow_stage_plan(stage *s, flow_stage *f, nn_counts *counts, int64_
 
 /* ---- validation ---- */
 
-/* Mean squared error of the velocity over sample i's noise tokens. */
-static double sample_loss(const flow_batch *b, const float *velocity, int i)
+double flow_sample_loss(const flow_batch *b, const float *velocity, const float *target, int i)
 {
     size_t at = (size_t)b->image0[i] * (size_t)b->channels, n = (size_t)condition_noise_rows(&b->sample[i]) * (size_t)b->channels;
     double sum = 0;
-    for (size_t k = at; k < at + n; k++) sum += ((double)velocity[k] - b->target[k]) * ((double)velocity[k] - b->target[k]);
+    for (size_t k = at; k < at + n; k++) sum += ((double)velocity[k] - target[k]) * ((double)velocity[k] - target[k]);
     return sum / (double)n;
 }
 
@@ -337,10 +359,10 @@ dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_re
                                       .sigma = flow_quantile(&s->r->flow, flow_level(at + i)) };
         status = flow_stage_compose(s, f, n, err);
         if (!status) status = flow_stage_run(s, f, err);
-        if (!status) status = grow(&velocity, &room, (size_t)(f->batch.image_rows * f->batch.channels), err);
+        if (!status) status = flow_stage_grow(&velocity, &room, (size_t)(f->batch.image_rows * f->batch.channels), err);
         if (status) break;
         tensor_read(s->plain.cx, f->out.velocity, velocity);
-        for (int i = 0; i < n; i++) loss[at + i] = f->item[i].missing ? (double)NAN : sample_loss(&f->batch, velocity, i);
+        for (int i = 0; i < n; i++) loss[at + i] = f->item[i].missing ? (double)NAN : flow_sample_loss(&f->batch, velocity, f->batch.target, i);
     }
     mem_free(velocity);
     return status;

@@ -1,12 +1,14 @@
 /* flow_stage.h - what training the base and training the adapter have in common: samples to packed batches, steps, validation. */
 #ifndef TRAIN_FLOW_STAGE_H
 #define TRAIN_FLOW_STAGE_H
+#include "train/stages/flow_cut.h"
 #include "train/stages/flow_item.h"
 #include "train/stages/flow_loss.h"
 
 typedef struct flow_stage {
     flow_model model;
     flow_batch batch;
+    flow_cut cut;                  /* with recipe.token_dropout */
     int room;                      /* samples in a micro-batch */
     int cell;                      /* pixels of a token's side */
     bool references;
@@ -28,6 +30,11 @@ dreamo_status flow_stage_compose(stage *s, flow_stage *f, int n, dreamo_error *e
 dreamo_status flow_stage_run(stage *s, flow_stage *f, dreamo_error *err);
 dreamo_status flow_stage_micro(stage *s, flow_stage *f, int64_t first, int of, log_step *out, dreamo_error *err);
 dreamo_status flow_stage_plan(stage *s, flow_stage *f, nn_counts *counts, int64_t *tokens, dreamo_error *err);
+
+/* Mean squared error over sample i's noise tokens; both [image rows, channels]. */
+double        flow_sample_loss(const flow_batch *b, const float *velocity, const float *target, int i);
+/* Room for `need` numbers; what was there is gone when it grows. */
+dreamo_status flow_stage_grow(float **list, size_t *room, size_t need, dreamo_error *err);
 
 /* Where sample i of a validation stands among the noise levels, 0..1: a fixed order in which neighbours are far apart. */
 double        flow_level(int i);

@@ -42,11 +42,12 @@ struct stage {
     params p;
     int64_t in_networks;      /* how many of p's numbers are the networks' own weights */
     sized tape, plain;        /* contexts with and without a tape */
+    const char *begin_from;   /* an adapter file that the run goes on with; NULL: as the recipe says */
     char frozen_hash[65];     /* of the weights that the run began with */
     void *self;
 };
 
-extern const stage_kind stage_vae, stage_base, stage_adapter;
+extern const stage_kind stage_vae, stage_base, stage_adapter, stage_cfg, stage_sft, stage_dpo;
 
 /* The recipe's kinds; where it leaves them to the stage, `otherwise` alone, or the given samples' own.  All of them must be there to train on. */
 dreamo_status stage_kinds(const stage *s, data_kind otherwise, mixture *out, dreamo_error *err);

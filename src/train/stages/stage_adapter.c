@@ -28,7 +28,7 @@ static dreamo_status begin_adapter(stage *s, adapter_set *set, const lora_file *
 static dreamo_status begin_from_model(stage *s, adapter_set *set, dreamo_error *err)
 {
     lora_file f = { 0 };
-    char *path = mem_printf("%s/dreamo/dreamo.safetensors", s->model);
+    char *path = s->begin_from ? mem_strdup(s->begin_from) : mem_printf("%s/dreamo/dreamo.safetensors", s->model);
     dreamo_status status = path ? lora_open(path, 1, s->n.dit, s->n.t5->config.width, &f, err)
                                 : fail(err, DREAMO_MEMORY, "%s: no memory for a path", s->model);
     if (!status) status = begin_adapter(s, set, &f, err);
@@ -44,7 +44,7 @@ static dreamo_status open_adapter(stage *s, dreamo_error *err)
     unsigned all = (1u << PARTS) - 1;
     dreamo_status status = network_open(&s->n, s->model, all, s->data ? 0 : all, err); /* a plan needs no weights */
     if (!status)
-        status = s->r->begin == BEGIN_MODEL ? begin_from_model(s, &a->set, err) : begin_adapter(s, &a->set, NULL, err);
+        status = s->r->begin == BEGIN_MODEL || s->begin_from ? begin_from_model(s, &a->set, err) : begin_adapter(s, &a->set, NULL, err);
     if (!status) status = flow_stage_open(s, &a->flow, true, err);
     network_hash(&s->n, s->frozen_hash);
     a->flow.model.task = &a->set.task;
@@ -101,7 +101,7 @@ static dreamo_status export_adapter(stage *s, const char *folder, dreamo_error *
 static dreamo_status sheet_adapter(stage *s, const char *model, const char *path, dreamo_error *err)
 {
     const adapter_stage *a = s->self;
-    return sheet_generated(s, model, path, &a->flow.kinds, true, SEEDS, err);
+    return sheet_generated(s, model, path, &a->flow.kinds, (sheet_wishes){ .references = true, .seeds = SEEDS }, err);
 }
 
 const stage_kind stage_adapter = { "adapter", open_adapter, close_adapter, micro_adapter, plan_adapter, use_adapter,

@@ -101,7 +101,7 @@ static dreamo_status export_base(stage *s, const char *folder, dreamo_error *err
 static dreamo_status sheet_base(stage *s, const char *model, const char *path, dreamo_error *err)
 {
     const base_stage *b = s->self;
-    return sheet_generated(s, model, path, &b->flow.kinds, false, SEEDS, err);
+    return sheet_generated(s, model, path, &b->flow.kinds, (sheet_wishes){ .seeds = SEEDS }, err);
 }
 
 const stage_kind stage_base = { "base", open_base, close_base, micro_base, plan_base, use_base, validate_base, export_base,

@@ -117,7 +117,7 @@ static dreamo_status open_vae(stage *s, dreamo_error *err)
     size_t largest = 0;
     for (int i = 0; i < sizes->n; i++) {
         size_t area = (size_t)sizes->part[i].a * (size_t)sizes->part[i].b;
-        if (!area) return fail(err, DREAMO_ARG, "pictures = 0x0: a micro-batch of the autoencoder has one size");
+        if (!area) return fail(err, DREAMO_ARG, "pictures = %dx0: a micro-batch of the autoencoder has one size", sizes->part[i].a);
         if (area > largest) {
             largest = area;
             v->w = sizes->part[i].a;

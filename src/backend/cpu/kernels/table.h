@@ -1,5 +1,6 @@
 /* table.h - one compilation of all kernels: defines cpu_isa_CPU_NAME and its table. */
 #include "backend/cpu/kernels/attention.h"
+#include "backend/cpu/kernels/choose.h"
 #include "backend/cpu/kernels/conv.h"
 #include "backend/cpu/kernels/elementwise.h"
 #include "backend/cpu/kernels/groupnorm.h"
@@ -20,6 +21,7 @@ const backend CPU_TABLE = {
 #define BOTH(op) .op = k_##op, .op##_backward = k_##op##_backward
     KERNEL(write), KERNEL(read), KERNEL(zero), KERNEL(copy), KERNEL(add_to), KERNEL(add),
     BOTH(linear), BOTH(embed), BOTH(adaln), BOTH(gateadd), BOTH(qknorm), BOTH(attention), BOTH(routemap),
+    BOTH(softmax), BOTH(takerows),
     BOTH(gelu), BOTH(quickgelu), BOTH(silu), BOTH(mul), BOTH(scale), BOTH(layernorm), BOTH(rmsnorm),
     KERNEL(groupstats), BOTH(groupnorm),
     BOTH(conv2d), BOTH(upsample2x), BOTH(pack2x2), BOTH(unpack2x2), BOTH(gaussian), BOTH(kl), BOTH(mse),
