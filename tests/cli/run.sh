@@ -307,7 +307,7 @@ for i in $(seq 400); do grep -q '^step' hup.err && break; sleep 0.05; done
 kill -HUP $pid
 wait $pid
 [ $? = 129 ] && [ -z "$(ls hup.png* 2>/dev/null)" ] || expect "SIGHUP"
-head -c 8 /dev/zero | tr '\0' '\100' >h62.safetensors # a header of 0x4040404040404040 bytes
+head -c 8 /dev/zero | tr '\0' '\001' >h62.safetensors # a header of 0x0101010101010101 bytes
 printf '\001\341\365\005\000\000\000\000' >huge.safetensors && truncate -s 1G huge.safetensors
 printf '\200\004}\224.' >pickle.pt
 check 3 "a header of" info h62.safetensors
