@@ -2,7 +2,7 @@
 #ifndef TRAIN_INIT_H
 #define TRAIN_INIT_H
 #include "train/network.h"
-#include "train/stages/pca.h"
+#include "train/pca.h"
 
 /* Fill the values of network `part`, whose parameters begin at slot `first` of p.  A weight depends on seed, part and name
  * alone. */

@@ -1,7 +1,7 @@
 /* flux_names.h - the transformer's layers under both their names, diffusers' and BFL's (spec 1.2, 1.3).
  *
  * Our weights keep q, k, v (and a single block's mlp) fused, as BFL's files do; diffusers' name one of them, so a row of the table says which.
- * Weight files (layout.c) and LoRA files (lora_names.c) are read by this one table. */
+ * Weight files (layout.c) and LoRA files (lora/names.c) are read by this one table. */
 #ifndef WEIGHTS_FLUX_NAMES_H
 #define WEIGHTS_FLUX_NAMES_H
 #include <stddef.h>

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "weights/tables.h"
 #include "weights/lora/change.h"
-#include "weights/lora_names.h"
+#include "weights/lora/names.h"
 
 typedef struct lora_module {
     adapter a;

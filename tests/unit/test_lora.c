@@ -12,7 +12,7 @@
 #include "weights/bind.h"
 #include "weights/config.h"
 #include "weights/lora.h"
-#include "weights/lora_write.h"
+#include "weights/lora/write.h"
 #include "weights/lora/merge.h"
 
 /* cmocka comes last: it has a macro called fail. */

@@ -13,7 +13,7 @@
 #include "train/lr.h"
 #include "train/mixture.h"
 #include "train/stages/dpo.h"
-#include "train/stages/pca.h"
+#include "train/pca.h"
 #include "train/recipe.h"
 #include "train/stages/sized.h"
 #include "scratch.h"

@@ -1,4 +1,4 @@
-/* lora_write.h - a LoRA under the names of another program.
+/* write.h - a LoRA under the names of another program.
  *
  *   dreamo     double_blocks_0_processor_qkv_lora1.down.weight ...   q, k, v of attention fused, no alpha (spec 2.8)
  *   diffusers  transformer.transformer_blocks.0.attn.to_q.lora_A.weight ...   q, k, v apart; as PEFT names them (spec 2.9)

@@ -1,4 +1,4 @@
-/* lora_names.h - which layer of the transformer a LoRA file's key means.
+/* names.h - which layer of the transformer a LoRA file's key means.
  *
  * The world names the same layers in two ways (diffusers' and BFL's), spells them with dots or underscores, and puts
  * half a dozen prefixes before them (spec 1.2, 2.8, 2.9).  One table of names knows them all. */

@@ -1,5 +1,5 @@
 /* pca.c - covariance of patches and its eigenvectors by Jacobi rotations. */
-#include "train/stages/pca.h"
+#include "train/pca.h"
 
 #include <math.h>
 #include <stdlib.h>

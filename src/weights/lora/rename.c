@@ -1,11 +1,11 @@
-/* lora_rename.c - dreamo_lora_rename: a LoRA file under another program's names. */
+/* rename.c - dreamo_lora_rename: a LoRA file under another program's names. */
 #include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/report.h"
 #include "weights/config.h"
 #include "weights/default_model.h"
-#include "weights/lora_write.h"
+#include "weights/lora/write.h"
 
 static dreamo_status check(const char *in, const char *naming, const char *out, bool clobber, dreamo_error *err)
 {

@@ -1,9 +1,9 @@
-/* lora_names.c - what a LoRA file's keys mean.
+/* names.c - what a LoRA file's keys mean.
  *
  * A stem is brought to one spelling (dots become underscores, known prefixes go), its block number is cut out, and the
  * rest is looked up in the transformer's table of names.  Our weights keep q, k, v (and a single block's mlp) fused, so a name means a
  * weight and a row range. */
-#include "weights/lora_names.h"
+#include "weights/lora/names.h"
 
 #include <stdio.h>
 #include <stdlib.h>

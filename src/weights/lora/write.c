@@ -1,5 +1,5 @@
-/* lora_write.c - the layers of a naming, and what of a LoRA falls into each. */
-#include "weights/lora_write.h"
+/* write.c - the layers of a naming, and what of a LoRA falls into each. */
+#include "weights/lora/write.h"
 
 #include <stdio.h>
 #include <string.h>
