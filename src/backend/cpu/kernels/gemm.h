@@ -2,7 +2,7 @@
  *
  * The plan (Goto and van de Geijn 2008): C is cut into chunks, one a task; for each slab of K the task copies its part
  * of B (converted to fp32) into panels [k][NR] that stay in the L2 cache, then block after block of A, and runs the
- * micro-kernel over them.  Copying is 1/NC and 1/M of the work. */
+ * micro-kernel over them.  Copying is 1/NC and 1/M of the work; A stays where it lies when its rows are well placed. */
 #ifndef CPU_KERNELS_GEMM_H
 #define CPU_KERNELS_GEMM_H
 #include "backend/cpu/kernels/decode.h"
@@ -171,15 +171,19 @@ INLINE void prefetch_share(const float *p, size_t nfloats, int share, int shares
     for (size_t i = from; i < to; i++) __builtin_prefetch(p + 16 * i);
 }
 
-/* m rows of A (a copied block) times the panels of B -> rows m0.., columns n_begin..n_end of C */
-static void gemm_block_times_panels(const gemm *g, const float *a, const float *bp, int m0, int m, int k, int n_begin, int n_end, bool add, bool ahead)
+/* Rows of A are multiplied where they lie when they need no factor and the MR of a tile do not all meet in one or two sets of the L1 cache. */
+INLINE bool gemm_in_place(const gemm *g) { return !g->a_cols && g->a_scale == 1 && g->lda % 512 != 0; }
+
+/* m rows of A (a copied block, or where they lie: `lda` apart) times the panels of B -> rows m0.., columns n_begin..n_end of C */
+static void gemm_block_times_panels(const gemm *g, const float *a, size_t lda, const float *bp, int m0, int m, int k, int n_begin, int n_end,
+                                    bool add, bool ahead)
 {
     int panels = ceil_div(n_end - n_begin, NR);
     for (int i = 0; i < m; i += MR)
         for (int p = 0; p < panels; p++) {
             int n = n_begin + p * NR;
             if (ahead) prefetch_share(a + gemm_row(g, i + MR, k), gemm_row(g, MR, k), p, panels);
-            tile t = {.a = a + gemm_row(g, i, k), .lda = g->a_cols ? MR : (ptrdiff_t)gemm_lda(k), .b = bp + (size_t)(p * NR) * (size_t)k, .ldb = NR,
+            tile t = {.a = a + (g->a_cols ? gemm_row(g, i, k) : (size_t)i * lda), .lda = (ptrdiff_t)lda, .b = bp + (size_t)(p * NR) * (size_t)k, .ldb = NR,
                       .segments = 1, .k = k, .c = g->c + (size_t)(m0 + i) * g->ldc + n, .ldc = (ptrdiff_t)g->ldc,
                       .bias = g->bias && !add ? g->bias + n : NULL, .add = add};
             micro(t, imin(MR, m - i), imin(NR, n_end - n), g->a_cols);
@@ -190,6 +194,7 @@ static void gemm_task(void *arg, int task, int worker)
 {
     const gemm_job *j = arg;
     const gemm *g = &j->g;
+    bool in_place = gemm_in_place(g);
     int m_begin = task % j->m_chunks * j->m_each, m_end = imin(g->M, m_begin + j->m_each);
     int n_begin = task / j->m_chunks * j->n_each, n_end = imin(g->N, n_begin + j->n_each);
     float *bp = j->work + (size_t)worker * j->work_each, *block = bp + (size_t)j->n_each * (size_t)j->k_each;
@@ -200,8 +205,13 @@ static void gemm_task(void *arg, int task, int worker)
         pack_b(bp, g, n_begin, n_end - n_begin, k0, k);
         for (int m0 = m_begin; m0 < m_end; m0 += GEMM_MC) {
             int m = imin(GEMM_MC, m_end - m0);
+            if (in_place) {
+                gemm_block_times_panels(g, g->a + (size_t)m0 * g->lda + k0, g->lda, bp, m0, m, k, n_begin, n_end, add, false);
+                continue;
+            }
             if (!copy) pack_a(block, g, m0, m, k0, k);
-            gemm_block_times_panels(g, copy ? copy + gemm_row(g, m0, k) : block, bp, m0, m, k, n_begin, n_end, add, copy);
+            gemm_block_times_panels(g, copy ? copy + gemm_row(g, m0, k) : block, g->a_cols ? MR : gemm_lda(k), bp, m0, m, k, n_begin, n_end, add,
+                                    copy);
         }
     }
 }
@@ -225,7 +235,7 @@ static void gemm_run(device *dev, gemm g)
     j.m_blocks = ceil_div(g.M, GEMM_MC);
     j.work_each = (size_t)j.k_each * (size_t)j.n_each + gemm_block(&g, GEMM_MC, j.k_each);
     j.work_each = (j.work_each + 15) / 16 * 16;
-    size_t copy = n_chunks >= GEMM_OFTEN ? (size_t)j.k_slabs * gemm_block(&g, g.M, j.k_each) : 0;
+    size_t copy = n_chunks >= GEMM_OFTEN && !gemm_in_place(&g) ? (size_t)j.k_slabs * gemm_block(&g, g.M, j.k_each) : 0;
     j.work = cpu_scratch(dev, CPU_WORK, j.work_each * (size_t)threads + copy);
     if (!j.work) return;
     if (copy) {
