@@ -78,9 +78,10 @@ void muon_close(muon *m)
     mem_free(m);
 }
 
-/* Multiplications of a matrix r x c in units of r^3, a symmetric product counted as 5/8: see `orthogonal`. */
-static double early(double k) { return ROUNDS * (2 * k + 1.25 * k + 1.25); }
-static double late(double k) { return 1.25 * k + 2 * k + 1.25 * (4 * ROUNDS - 3); }
+/* Multiplications and additions for a matrix r x c, k = c / r, in units of r^3: see `orthogonal`.  9/16 of a symmetric product is made. */
+static const double half_product = 2 * 9 / 16.0;
+static double early(double k) { return ROUNDS * (2 * k + half_product * (k + 1)); }
+static double late(double k) { return 2 * k + half_product * (k + 4 * ROUNDS - 3); }
 static bool multiplies_late(int rows, int cols) { return late((double)cols / rows) < early((double)cols / rows); }
 
 static double cost(const matrix *a)
@@ -129,16 +130,29 @@ static void add_times(device *d, tensor y, tensor x, tensor w)
 
 static tensor place(float *p, int rows, int cols) { return (tensor){ .p = p, .rows = rows, .cols = cols, .ld = cols }; }
 
-/* y = x w^T where that is symmetric: rows a panel at a time, up to the diagonal, and mirrored. */
+/* to[c][r] = from[r][c], a tile at a time, so that what one line of the cache holds is used while it is there. */
+static void turn(float *to, size_t ldt, const float *from, size_t ldf, int rows, int cols)
+{
+    enum { TILE = 16 };
+    for (int r0 = 0; r0 < rows; r0 += TILE)
+        for (int c0 = 0; c0 < cols; c0 += TILE) {
+            int r1 = rows - r0 < TILE ? rows : r0 + TILE, c1 = cols - c0 < TILE ? cols : c0 + TILE;
+            for (int c = c0; c < c1; c++)
+                for (int r = r0; r < r1; r++) to[(size_t)c * ldt + (size_t)r] = from[(size_t)r * ldf + (size_t)c];
+        }
+}
+
+/* y = x w^T where that is symmetric: columns a panel at a time, from the diagonal down, and mirrored.  By columns, so that each row of w is
+ * made ready for multiplying once. */
 static void symmetric(device *d, tensor y, tensor x, tensor w)
 {
-    int n = y.rows, panel = n >= 64 ? (n / 4 + 15) / 16 * 16 : n;
-    for (int r = 0; r < n; r += panel) {
-        int rows = n - r < panel ? n - r : panel;
-        times_turned(d, tensor_cols(tensor_rows(y, r, rows), 0, r + rows), tensor_rows(x, r, rows), tensor_rows(w, 0, r + rows));
+    int n = y.rows, panel = n >= 64 ? (n / 8 + 31) / 32 * 32 : n;
+    size_t ld = (size_t)n;
+    for (int c = 0; c < n; c += panel) {
+        int cols = n - c < panel ? n - c : panel, below = n - c - cols;
+        times_turned(d, tensor_cols(tensor_rows(y, c, n - c), c, cols), tensor_rows(x, c, n - c), tensor_rows(w, c, cols));
+        turn(y.p + (size_t)c * ld + (size_t)(c + cols), ld, y.p + (size_t)(c + cols) * ld + (size_t)c, ld, below, cols);
     }
-    for (int r = 0; r < n; r++)
-        for (int c = r / panel * panel + panel; c < n; c++) y.p[(size_t)r * (size_t)n + (size_t)c] = y.p[(size_t)c * (size_t)n + (size_t)r];
 }
 
 /* t = b s + c s^2, and `a` more on its diagonal */
@@ -194,22 +208,25 @@ static tensor orthogonal(device *d, tensor x, tensor y, float *sq)
 
 typedef struct step_job { muon *m; float momentum, lr, keep, scale; } step_job;
 
-/* The momentum's step into x, turned when rows > cols; the answer is its length. */
-static double gather(const step_job *j, const matrix *a, float *g, float *x)
+enum { LANES = 8 }; /* independent sums, so that the loop can be vectorised without changing its meaning */
+
+/* The momentum's step into u; the answer is its length. */
+static double gather(const step_job *j, size_t n, float *restrict g, float *restrict m, float *restrict u)
 {
-    bool turned = a->rows > a->cols;
-    float mu = j->momentum, *m = a->momentum;
-    double sum = 0;
-    for (int r = 0; r < a->rows; r++)
-        for (int c = 0; c < a->cols; c++, g++, m++) {
-            float d = *g * j->scale;
-            *m = mu * *m + (1 - mu) * d;
-            float u = mu * *m + (1 - mu) * d;
-            x[turned ? (size_t)c * (size_t)a->rows + (size_t)r : (size_t)r * (size_t)a->cols + (size_t)c] = u;
-            sum += (double)u * u;
-            *g = 0;
-        }
-    return sqrt(sum);
+    float mu = j->momentum, scale = j->scale;
+    double sum[LANES] = { 0 }, total = 0;
+    for (size_t i = 0; i < n; i++) {
+        float d = g[i] * scale;
+        m[i] = mu * m[i] + (1 - mu) * d;
+        u[i] = mu * m[i] + (1 - mu) * d;
+        g[i] = 0;
+    }
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int k = 0; k < LANES; k++) sum[k] += (double)u[i + (size_t)k] * u[i + (size_t)k];
+    for (; i < n; i++) sum[0] += (double)u[i] * u[i];
+    for (int k = 0; k < LANES; k++) total += sum[k];
+    return sqrt(total);
 }
 
 static void step_one(void *arg, int task, int worker)
@@ -221,13 +238,18 @@ static void step_one(void *arg, int task, int worker)
     bool turned = a->rows > a->cols;
     int rows = turned ? a->cols : a->rows, cols = turned ? a->rows : a->cols;
     float *x = m->scratch[worker], *y = x + s->count, *value = m->p->value + s->at;
-    double length = gather(j, a, m->p->grad + s->at, x);
-    float by = (float)(1 / fmax(length, 1e-7)), rate = j->lr * 0.2f * sqrtf((float)cols);
+    double length = gather(j, s->count, m->p->grad + s->at, a->momentum, turned ? y : x);
+    float by = (float)(1 / fmax(length, 1e-7)), rate = j->lr * 0.2f * sqrtf((float)cols), keep = j->keep;
+    if (turned) turn(x, (size_t)cols, y, (size_t)rows, cols, rows);
     for (size_t i = 0; i < s->count; i++) x[i] *= by;
     tensor u = orthogonal(m->one[worker], place(x, rows, cols), place(y, rows, cols), y + s->count);
-    for (int r = 0; r < a->rows; r++)
-        for (int c = 0; c < a->cols; c++, value++)
-            *value = *value * j->keep - rate * u.p[turned ? (size_t)c * (size_t)a->rows + (size_t)r : (size_t)r * (size_t)a->cols + (size_t)c];
+    const float *step = u.p;
+    if (turned) {
+        float *other = u.p == x ? y : x;
+        turn(other, (size_t)rows, u.p, (size_t)cols, rows, cols);
+        step = other;
+    }
+    for (size_t i = 0; i < s->count; i++) value[i] = value[i] * keep - rate * step[i];
 }
 
 void muon_step(muon *m, float momentum, float lr, float keep, float scale)
