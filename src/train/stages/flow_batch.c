@@ -120,9 +120,12 @@ static bool most(size_t *room, int need)
 static dreamo_status grow(flow_batch *b, int half, dreamo_error *err)
 {
     array list[PER_ROW];
-    bool more = most(&b->rows_room.text, b->text_rows) | most(&b->rows_room.clip, b->clip_rows) |
-        most(&b->rows_room.image, b->image_rows) | most(&b->rows_room.routes, b->nroutes) |
-        most(&b->rows_room.mask, b->nroutes * b->widest) | most(&b->rows_room.matches, b->nmatches);
+    bool more = most(&b->rows_room.text, b->text_rows);
+    more |= most(&b->rows_room.clip, b->clip_rows);
+    more |= most(&b->rows_room.image, b->image_rows);
+    more |= most(&b->rows_room.routes, b->nroutes);
+    more |= most(&b->rows_room.mask, b->nroutes * b->widest);
+    more |= most(&b->rows_room.matches, b->nmatches);
     if (!more) return DREAMO_OK;
     row_arrays(b, (size_t)half, list);
     free_arrays(list, PER_ROW);
