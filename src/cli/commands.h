@@ -4,7 +4,7 @@
 #include "cli/options.h"
 
 extern const option bench_options[], convert_options[], dataset_options[], fetch_options[], generate_options[], info_options[];
-extern const option serve_options_table[], tokenize_options[], train_options[];
+extern const option serve_options_table[], tokenize_options[], train_options[], worker_options[];
 int run_bench(const parsed *p);
 int run_convert(const parsed *p);
 int run_dataset(const parsed *p);
@@ -14,4 +14,5 @@ int run_info(const parsed *p);
 int run_serve(const parsed *p);
 int run_tokenize(const parsed *p);
 int run_train(const parsed *p);
+int run_worker(const parsed *p);
 #endif

@@ -44,6 +44,7 @@ const command commands[] = {
     { "serve", "", "an HTTP server and a web page over one model that stays open", 0, 0, serve_options_table, run_serve },
     { "tokenize", "TEXT", "show what the model reads of a prompt, and what is cut", 0, 1, tokenize_options, run_tokenize },
     { "train", "RECIPE [NAME=VALUE...]", "train the autoencoder, the base model or an adapter", 0, 16, train_options, run_train },
+    { "worker", "", "make what servers put into a queue that many machines share", 0, 0, worker_options, run_worker },
     { "help", "COMMAND", "this text, or a command's options", 0, 1, no_options, run_help },
     { 0 }
 };

@@ -122,6 +122,14 @@ static void begin_try(channel *c, int tries)
     c->last_id = base;
 }
 
+static void wake(hub *h, channel *c, bool last)
+{
+    c->ended = last;
+    for (listener *l = c->listeners; l; l = l->next)
+        if (last || !l->only_end) l->wake(l->user);
+    if (last) tidy(h);
+}
+
 void hub_tell(hub *h, const char *job, int tries, const char *name, const char *data, bool last)
 {
     pthread_mutex_lock(&h->lock);
@@ -130,10 +138,21 @@ void hub_tell(hub *h, const char *job, int tries, const char *name, const char *
         begin_try(c, tries);
         if (c->n == 0 && strcmp(name, "queued")) add(c, "queued", "{\"state\":\"queued\"}"); /* nobody watched it wait */
         add(c, name, data);
-        c->ended = last;
-        for (listener *l = c->listeners; l; l = l->next)
-            if (last || !l->only_end) l->wake(l->user);
-        if (last) tidy(h);
+        wake(h, c, last);
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
+void hub_relay(hub *h, const char *job, int64_t id, const char *name, const char *data, bool last)
+{
+    pthread_mutex_lock(&h->lock);
+    channel *c = find_or_make(h, job);
+    if (c && id > c->last_id) {
+        begin_try(c, (int)(id >> 16));
+        if (c->n == 0) add(c, "queued", "{\"state\":\"queued\"}");
+        c->last_id = id - 1;
+        add(c, name, data);
+        wake(h, c, last);
     }
     pthread_mutex_unlock(&h->lock);
 }

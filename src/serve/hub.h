@@ -31,6 +31,8 @@ void hub_free(hub *h);
 
 /* The worker's side.  `data` is one line of JSON; `last`: nothing comes after it. */
 void hub_tell(hub *h, const char *job, int tries, const char *name, const char *data, bool last);
+/* The same for an event that has its number already, from wherever the job is made; one that is known is not told again. */
+void hub_relay(hub *h, const char *job, int64_t id, const char *name, const char *data, bool last);
 void hub_set_progress(hub *h, const char *job, const hub_progress *now);
 int64_t hub_last_id(hub *h, const char *job); /* of the newest event; 0: none */
 

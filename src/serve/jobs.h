@@ -5,6 +5,7 @@
  * be called from any thread.  A submitted job is on the disk before its ticket is given out. */
 #ifndef SERVE_JOBS_H
 #define SERVE_JOBS_H
+#include <jansson.h>
 #include "serve/hub.h"
 
 typedef enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED, JOB_STATES } job_state;
@@ -26,6 +27,8 @@ typedef struct job {
     dreamo_error error;         /* failed */
 } job;
 void job_free(job *j);
+extern const dreamo_error job_stopped; /* why a job ends that its owner cancelled */
+char *job_end_json(job_state end, const dreamo_error *why, int images); /* what its last event says; free's, NULL: no memory */
 
 typedef struct job_new {
     const char *who, *request;
@@ -54,6 +57,7 @@ typedef struct jobs_ops {
     dreamo_status (*upload_drop)(jobs *q, const char *sha256, problem *p);                /* DREAMO_BUSY: a waiting job needs it */
     void          (*counts)(jobs *q, int64_t of[JOB_STATES]);
     bool          (*alive)(jobs *q, problem *p);                                          /* can it take jobs? */
+    json_t       *(*workers)(jobs *q);      /* what each worker elsewhere says of itself; NULL in the table: the worker is here */
 
     /* a worker's side */
     /* The next job, or DREAMO_NOT_FOUND after wait_ms; it is the caller's until finish or put_back. */
@@ -74,4 +78,15 @@ struct jobs { const jobs_ops *ops; hub *hub; };
 
 /* jobs_sqlite.c: in one file, for one server; running jobs of a server that was killed are queued again. */
 dreamo_status jobs_open_sqlite(const char *path, int64_t queue, hub *h, jobs **out, problem *p);
+
+/* jobs_redis.c: on a Redis server, for any number of fronts and workers; each front hands its jobs to the workers of its model. */
+typedef struct fleet_place {
+    const char *url;            /* redis.h */
+    const char *model, *hash;   /* its name; what tells it from others */
+    const char *worker, *backend; /* of a worker: what it calls itself */
+    int threads;
+    int64_t queue, keep_seconds; /* of a front */
+    int64_t lease_ms;           /* of a worker: not heard for so long, its job is another's */
+} fleet_place;
+dreamo_status jobs_open_redis(const fleet_place *at, hub *h, jobs **out, problem *p); /* h NULL: a worker, and the front's side is not to be called */
 #endif

@@ -300,17 +300,10 @@ int64_t jobs_next_event(sqlite_jobs *q, const char *id, int tries)
 
 void jobs_tell_end(sqlite_jobs *q, const char *id, int tries, job_state end, const dreamo_error *why, int images)
 {
-    text t = { 0 };
-    json_t *o = end == JOB_DONE ? json_pack("{s:s, s:i}", "state", "done", "images", images)
-                                : json_pack("{s:s, s:{s:s, s:s, s:s}}", "state", job_state_name(end), "error", "code",
-                                            dreamo_status_code(why->status), "message", why->message, "hint", why->hint);
-    text_json(&t, o);
-    json_decref(o);
-    hub_tell(q->base.hub, id, tries, end == JOB_DONE ? "done" : "error", t.failed ? "{}" : t.data, true);
-    text_free(&t);
+    char *json = job_end_json(end, why, images);
+    hub_tell(q->base.hub, id, tries, end == JOB_DONE ? "done" : "error", json ? json : "{}", true);
+    free(json);
 }
-
-static const dreamo_error stopped = { .status = DREAMO_CANCELLED, .message = "stopped on request" };
 
 static dreamo_status jobs_cancel(jobs *base, const char *id, const char *who, job_state *was, problem *p)
 {
@@ -320,11 +313,11 @@ static dreamo_status jobs_cancel(jobs *base, const char *id, const char *who, jo
     if (s) return s;
     *was = j.state;
     if (j.state == JOB_QUEUED) {
-        ending e = { .id = id, .from = JOB_QUEUED, .to = JOB_CANCELLED, .why = &stopped, .last_event = jobs_next_event(q, id, j.tries) };
+        ending e = { .id = id, .from = JOB_QUEUED, .to = JOB_CANCELLED, .why = &job_stopped, .last_event = jobs_next_event(q, id, j.tries) };
         s = store_write(q->db, jobs_end_work, &e, p);
         if (!s && e.changed) {
             jobs_count(q, JOB_QUEUED, JOB_CANCELLED);
-            jobs_tell_end(q, id, j.tries, JOB_CANCELLED, &stopped, 0);
+            jobs_tell_end(q, id, j.tries, JOB_CANCELLED, &job_stopped, 0);
         }
         if (!s && !e.changed) *was = JOB_RUNNING; /* a worker was faster: it hears below */
     }

@@ -23,7 +23,7 @@ void serve_options_init(serve_options *o)
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* What was asked for, within what the model can do; and, for what is in the queue already, what the model can do. */
+/* What was asked for, within what the model can do. */
 static void set_limits(server *s)
 {
     const serve_options *o = s->o;
@@ -32,12 +32,16 @@ static void set_limits(server *s)
             m->max_refs),
                           .steps = smaller(o->max_steps, m->max_steps), .count = o->max_count, .queue = o->queue, .prompt = 65536,
                               .side = m->max_side, .cell = m->cell };
-    s->worker.limits = s->limits;
-    s->worker.limits.pixels = (int64_t)m->max_side * m->max_side;
-    s->worker.limits.refs = ASK_REFS;
-    s->worker.limits.steps = m->max_steps;
-    s->worker.limits.count = 1 << 20;
-    s->worker.limits.prompt = 1 << 20;
+    s->worker.engine = &s->engine;
+    worker_wide_limits(&s->worker);
+}
+
+static dreamo_status open_queue(server *s, problem *p)
+{
+    const serve_options *o = s->o;
+    const fleet_place at = { .url = o->queue_at, .model = s->engine.about.name, .hash = s->engine.about.hash, .queue = o->queue,
+                             .keep_seconds = o->keep_seconds };
+    return jobs_open_redis(&at, s->hub, &s->jobs, p);
 }
 
 static void allow_descriptors(int64_t connections)
@@ -60,11 +64,11 @@ static dreamo_status start(server *s, listening *l, problem *p)
 {
     dreamo_status status = guard_init(&s->http.guard, s->o, l->host, l->local, p);
     if (!status && !(s->hub = hub_new(LISTENERS))) status = refuse(p, DREAMO_MEMORY, NULL, "no memory for events");
-    if (!status) status = jobs_open_sqlite(s->o->store, s->o->queue, s->hub, &s->jobs, p); /* before the model: a second server on it ends at once */
+    if (!status && !s->o->queue_at) status = jobs_open_sqlite(s->o->store, s->o->queue, s->hub, &s->jobs, p); /* before the model: a second server on it ends at once */
     if (!status) status = engine_open(&s->o->model, &s->engine, &p->e);
+    if (!status && s->o->queue_at) status = open_queue(s, p);
     if (status) return status;
     set_limits(s);
-    s->worker.engine = &s->engine;
     s->worker.jobs = s->jobs;
     s->worker.metrics = &s->metrics;
     s->worker.say = s->o->say;
@@ -72,7 +76,7 @@ static dreamo_status start(server *s, listening *l, problem *p)
     status = http_start(s, l->fd, p);
     if (status) return status;
     l->fd = -1; /* the daemon's now */
-    status = s->o->no_worker ? DREAMO_OK : worker_start(&s->worker, p);
+    status = s->o->no_worker || s->o->queue_at ? DREAMO_OK : worker_start(&s->worker, p);
     if (status) http_stop(s);
     return status;
 }

@@ -179,7 +179,7 @@ static void *work(void *user)
     worker *w = user;
     for (;;) {
         int how = atomic_load(&w->stop);
-        if (how == WORKER_STOP || (how == WORKER_DRAIN && !some_wait(w))) return NULL;
+        if (how == WORKER_STOP || how == WORKER_LAST || (how == WORKER_DRAIN && !some_wait(w))) return NULL;
         job j;
         problem p = { 0 };
         dreamo_status s = w->jobs->ops->take(w->jobs, w->name, 1000, &j, &p);
@@ -191,6 +191,13 @@ static void *work(void *user)
             nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
         }
     }
+}
+
+void worker_wide_limits(worker *w)
+{
+    const dreamo_model_about *m = &w->engine->about;
+    w->limits = (limits){ .pixels = (int64_t)m->max_side * m->max_side, .refs = ASK_REFS, .steps = m->max_steps, .count = 1 << 20, .prompt = 1 << 20,
+                          .side = m->max_side, .cell = m->cell };
 }
 
 dreamo_status worker_start(worker *w, problem *p)

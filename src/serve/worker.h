@@ -19,10 +19,11 @@ typedef struct worker {
     atomic_int stop;             /* WORKER_GO, then one of the others */
 } worker;
 
-enum { WORKER_GO, WORKER_DRAIN /* until no job waits */, WORKER_STOP /* put the running job back */ };
+enum { WORKER_GO, WORKER_DRAIN /* until no job waits */, WORKER_LAST /* after the running job */, WORKER_STOP /* put the running job back */ };
 
+void          worker_wide_limits(worker *w);   /* what the model can do: what is in the queue has passed a front */
 dreamo_status worker_start(worker *w, problem *p);
-void          worker_stop(worker *w, int how); /* asks; WORKER_DRAIN may be followed by WORKER_STOP */
+void          worker_stop(worker *w, int how); /* asks; may be followed by a harder one */
 void          worker_join(worker *w);
 bool          worker_ended(worker *w);
 #endif
