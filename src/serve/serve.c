@@ -106,7 +106,7 @@ static void run(server *s)
     while (!*s->o->stop) tick(s, &tidied);
     atomic_store(&s->draining, true);
     notify("STOPPING=1\nSTATUS=draining");
-    s->o->say("serve", "draining: jobs that run or wait are finished, new ones refused");
+    s->o->say("serve", s->o->queue_at ? "stopping: jobs stay in the queue" : "draining: jobs that run or wait are finished, new ones refused");
     worker_stop(&s->worker, WORKER_DRAIN);
     for (double until = seconds() + (double)s->o->drain_seconds; !worker_ended(&s->worker) && seconds() < until;) tick(s, &tidied);
     worker_stop(&s->worker, WORKER_STOP); /* what is left is in the store, and goes on when the server is started again */

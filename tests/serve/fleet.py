@@ -45,9 +45,9 @@ class Redis:
 
 
 class Worker:
-    def __init__(self, redis, *options):
+    def __init__(self, redis, *options, model=MODEL):
         self.log = tempfile.TemporaryFile("w+")
-        command = [DREAMO, "worker", "-m", MODEL, "--queue", redis.url, "--threads", "1", "--lease", "2s", *options]
+        command = [DREAMO, "worker", "-m", model, "--queue", redis.url, "--threads", "1", "--lease", "2s", *options]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
 
     def said(self):
@@ -235,6 +235,20 @@ def stopped():
             equal(a.finish(a.submit().json()["id"])["state"], "done", "and the next is made")
 
 
+def two_models():
+    """A job goes to a worker that has its model, and to no other."""
+    tiny = os.path.join(ROOT, "tests/data/models/tiny")
+    with Redis() as r, front(r) as a, Server("--queue", r.url, "--threads", "1", model=tiny) as b, Worker(r, model=tiny):
+        until("one has its worker", lambda: b.ask("GET", "/ready").status == 200)
+        j, k = a.submit(seed=1).json()["id"], b.submit(seed=1, size="64x64").json()["id"]
+        equal(b.finish(k)["state"], "done", "the small model's job is made")
+        time.sleep(3)
+        equal((b.ask("GET", "/api/v1/jobs/" + j).json()["state"], a.ask("GET", "/ready").status, counts(b)["queued"]), ("queued", 503, 0), "the other waits")
+        with Worker(r):
+            equal(b.finish(j)["state"], "done", "until its worker comes")
+            check(a.picture(k) == b.picture(k) != a.picture(j), "and any front has any picture")
+
+
 def addresses():
     def run(*words):
         p = subprocess.run([DREAMO, *words, "-m", MODEL], capture_output=True, text=True, timeout=60)
@@ -260,4 +274,4 @@ def addresses():
 
 
 if __name__ == "__main__":
-    main([two_fronts, full, killed, three_tries, put_back, stopped, addresses])
+    main([two_fronts, full, killed, three_tries, put_back, stopped, two_models, addresses])

@@ -48,13 +48,13 @@ class Answer:
 class Server:
     """A running `dreamo serve`; `with` ends it."""
 
-    def __init__(self, *options, store=None, wait=True, env=None, listen=None, pass_fds=()):
+    def __init__(self, *options, store=None, wait=True, env=None, listen=None, pass_fds=(), model=MODEL):
         self.folder = tempfile.TemporaryDirectory()
         self.store = store or os.path.join(self.folder.name, "serve.db")
         self.port = free_port()
         listen = listen or "127.0.0.1:%d" % self.port
         self.log = open(os.path.join(self.folder.name, "log"), "w+")
-        command = [DREAMO, "serve", "-m", MODEL, "--listen", listen, "--store", self.store, *options]
+        command = [DREAMO, "serve", "-m", model, "--listen", listen, "--store", self.store, *options]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=dict(os.environ, **(env or {})), pass_fds=pass_fds)
         self.address = ("127.0.0.1", self.port)
         if wait:
