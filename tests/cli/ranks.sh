@@ -8,8 +8,9 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_odls_base_sigkill_timeout=3 # how long mpirun leaves the others to speak
-for library in libmpi libopen-pal libopen-rte libpmix libevent mca_ libhwloc; do echo "leak:$library"; done >"$work/leaks" # what MPI keeps until exit
-export LSAN_OPTIONS="suppressions=$work/leaks:print_suppressions=0"
+# MPI keeps memory until exit and unloads its modules before LeakSanitizer looks, so suppressions by name do not find them: its report
+# alone does not fail a run, a line of it that names a file of ours does
+export LSAN_OPTIONS=exitcode=0
 
 cat >small.conf <<'END'
 picture = 32
@@ -35,6 +36,7 @@ run() {
     [ "$n" = 1 ] || launch="$mpirun --oversubscribe -n $n"
     $launch "$dreamo" train small.conf "$@" -m "$data/models/tiny" --data "$data/assets" --threads 1 --out "$out" >"$out.out" 2>"$out.err" ||
         { cat "$out.err"; complain "$out"; }
+    if grep -E '#[12] .*/src/[a-z]+/' "$out.err" >leak.txt; then complain "$out: $(sort -u leak.txt)"; fi
 }
 losses() { sed -n 's/^{"step":\([0-9]*\),"loss":\([^,]*\),.*/\1 \2/p' "$1/log.ndjson"; }
 # A B LIMIT: the losses of two runs
