@@ -1,6 +1,7 @@
 /* flow_stage.h - what training the base and training the adapter have in common: samples to packed batches, steps, validation. */
 #ifndef TRAIN_FLOW_STAGE_H
 #define TRAIN_FLOW_STAGE_H
+#include "train/stages/flow_cache.h"
 #include "train/stages/flow_cut.h"
 #include "train/stages/flow_item.h"
 #include "train/stages/flow_loss.h"
@@ -9,6 +10,7 @@ typedef struct flow_stage {
     flow_model model;
     flow_batch batch;
     flow_cut cut;                  /* with recipe.token_dropout */
+    flow_cache cache;
     int room;                      /* samples in a micro-batch */
     int cell;                      /* pixels of a token's side */
     bool references;
