@@ -110,7 +110,27 @@ for cache in "" "--cache kept"; do
     rm -r run
 done
 same cfg.safetensors "cfg--cache kept.safetensors"
-rm -r begun
+# preferences: a rejected picture for each target, in every form
+cp -r own liked
+before=octopus-10
+for name in $(cd own && ls octopus-??.jpg | sed 's/[.]jpg//'); do
+    cp own/$before.jpg liked/$name.rejected.jpg
+    before=$name
+done
+check 0 - dataset check --data liked
+check 0 liked-packed dataset pack --data liked -o liked-packed
+for form in liked liked-packed; do
+    check 0 "held out: loss" train own.conf -m begun/model --data $form --out run stage=dpo steps=3
+    cp run/model/dreamo/dpo.safetensors $form.safetensors
+    rm -r run
+done
+same liked.safetensors liked-packed.safetensors
+check 0 - train own.conf -m begun/model --data own --out run stage=dpo steps=3
+cmp -s run/model/dreamo/dpo.safetensors liked.safetensors && { echo "not ok: rejected pictures make no difference"; failed=$((failed + 1)); }
+rm -r run
+rm liked/octopus-05.rejected.jpg
+check 2 "9 of 10 samples have a rejected picture" train own.conf -m begun/model --data liked --out run stage=dpo
+rm -r run begun
 check 2 "composed anew each time" train own.conf -m model --data "$data/assets" --out run --cache kept kinds=subject
 rm -rf run
 check 2 "nothing of the autoencoder's training stays the same" train own.conf -m model --data own --out run --cache kept stage=vae

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "train/stages/encode.h"
+#include "train/stages/flow_maps.h"
 
 enum { ENCODE_AT_ONCE = 8 };
 
@@ -243,7 +244,7 @@ static void pass(nn *cx, void *job)
     flow_stage *f = j->f;
     const recipe *r = j->s->r;
     bool looks = f->backward && f->references;
-    flow_wishes w = { looks && r->routing_loss > 0, looks && r->placeholder_loss > 0,
+    flow_wishes w = { (looks && r->routing_loss > 0) || f->looks, looks && r->placeholder_loss > 0,
                       f->backward && r->token_dropout > 0 ? &f->cut.s : NULL };
     flow_forward(cx, &f->model, &f->batch, w, &f->out);
     if (!f->backward || !nn_ok(cx)) return;
@@ -366,15 +367,46 @@ double flow_sample_loss(const flow_batch *b, const float *velocity, const float 
     return sum / (double)n;
 }
 
+/* Of each sample in the batch, the mean over layers and masked references. */
+static dreamo_status see_maps(stage *s, flow_stage *f, double *inside, dreamo_error *err)
+{
+    const flow_batch *b = &f->batch;
+    size_t n = (size_t)(b->nroutes * b->widest);
+    float *map = mem_alloc(n * sizeof *map + 1);
+    flow_token *spare = mem_alloc((size_t)b->widest * sizeof *spare + 1);
+    int *count = mem_calloc((size_t)b->samples, sizeof *count);
+    dreamo_status status = map && spare && count ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for %d maps", b->nroutes);
+    for (int i = 0; i < b->samples; i++) inside[i] = 0;
+    for (int l = 0; l < f->out.nmaps && !status; l++) {
+        if (!f->out.maps[l].p) continue;
+        tensor_read(s->plain.cx, f->out.maps[l], map);
+        for (int i = 0, r = 0; i < b->samples; i++)
+            for (int k = 0; k < b->sample[i].nrefs; k++) {
+                if (!(b->masked[i] >> k & 1)) continue;
+                size_t at = (size_t)(r * b->widest);
+                double found = flow_map_inside(map + at, b->mask + at, b->routes[r++].nimg, spare);
+                if (!isfinite(found)) continue;
+                inside[i] += found;
+                count[i]++;
+            }
+    }
+    for (int i = 0; i < b->samples && !status; i++) inside[i] = count[i] ? inside[i] / count[i] : (double)NAN;
+    mem_free(map);
+    mem_free(spare);
+    mem_free(count);
+    return status;
+}
+
 double flow_level(int i) { return fmin(fmax(fmod(0.5 + 0.6180339887498949 * i, 1.0), 1e-3), 1 - 1e-3); } /* a golden-ratio walk */
 
-dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_reference reference, int count, double *loss,
+dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_reference reference, int count, double *loss, double *inside,
                                 dreamo_error *err)
 {
     float *velocity = NULL;
     size_t room = 0;
     dreamo_status status = DREAMO_OK;
     f->backward = false;
+    f->looks = inside;
     for (int at = 0; at < count && !status; at += f->room) {
         int n = count - at < f->room ? count - at : f->room;
         for (int i = 0; i < n; i++)
@@ -384,9 +416,11 @@ dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_re
         if (!status) status = flow_stage_run(s, f, err);
         if (!status) status = flow_stage_grow(&velocity, &room, (size_t)(f->batch.image_rows * f->batch.channels), err);
         if (status) break;
+        if (inside) status = see_maps(s, f, inside + at, err);
         tensor_read(s->plain.cx, f->out.velocity, velocity);
         for (int i = 0; i < n; i++) loss[at + i] = f->item[i].missing ? (double)NAN : flow_sample_loss(&f->batch, velocity, f->batch.target, i);
     }
+    f->looks = false;
     mem_free(velocity);
     return status;
 }
