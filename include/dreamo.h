@@ -357,6 +357,9 @@ typedef struct dreamo_train_options {
     dreamo_progress progress;
     void *user;
     const volatile bool *stop;     /* true: finish the step, save, return DREAMO_CANCELLED; NULL = never */
+    /* With given pictures: a folder that keeps what the frozen autoencoder and text encoders make of them, made when missing; runs may
+     * share it.  Losses are the same without.  NULL = none. */
+    const char *cache;
 } dreamo_train_options;
 
 DREAMO_API void          dreamo_train_options_init_sized(dreamo_train_options *o, size_t nbytes);

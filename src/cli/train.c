@@ -11,6 +11,7 @@ const option train_options[] = {
     { "out", 'o', VALUE_TEXT, false, 0, 0, "DIR", "run folder: checkpoints, log.ndjson, samples, model" },
     { "resume", 0, VALUE_NONE, false, 0, 0, NULL, "go on from the newest whole checkpoint" },
     { "plan", 0, VALUE_NONE, false, 0, 0, NULL, "print what a step would cost and stop" },
+    { "cache", 0, VALUE_TEXT, false, 0, 0, "DIR", "keep here what frozen encoders make of given pictures and captions" },
     { "backend", 0, VALUE_TEXT, false, 0, 0, "NAME", "cpu (default) or ref (slow, the specification)" },
     { "threads", 0, VALUE_INTEGER, false, 1, 1024, "N", "one a core by default" },
     { "probe", 0, VALUE_TEXT, false, 0, 0, "CASE", "losses and gradients of one stored sample; needs -m, --lora, --dump" },
@@ -93,6 +94,7 @@ int run_train(const parsed *p)
     o.resume = option_flag(p, "resume");
     o.backend = option_text(p, "backend", NULL);
     o.threads = (int)option_integer(p, "threads", 0);
+    o.cache = option_text(p, "cache", NULL);
     o.progress = event;
     o.user = (void *)p;
     o.stop = &screen_stop;

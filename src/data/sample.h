@@ -71,6 +71,7 @@ void          data_close(data_set *d); /* NULL is allowed */
 /* Whether the samples are given and not composed.  Then each has a kind of its own, and whoever asks for DATA_ANY meets each training
  * sample once in an epoch: sample `index` is number index % n of a permutation that (seed, index / n) decides. */
 bool          data_given(const data_set *d);
+void          data_preferences(const data_set *d, int *samples, int *with); /* given samples: how many, and how many of them have a rejected picture */
 const char   *data_hash(const data_set *d);                              /* 64 hex digits: other data have another hash */
 int           data_most_refs(const data_set *d, data_kind kind);         /* of a sample of this kind */
 int           data_concepts(const data_set *d, data_split split);        /* assets: how many; sorted by name */
@@ -111,6 +112,7 @@ typedef struct data_sample {
     data_kind kind;
     int width, height;
     bitmap target;                          /* [height, width, 3] */
+    bitmap rejected;                        /* given samples: what was liked less, [height, width, 3]; data NULL: there is none */
     int nrefs;
     data_ref ref[DATA_MAX_REFS];
     unsigned char *subject_mask;            /* T2I: coverage of what stands on the scene; NULL: empty scene, or references have their own */

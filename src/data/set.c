@@ -76,6 +76,12 @@ void data_close(data_set *d)
 }
 
 bool        data_given(const data_set *d) { return d->maker->given; }
+void data_preferences(const data_set *d, int *samples, int *with)
+{
+    *samples = *with = 0;
+    if (d->maker->preferences) d->maker->preferences(d, samples, with);
+}
+
 const char *data_hash(const data_set *d) { return d->hash; }
 int         data_most_refs(const data_set *d, data_kind kind) { return d->maker->most_refs(d, kind); }
 
@@ -105,6 +111,7 @@ dreamo_status data_sample_words(const data_set *d, const data_request *q, char *
 void data_sample_free(data_sample *s)
 {
     bitmap_free(&s->target);
+    bitmap_free(&s->rejected);
     mem_free(s->subject_mask);
     for (int i = 0; i < DATA_MAX_REFS; i++) {
         bitmap_free(&s->ref[i].picture);

@@ -9,6 +9,7 @@ typedef struct data_maker {
     bool given;     /* the samples are there, each of its own kind: data_given */
     void (*close)(data_set *d);
     bool (*can)(const data_set *d, data_kind kind, data_split split);
+    void (*preferences)(const data_set *d, int *samples, int *with); /* NULL: has no such samples */
     int  (*most_refs)(const data_set *d, data_kind kind);
     /* Only called where `can` says so.  On failure what was made is freed by the caller. */
     dreamo_status (*make)(const data_set *d, const data_params *params, const data_request *q, data_sample *out, dreamo_error *err);

@@ -1,7 +1,6 @@
 /* network.c - configs, weights and tokenizers of a model folder. */
 #include "train/network.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -150,18 +149,21 @@ int64_t network_count(network *n)
     return count;
 }
 
-void network_hash(const network *n, char hex[65])
+static void hash_parts(const network *n, int first, int end, char hex[65])
 {
     sha256 h;
-    unsigned char bytes[32] = { 0 };
     bool any = false;
     sha256_init(&h);
-    for (int part = 0; part < PARTS; part++)
+    for (int part = first; part < end; part++)
         for (int f = 0; f < n->files[part].set.nfiles; f++) {
             const filemap *m = &n->files[part].set.files[f].map;
             sha256_add(&h, m->data, m->nbytes);
             any = true;
         }
-    if (any) sha256_done(&h, bytes);
-    for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    sha256_text(&h, hex);
+    if (!any) memset(hex, '0', 64);
 }
+
+void network_hash(const network *n, char hex[65]) { hash_parts(n, 0, PARTS, hex); }
+
+void network_part_hash(const network *n, network_part part, char hex[65]) { hash_parts(n, part, part + 1, hex); }

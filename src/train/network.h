@@ -35,4 +35,6 @@ const char  *network_stem(network_part part);    /* of its weight file */
 int64_t      network_count(network *n);           /* numbers in the opened parts */
 /* sha256 over the weight files of the opened parts; 64 zeros when there are none. */
 void network_hash(const network *n, char hex[65]);
+/* The same of one part. */
+void network_part_hash(const network *n, network_part part, char hex[65]);
 #endif

@@ -79,7 +79,8 @@ static dreamo_status open_stage(trainer *t, dreamo_error *err)
     const backend *be = backend_find(name);
     stage *s = &t->s;
     if (!be || be->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
-    *s = (stage){ .kind = kinds[t->r.stage], .r = &t->r, .model = t->o->model, .data = s->data, .dev = be->open(t->o->threads),
+    if (t->o->cache && t->r.stage == STAGE_VAE) return fail(err, DREAMO_ARG, "%s: nothing of the autoencoder's training stays the same", t->o->cache);
+    *s = (stage){ .kind = kinds[t->r.stage], .r = &t->r, .cache = t->o->cache, .model = t->o->model, .data = s->data, .dev = be->open(t->o->threads),
                   .begin_from = t->part ? t->part->begin_from : NULL };
     if (!s->dev) return fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
     dreamo_status status = sized_open(&s->tape, s->dev, true, t->r.checkpoint, err);

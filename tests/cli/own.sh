@@ -87,6 +87,55 @@ rm -r run
 check 0 - train own.conf -m model --data own --out run stage=vae steps=1 pictures=32 init=plain
 rm -r run
 
+# a cache changes nothing: written, read, with a damaged entry; captions with the adapter's own words are encoded anew and learnt from
+cp -r own named
+for i in 01 02 03; do printf '[ref#1] in a sea' >named/octopus-$i.txt; done
+plain() { check 0 - train own.conf -m model --data named --out run steps=4 train_t5_rows=yes lr=1e-2 "$@"; cp run/model/dreamo/dreamo.safetensors made.safetensors; rm -r run; }
+plain
+mv made.safetensors without.safetensors
+plain --cache kept
+same made.safetensors without.safetensors
+entries=$(ls kept | wc -l)
+[ "$entries" -gt 20 ] || { echo "not ok: $entries entries are kept"; failed=$((failed + 1)); }
+plain --cache kept
+same made.safetensors without.safetensors
+[ "$(ls kept | wc -l)" = "$entries" ] || { echo "not ok: a second run makes entries"; failed=$((failed + 1)); }
+for entry in kept/*; do printf x | dd of="$entry" bs=1 seek=$(($(stat -c %s "$entry") - 2)) conv=notrunc status=none; done
+plain --cache kept
+same made.safetensors without.safetensors
+check 0 - train own.conf -m model --data named --out begun
+for cache in "" "--cache kept"; do
+    check 0 - train own.conf -m begun/model --data named --out run stage=cfg $cache
+    cp run/model/dreamo/cfg.safetensors "cfg$cache.safetensors"
+    rm -r run
+done
+same cfg.safetensors "cfg--cache kept.safetensors"
+# preferences: a rejected picture for each target, in every form
+cp -r own liked
+before=octopus-10
+for name in $(cd own && ls octopus-??.jpg | sed 's/[.]jpg//'); do
+    cp own/$before.jpg liked/$name.rejected.jpg
+    before=$name
+done
+check 0 - dataset check --data liked
+check 0 liked-packed dataset pack --data liked -o liked-packed
+for form in liked liked-packed; do
+    check 0 "held out: loss" train own.conf -m begun/model --data $form --out run stage=dpo steps=3
+    cp run/model/dreamo/dpo.safetensors $form.safetensors
+    rm -r run
+done
+same liked.safetensors liked-packed.safetensors
+check 0 - train own.conf -m begun/model --data own --out run stage=dpo steps=3
+cmp -s run/model/dreamo/dpo.safetensors liked.safetensors && { echo "not ok: rejected pictures make no difference"; failed=$((failed + 1)); }
+rm -r run
+rm liked/octopus-05.rejected.jpg
+check 2 "9 of 10 samples have a rejected picture" train own.conf -m begun/model --data liked --out run stage=dpo
+rm -r run begun
+check 2 "composed anew each time" train own.conf -m model --data "$data/assets" --out run --cache kept kinds=subject
+rm -rf run
+check 2 "nothing of the autoencoder's training stays the same" train own.conf -m model --data own --out run --cache kept stage=vae
+rm -rf run
+
 # taking one out
 source=$(sha256sum own/octopus-03.jpg | cut -d' ' -f1)
 check 2 "--source HASH is missing" dataset remove --data own

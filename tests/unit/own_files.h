@@ -43,6 +43,7 @@ static inline void put_folder(const char *folder)
         { "c.d.png", 48, 48, 4, false }, { "c.d.ref3.id.png", 20, 40, 5, false },
         { "e.png", 64, 32, 6, false }, { "e.ref1.style.png", 40, 20, 7, false },
         { "f.png", 50, 50, 8, false }, { "f.ref2.style.png", 32, 32, 9, false }, { "f.ref1.id.png", 32, 48, 10, false }, { "f.ref1.id.mask.png", 50, 50, 0, true },
+        { "f.rejected.png", 44, 60, 11, false },
     };
     static const char *const texts[][2] = { { "a.txt", "a thing" }, { "b.txt", "  another \n thing\n" }, { "c.d.txt", "someone with [ref#3]" },
                                            { "e.txt", "a thing in a style" }, { "f.txt", "someone in a style, \303\251t\303\251" },
@@ -74,6 +75,7 @@ static inline uint64_t sample_bytes(const data_sample *s)
         h = h * 31 + hash_fnv1a(r->picture.data, 3 * (uint64_t)r->picture.width * (uint64_t)r->picture.height) + (uint64_t)r->slot * 7 + r->task + r->identity;
         if (r->mask) h = h * 31 + hash_fnv1a(r->mask, (uint64_t)s->width * (uint64_t)s->height);
     }
+    if (s->rejected.data) h = h * 31 + hash_fnv1a(s->rejected.data, 3 * (uint64_t)s->width * (uint64_t)s->height) + (s->rejected.width == s->width && s->rejected.height == s->height);
     return h;
 }
 

@@ -4,7 +4,8 @@
  *    "references": [{"image": "dog1.jpg", "task": "ip", "mask": "dog3-mask.png", "index": 1}],
  *    "source": "where from", "licence": "CC0-1.0"}
  *
- * "caption_file" may stand in place of "prompt"; "kind", "split" and "sha256" may be told.  A field that is none of these is a fault: it
+ * "caption_file" may stand in place of "prompt"; "kind", "split" and "sha256" may be told, and "rejected" names a picture that was liked
+ * less than the target.  A field that is none of these is a fault: it
  * would be a typing error that changes what is learnt. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,13 +83,14 @@ static bool is_blank(const char *text) { return !text || !text[strspn(text, " \t
 
 static dreamo_status read_line(const own_set *d, const char *text, size_t nbytes, const char *what, own_item *it, dreamo_error *err)
 {
-    static const char *const known[] = { "prompt", "caption_file", "target", "references", "kind", "split", "source", "sha256", "licence", NULL };
+    static const char *const known[] = { "prompt", "caption_file", "target", "rejected", "references", "kind", "split", "source", "sha256", "licence", NULL };
     json_t *o = NULL;
     if (nbytes > OWN_MAX_LINE) return fail(err, DREAMO_LIMIT, "%s: a line of %zu bytes; at most %d are allowed", what, nbytes, OWN_MAX_LINE);
     dreamo_status s = json_parse(text, nbytes, what, &o, err);
     if (!s && !json_is_object(o)) s = fail(err, DREAMO_FORMAT, "%s: not an object", what);
     if (!s) s = only_known(o, what, known, err);
     if (!s) s = read_file(o, what, "target", true, &it->target, err);
+    if (!s) s = read_file(o, what, "rejected", false, &it->rejected, err);
     if (!s) s = own_string(o, what, "prompt", &it->caption, err);
     if (!s) s = read_file(o, what, "caption_file", false, &it->words, err);
     if (!s && it->caption && it->words.name) s = fail(err, DREAMO_FORMAT, "%s: has both \"prompt\" and \"caption_file\"", what);
@@ -173,6 +175,7 @@ dreamo_status own_manifest_line(const own_item *it, char **out, dreamo_error *er
     bool ok = o && (list || !it->nrefs);
     if (ok) set_text(o, "prompt", it->caption, &ok);
     if (ok) set_text(o, "target", it->target.name, &ok);
+    if (ok) set_text(o, "rejected", it->rejected.name, &ok);
     for (int i = 0; i < it->nrefs && ok; i++) {
         const own_ref *r = &it->ref[i];
         json_t *each = json_object();

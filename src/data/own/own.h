@@ -3,7 +3,7 @@
  *
  * Three forms become one list of items (docs/data.md describes them for people):
  *   manifest   x.jsonl, one object a line, names relative to it; in a folder manifest.jsonl, or train.jsonl and val.jsonl
- *   folder     NAME.jpg, NAME.txt, NAME.ref1[.TASK].png, NAME.ref1[.TASK].mask.png, NAME.json (where it comes from)
+ *   folder     NAME.jpg, NAME.txt, NAME.ref1[.TASK].png, NAME.ref1[.TASK].mask.png, NAME.rejected.jpg, NAME.json (where it comes from)
  *   shards     *.tar, each the folder form in a tar file (WebDataset's layout)
  *
  * All of it is untrusted.  Names stay inside the folder, links included; pictures meet the limits of image_file.h; an item that breaks a
@@ -34,6 +34,7 @@ typedef struct own_ref {
 
 typedef struct own_item {
     own_file target;
+    own_file rejected;   /* what was liked less for the same words and references; no name: there is none */
     char *caption;
     own_file words;      /* a manifest's caption file */
     char *source, *licence; /* as the set tells; NULL: it does not */

@@ -80,6 +80,12 @@ static dreamo_status look_at(const own_set *d, const own_item *it, uint64_t *ali
     if (!own_picture(d, &it->target, &target, NULL, &picture)) difference_hash(&target, alike, &picture);
     dreamo_status s = add(d, it, &bytes, f, err);
     if (!s) s = add(d, it, &picture, f, err);
+    if (!s && it->rejected.name) {
+        dreamo_error rejected = { 0 };
+        own_picture(d, &it->rejected, &b, NULL, &rejected);
+        bitmap_free(&b);
+        s = add(d, it, &rejected, f, err);
+    }
     for (int i = 0; i < it->nrefs && !s; i++) {
         dreamo_error image = { 0 }, mask = { 0 };
         own_picture(d, &it->ref[i].image, &b, NULL, &image);

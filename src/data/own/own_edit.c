@@ -90,6 +90,8 @@ static dreamo_status put_item(packing *p, const own_item *it, int number, dreamo
     char stem[16], ref[48], *json = NULL;
     snprintf(stem, sizeof stem, "%06d", number);
     dreamo_status s = put_picture(p, &it->target, stem, it->sha256, err);
+    snprintf(ref, sizeof ref, "%s.rejected", stem);
+    if (!s && it->rejected.name) s = put_picture(p, &it->rejected, ref, NULL, err);
     if (!s) s = put_text(p, stem, "txt", it->caption, err);
     if (!s) s = own_sidecar(it, &json, err);
     if (!s) s = put_text(p, stem, "json", json, err);
@@ -229,12 +231,12 @@ dreamo_status dreamo_dataset_split(const char *path, const char *out, double sha
 
 /* ---- removing ---- */
 
-/* Whether the item shows the source, as its target, a reference or a mask. */
+/* Whether the item shows the source, as its target, what was rejected, a reference or a mask. */
 static dreamo_status shows(const own_set *d, const own_item *it, const char *hash, bool *yes, dreamo_error *err)
 {
     *yes = !strncmp(it->sha256, hash, strlen(hash));
-    for (int i = 0; i < 2 * it->nrefs && !*yes; i++) {
-        const own_file *f = i % 2 ? &it->ref[i / 2].mask : &it->ref[i / 2].image;
+    for (int i = -1; i < 2 * it->nrefs && !*yes; i++) {
+        const own_file *f = i < 0 ? &it->rejected : i % 2 ? &it->ref[i / 2].mask : &it->ref[i / 2].image;
         own_bytes b;
         char sum[65];
         if (!f->name) continue;
@@ -257,7 +259,7 @@ typedef struct removing {
 
 static bool names(const own_item *it, const char *name)
 {
-    bool yes = !strcmp(it->target.name, name) || (it->words.name && !strcmp(it->words.name, name));
+    bool yes = !strcmp(it->target.name, name) || (it->words.name && !strcmp(it->words.name, name)) || (it->rejected.name && !strcmp(it->rejected.name, name));
     for (int i = 0; i < it->nrefs; i++) yes |= !strcmp(it->ref[i].image.name, name) || (it->ref[i].mask.name && !strcmp(it->ref[i].mask.name, name));
     return yes;
 }
@@ -289,6 +291,7 @@ static dreamo_status remove_files(const removing *r, const own_item *it, dreamo_
         if (!s && it->ref[i].mask.name) s = remove_file(r, it->ref[i].mask.name, err);
     }
     if (!s && it->words.name) s = remove_file(r, it->words.name, err);
+    if (!s && it->rejected.name) s = remove_file(r, it->rejected.name, err);
     for (int i = 0; i < 2 && !s; i++) { /* the caption and the source's note, where they stand beside it */
         const char *dot = strrchr(it->target.name, '.');
         char *name = mem_printf("%.*s%s", (int)(dot ? dot - it->target.name : (long)strlen(it->target.name)), it->target.name, beside[i]);

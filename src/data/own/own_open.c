@@ -41,13 +41,14 @@ own_item *own_add(own_set *d, dreamo_error *err)
         d->room = room;
     }
     own_item *it = &d->items[d->nitems++];
-    *it = (own_item){ .target = { .shard = -1 }, .words = { .shard = -1 } };
+    *it = (own_item){ .target = { .shard = -1 }, .rejected = { .shard = -1 }, .words = { .shard = -1 } };
     return it;
 }
 
 void own_item_free(own_item *it)
 {
     mem_free(it->target.name);
+    mem_free(it->rejected.name);
     mem_free(it->caption);
     mem_free(it->words.name);
     mem_free(it->source);
@@ -290,6 +291,7 @@ static dreamo_status complete(const own_set *d, own_item *it, dreamo_error *err)
     dreamo_status s = it->hash_told ? must_be_there(d, &it->target, &e) : own_read(d, &it->target, 64 << 20, &b, &e);
     if (!s && !it->hash_told) sha256_hex(b.data, b.nbytes, it->sha256);
     own_done(&b);
+    if (!s) s = must_be_there(d, &it->rejected, &e);
     for (int i = 0; i < it->nrefs && !s; i++) {
         s = must_be_there(d, &it->ref[i].image, &e);
         if (!s) s = must_be_there(d, &it->ref[i].mask, &e);
@@ -383,6 +385,7 @@ static void hash_items(own_set *d)
         const own_item *it = &d->items[i];
         sha256_add(&h, it->sha256, 64);
         sha256_add(&h, it->caption, strlen(it->caption) + 1);
+        if (it->rejected.name) sha256_add(&h, it->rejected.name, strlen(it->rejected.name) + 1);
         sha256_add(&h, (unsigned char[2]){ (unsigned char)it->kind, (unsigned char)it->split }, 2);
         for (int k = 0; k < it->nrefs; k++) {
             const own_ref *r = &it->ref[k];

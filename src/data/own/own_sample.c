@@ -182,7 +182,24 @@ static const own_item *item_of(const own_set *d, const data_request *q)
     return &d->items[d->list[q->split][q->kind][i]];
 }
 
+static dreamo_status make_rejected(const own_set *d, const own_item *it, data_sample *out, dreamo_error *err)
+{
+    bitmap whole;
+    dreamo_status s = own_picture(d, &it->rejected, &whole, NULL, err);
+    if (s) return s;
+    s = fill_size(&whole, out->width, out->height, &out->rejected, err);
+    bitmap_free(&whole);
+    return s;
+}
+
 static bool can(const data_set *set, data_kind kind, data_split split) { return ((const own_set *)set)->count[split][kind] > 0; }
+
+static void preferences(const data_set *set, int *samples, int *with)
+{
+    const own_set *d = (const own_set *)set;
+    *samples = d->nitems;
+    for (int i = 0; i < d->nitems; i++) *with += d->items[i].rejected.name != NULL;
+}
 
 static int most_refs(const data_set *set, data_kind kind)
 {
@@ -202,6 +219,7 @@ static dreamo_status make(const data_set *set, const data_params *params, const 
     if (s) return s;
     const own_item *it = item_of(d, q);
     s = make_target(d, it, q, &whole, out, err);
+    if (!s && it->rejected.name) s = make_rejected(d, it, out, err);
     out->kind = q->kind == DATA_T2I ? DATA_T2I : it->kind;
     snprintf(out->caption, sizeof out->caption, "%s", it->caption);
     if (strstr(it->caption, "[ref#") && q->kind != DATA_T2I) snprintf(out->placed, sizeof out->placed, "%s", it->caption);
@@ -218,4 +236,4 @@ static dreamo_status words(const data_set *set, const data_request *q, char *out
     return DREAMO_OK;
 }
 
-const data_maker own_maker = { .given = true, .close = own_close, .can = can, .most_refs = most_refs, .make = make, .words = words };
+const data_maker own_maker = { .given = true, .close = own_close, .can = can, .preferences = preferences, .most_refs = most_refs, .make = make, .words = words };

@@ -1,6 +1,6 @@
 /* stems.c - the folder form, in a folder or a tar file: what stands before the endings is an item's name.
  *
- *   NAME.jpg  NAME.txt  NAME.json  NAME.ref2.png  NAME.ref2.id.png  NAME.ref2.mask.png  NAME.ref2.id.mask.png
+ *   NAME.jpg  NAME.rejected.jpg  NAME.txt  NAME.json  NAME.ref2.png  NAME.ref2.id.png  NAME.ref2.mask.png  NAME.ref2.id.mask.png
  *
  * Endings are read from the right, so a name may have dots.  Files with other endings are nobody's and passed over, except kinds of
  * pictures that are not read: whoever has them means them. */
@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "data/own/own.h"
 
-typedef enum role { TARGET, CAPTION, SIDECAR, REFERENCE, MASK, NOTHING } role;
+typedef enum role { TARGET, REJECTED, CAPTION, SIDECAR, REFERENCE, MASK, NOTHING } role;
 
 typedef struct part {
     own_file file;
@@ -43,13 +43,18 @@ static const char *ending(const char *name, size_t *n, size_t *length)
 
 static bool is(const char *word, size_t n, const char *what) { return strlen(what) == n && !memcmp(word, what, n); }
 
-/* The endings .refK, .refK.TASK and their .mask before a picture's own. */
-static dreamo_status read_reference(part *p, const char *where, dreamo_error *err)
+/* The endings .rejected, .refK, .refK.TASK and their .mask before a picture's own. */
+static dreamo_status read_role(part *p, const char *where, dreamo_error *err)
 {
     const char *name = p->file.name, *e;
     size_t stem = p->stem, length;
     bool mask = false;
     if (!(e = ending(name, &stem, &length))) return DREAMO_OK;
+    if (is(e, length, "rejected")) {
+        p->role = REJECTED;
+        p->stem = stem;
+        return DREAMO_OK;
+    }
     if (is(e, length, "mask")) {
         mask = true;
         if (!(e = ending(name, &stem, &length))) return fail(err, DREAMO_FORMAT, "%s: a mask of no reference; name it NAME.refK.mask.png", where);
@@ -88,7 +93,7 @@ static dreamo_status read_name(const own_set *d, part *p, dreamo_error *err)
         return hint(err, "convert it, or take it away");
     } else if (one_of(e, length, pictures)) {
         p->role = TARGET;
-        return read_reference(p, where, err);
+        return read_role(p, where, err);
     }
     return DREAMO_OK;
 }
@@ -162,6 +167,10 @@ static dreamo_status read_group(const own_set *d, part *p, int n, own_item *it, 
             if (it->target.name) return fail(err, DREAMO_FORMAT, "%s: a second picture of this name", where);
             it->line = p[i].order;
             it->target = take(&p[i].file);
+            break;
+        case REJECTED:
+            if (it->rejected.name) return fail(err, DREAMO_FORMAT, "%s: a second rejected picture of this name", where);
+            it->rejected = take(&p[i].file);
             break;
         case CAPTION:
             if (it->caption) return fail(err, DREAMO_FORMAT, "%s: a second caption", where);

@@ -97,6 +97,17 @@ dreamo_status flow_batch_new(flow_batch *b, const dit_config *c, int samples, dr
     return fail(err, DREAMO_MEMORY, "no memory for a batch of %d samples", samples);
 }
 
+static void free_kept(flow_kept *k)
+{
+    mem_free(k->text);
+    mem_free(k->pooled);
+    mem_free(k->live);
+    mem_free(k->live_ids);
+    mem_free(k->take);
+    mem_free(k->live_spans);
+    *k = (flow_kept){ 0 };
+}
+
 void flow_batch_free(flow_batch *b)
 {
     array samples[PER_SAMPLE], rows[PER_ROW];
@@ -106,6 +117,7 @@ void flow_batch_free(flow_batch *b)
     row_arrays(b, 0, rows);
     free_arrays(samples, PER_SAMPLE);
     free_arrays(rows, PER_ROW);
+    free_kept(&b->kept);
     *b = (flow_batch){ 0 };
 }
 
@@ -285,6 +297,7 @@ dreamo_status flow_batch_shape(flow_batch *b, const dit_config *c, int samples, 
 {
     if (samples < 1 || samples > b->room) return fail(err, DREAMO_BUG, "a batch of %d samples, at most %d", samples, b->room);
     b->samples = samples;
+    b->kept.here = false;
     lay_spans(b);
     dreamo_status s = grow(b, c->head_dim / 2, err);
     if (s) return s;
@@ -303,4 +316,45 @@ void flow_batch_mix(flow_batch *b)
         dit_sinusoid(schedule_embedded_time(b->sigma[i] * 1000.0f, false), b->time_table + 256 * i);
         dit_sinusoid(schedule_embedded_guidance(b->guidance[i], false), b->guidance_table + 256 * i);
     }
+}
+
+/* ---- kept text ---- */
+
+dreamo_status flow_batch_keep(flow_batch *b, int width, int pooled_width, dreamo_error *err)
+{
+    flow_kept *k = &b->kept;
+    size_t rows = (size_t)b->text_rows, samples = (size_t)b->room;
+    if (rows > k->room || !k->live) {
+        free_kept(k);
+        k->text = mem_calloc(rows * (size_t)width + 1, sizeof *k->text);
+        k->pooled = mem_calloc(samples * (size_t)pooled_width + 1, sizeof *k->pooled);
+        k->live = mem_calloc(samples, sizeof *k->live);
+        k->live_ids = mem_calloc(rows + 1, sizeof *k->live_ids);
+        k->take = mem_calloc(rows + 1, sizeof *k->take);
+        k->live_spans = mem_calloc(samples, sizeof *k->live_spans);
+        k->room = rows;
+    }
+    k->width = width;
+    k->pooled_width = pooled_width;
+    k->here = k->text && k->pooled && k->live && k->live_ids && k->take && k->live_spans;
+    if (k->here) return DREAMO_OK;
+    free_kept(k);
+    return fail(err, DREAMO_MEMORY, "no memory for the text of %d samples", b->samples);
+}
+
+void flow_batch_lay_live(flow_batch *b)
+{
+    flow_kept *k = &b->kept;
+    k->nlive = k->live_rows = 0;
+    for (int i = 0; i < b->samples; i++) {
+        int rows = b->text[i].nt5, first = b->text0[i];
+        if (k->live[i]) {
+            memcpy(k->live_ids + k->live_rows, b->t5_ids + first, (size_t)rows * sizeof(int32_t));
+            k->live_spans[k->nlive] = (span){ k->live_rows, rows, k->nlive };
+            k->nlive++;
+        }
+        for (int r = 0; r < rows; r++) k->take[first + r] = k->live[i] ? b->text_rows + k->live_rows + r : first + r;
+        if (k->live[i]) k->live_rows += rows;
+    }
+    k->live_layout = (layout){ k->nlive, k->nlive, k->live_spans };
 }

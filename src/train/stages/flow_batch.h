@@ -15,6 +15,20 @@ typedef struct flow_words { bool has; int row[CONDITION_REFS]; } flow_words;
 /* Tokens of reference k that are shown, ascending; n 0: all of them. */
 typedef struct flow_few { int n[CONDITION_REFS]; const int32_t *token[CONDITION_REFS]; } flow_few;
 
+/* Text that need not be encoded in this step: known numbers of most samples; T5 reads the captions of the live ones.  Their rows follow the
+ * known ones, `take` puts all in order. */
+typedef struct flow_kept {
+    bool here;
+    float *text, *pooled;          /* [text_rows, width], [samples, width] */
+    bool *live;                    /* [samples] */
+    int nlive, live_rows;
+    int32_t *live_ids, *take;      /* [live_rows], [text_rows] */
+    span *live_spans;
+    layout live_layout;
+    int width, pooled_width;
+    size_t room;                   /* text rows */
+} flow_kept;
+
 typedef struct flow_batch {
     int samples, room;             /* now; at most */
     int channels;                  /* of a token */
@@ -49,6 +63,7 @@ typedef struct flow_batch {
     /* made by flow_batch_mix */
     float *shown, *target;         /* [image_rows, channels] */
     float *time_table, *guidance_table; /* [samples, 256] */
+    flow_kept kept;                /* not here: both encoders read everything */
     struct { size_t text, clip, image, routes, mask, matches; } rows_room;
     struct rope_memo *memo;
 } flow_batch;
@@ -61,4 +76,7 @@ int           flow_batch_ref_rows(const flow_batch *b, int sample, int ref);
 /* After what is given of `samples` samples is set; room grows to what they need. */
 dreamo_status flow_batch_shape(flow_batch *b, const dit_config *c, int samples, dreamo_error *err);
 void          flow_batch_mix(flow_batch *b);
+/* After the shape is laid out: room for kept text; then, with `live` set and the ids filled, how the live rows lie. */
+dreamo_status flow_batch_keep(flow_batch *b, int width, int pooled_width, dreamo_error *err);
+void          flow_batch_lay_live(flow_batch *b);
 #endif

@@ -113,7 +113,9 @@ dreamo_status flow_item_compose(const stage *s, flow_item *it, bool references, 
         it->shown[i] = &it->sample.ref[i].picture;
     }
     it->target = &it->sample.target;
-    if (!status && it->rejected) {
+    if (!status && it->rejected && it->sample.rejected.data) {
+        it->target = &it->sample.rejected;
+    } else if (!status && it->rejected) {
         rng kinds = rng_new((uint64_t)p->seed, q.index);
         if (p->rejected.n) q.kind = (data_kind)mixture_draw(&p->rejected, &kinds)->a;
         q.index += UINT64_C(1) << 40; /* far from what the run draws */

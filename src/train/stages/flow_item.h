@@ -14,11 +14,11 @@ typedef struct flow_item {
     data_split split;
     uint64_t index;                /* the data's sample; noise and choices come from it too */
     flow_reference reference;
-    bool rejected;                 /* the same sample, only that another one's target is in the place of its own: for preferences */
+    bool rejected;                 /* the same sample with a worse target: its rejected picture, or another sample's target; for preferences */
     float sigma;                   /* < 0: drawn, and captions and references are dropped as the recipe says */
     /* what was composed */
     data_sample sample, other;     /* other: where REF_OTHER's references come from */
-    const bitmap *target;          /* of the sample; rejected: of the other */
+    const bitmap *target;          /* of the sample; rejected: its rejected picture or the other's target */
     int nrefs;
     const data_ref *ref[DATA_MAX_REFS];  /* of the sample: slot, mask, task */
     const bitmap *shown[DATA_MAX_REFS];  /* the pictures in their places */

@@ -30,14 +30,29 @@ static tensor placeholder_loss(nn *cx, const flow_batch *b, tensor logits)
     return op_mse(cx, op_softmax(cx, logits, b->match_layout), tensor_from(cx, b->nmatches, 1, b->match), b->match_weight);
 }
 
+static tensor text_of(nn *cx, const flow_model *m, const flow_batch *b)
+{
+    const flow_kept *k = &b->kept;
+    if (!k->here) return t5_encode(cx, m->t5, b->t5_ids, b->text_layout);
+    tensor known = tensor_from(cx, b->text_rows, k->width, k->text);
+    if (!k->nlive) return known;
+    return op_takerows(cx, op_catrows(cx, known, t5_encode(cx, m->t5, k->live_ids, k->live_layout)), k->take, b->text_rows);
+}
+
+static tensor pooled_of(nn *cx, const flow_model *m, const flow_batch *b)
+{
+    return b->kept.here ? tensor_from(cx, b->samples, b->kept.pooled_width, b->kept.pooled)
+                        : clip_encode(cx, m->clip, b->clip_ids, b->clip_layout, b->clip_end);
+}
+
 void flow_forward(nn *cx, const flow_model *m, const flow_batch *b, flow_wishes w, flow_out *out)
 {
     const dit_config *c = &m->dit->config;
     *out = (flow_out){ .nmaps = c->layers + c->single_layers };
     bool routes = w.routes && b->nroutes > 0, holders = w.holders && b->nmatches > 0;
     if (!nn_require(cx, out->nmaps <= FLOW_MAX_LAYERS, "%d blocks, at most %d", out->nmaps, FLOW_MAX_LAYERS)) return;
-    out->text = t5_encode(cx, m->t5, b->t5_ids, b->text_layout);
-    out->pooled = clip_encode(cx, m->clip, b->clip_ids, b->clip_layout, b->clip_end);
+    out->text = text_of(cx, m, b);
+    out->pooled = pooled_of(cx, m, b);
     dit_batch in = {
         .tokens = tensor_from(cx, b->image_rows, b->channels, b->shown),
         .text = out->text, .pooled = out->pooled,

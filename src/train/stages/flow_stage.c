@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "train/stages/encode.h"
+#include "train/stages/flow_maps.h"
 
 enum { ENCODE_AT_ONCE = 8 };
 
@@ -22,6 +23,7 @@ dreamo_status flow_stage_open(stage *s, flow_stage *f, bool references, dreamo_e
     f->references = references;
     dreamo_status status = stage_check_sizes(s, f->cell, err);
     if (!status) status = stage_kinds(s, references ? DATA_SUBJECT : DATA_T2I, &f->kinds, err);
+    if (!status) status = flow_cache_open(s, &f->cache, references, err); /* whoever trains on references does not train the encoders */
     f->item = mem_calloc((size_t)f->room, sizeof *f->item);
     if (!status && !f->item) status = fail(err, DREAMO_MEMORY, "no memory for %d samples", f->room);
     return status ? status : flow_batch_new(&f->batch, &n->dit->config, f->room, err);
@@ -95,7 +97,7 @@ static dreamo_status shape_items(flow_stage *f, int n, dreamo_error *err)
 /* ---- encoding ---- */
 
 /* A picture and the rows that its tokens belong in, all or a few of them; b NULL: done. */
-typedef struct to_encode { const bitmap *b; float *to; int few; const int32_t *token; } to_encode;
+typedef struct to_encode { const bitmap *b; float *to; int few; const int32_t *token; char key[65]; } to_encode;
 
 typedef struct encode_job { const vae *m; const float *pixels; grid g; float *tokens; } encode_job;
 
@@ -103,6 +105,27 @@ static void encode(nn *cx, void *job)
 {
     encode_job *j = job;
     encode_tokens(cx, j->m, j->pixels, j->g, j->tokens);
+}
+
+/* A picture's tokens, all or the few, into their rows. */
+static void place_tokens(const to_encode *e, const float *from, size_t tokens, size_t channels)
+{
+    if (!e->few) memcpy(e->to, from, tokens * sizeof(float));
+    for (int k = 0; k < e->few; k++) memcpy(e->to + (size_t)k * channels, from + (size_t)e->token[k] * channels, channels * sizeof(float));
+}
+
+/* What the cache has is done. */
+static dreamo_status take_kept(flow_stage *f, to_encode *e, dreamo_error *err)
+{
+    int rows = e->b->width / f->cell * (e->b->height / f->cell), channels = f->batch.channels;
+    size_t tokens = (size_t)(rows * channels);
+    dreamo_status status = flow_stage_grow(&f->tokens, &f->tokens_room, tokens, err);
+    if (status) return status;
+    flow_cache_picture_key(&f->cache, e->b, e->key);
+    if (!flow_cache_read_tokens(&f->cache, e->key, rows, channels, f->tokens)) return DREAMO_OK;
+    place_tokens(e, f->tokens, tokens, (size_t)channels);
+    e->b = NULL;
+    return DREAMO_OK;
 }
 
 /* list[first] and those after it that have its size, at most ENCODE_AT_ONCE, in one go. */
@@ -122,11 +145,10 @@ static dreamo_status encode_alike(stage *s, flow_stage *f, to_encode *list, int 
     encode_job job = { s->n.vae, f->pixels, { some, h, w }, f->tokens };
     if (!status) status = sized_step(&s->plain, true, encode, &job, err);
     for (int i = 0; i < some && !status; i++) {
-        const float *from = f->tokens + (size_t)i * tokens;
-        size_t channels = (size_t)f->batch.channels;
-        if (!taken[i]->few) memcpy(taken[i]->to, from, tokens * sizeof(float));
-        for (int k = 0; k < taken[i]->few; k++)
-            memcpy(taken[i]->to + (size_t)k * channels, from + (size_t)taken[i]->token[k] * channels, channels * sizeof(float));
+        float *from = f->tokens + (size_t)i * tokens;
+        place_tokens(taken[i], from, tokens, (size_t)f->batch.channels);
+        if (*taken[i]->key)
+            status = flow_cache_write_tokens(&f->cache, taken[i]->key, (int)tokens / f->batch.channels, f->batch.channels, from, err);
     }
     return status;
 }
@@ -144,11 +166,12 @@ static dreamo_status encode_all(stage *s, flow_stage *f, int n, dreamo_error *er
         list[count++] = (to_encode){ .b = it->target, .to = row };
         row += condition_noise_rows(&b->sample[i]) * b->channels;
         for (int k = 0; k < it->nrefs; k++) {
-            list[count++] = (to_encode){ it->shown[k], row, it->few.n[k], it->few.token[k] };
+            list[count++] = (to_encode){ .b = it->shown[k], .to = row, .few = it->few.n[k], .token = it->few.token[k] };
             row += flow_batch_ref_rows(b, i, k) * b->channels;
         }
     }
     dreamo_status status = DREAMO_OK;
+    for (int i = 0; i < count && !status && f->cache.folder; i++) status = take_kept(f, &list[i], err);
     for (int i = 0; i < count && !status; i++)
         if (list[i].b) status = encode_alike(s, f, list, i, count, err);
     mem_free(list);
@@ -201,6 +224,7 @@ dreamo_status flow_stage_compose(stage *s, flow_stage *f, int n, dreamo_error *e
     if (!status) status = flow_batch_shape(&f->batch, &s->n.dit->config, n, err);
     if (!status) status = encode_all(s, f, n, err);
     if (!status) status = fill_batch(s, f, n, err);
+    if (!status) status = flow_cache_texts(s, &f->cache, &f->batch, err);
     if (!status && s->r->token_dropout > 0)
         status = flow_cut_make(&f->cut, &f->batch, &s->n.dit->config, s->r->token_dropout, f->item[0].noise, err);
     free_items(f, n);
@@ -220,7 +244,7 @@ static void pass(nn *cx, void *job)
     flow_stage *f = j->f;
     const recipe *r = j->s->r;
     bool looks = f->backward && f->references;
-    flow_wishes w = { looks && r->routing_loss > 0, looks && r->placeholder_loss > 0,
+    flow_wishes w = { (looks && r->routing_loss > 0) || f->looks, looks && r->placeholder_loss > 0,
                       f->backward && r->token_dropout > 0 ? &f->cut.s : NULL };
     flow_forward(cx, &f->model, &f->batch, w, &f->out);
     if (!f->backward || !nn_ok(cx)) return;
@@ -343,15 +367,46 @@ double flow_sample_loss(const flow_batch *b, const float *velocity, const float 
     return sum / (double)n;
 }
 
+/* Of each sample in the batch, the mean over layers and masked references. */
+static dreamo_status see_maps(stage *s, flow_stage *f, double *inside, dreamo_error *err)
+{
+    const flow_batch *b = &f->batch;
+    size_t n = (size_t)(b->nroutes * b->widest);
+    float *map = mem_alloc(n * sizeof *map + 1);
+    flow_token *spare = mem_alloc((size_t)b->widest * sizeof *spare + 1);
+    int *count = mem_calloc((size_t)b->samples, sizeof *count);
+    dreamo_status status = map && spare && count ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for %d maps", b->nroutes);
+    for (int i = 0; i < b->samples; i++) inside[i] = 0;
+    for (int l = 0; l < f->out.nmaps && !status; l++) {
+        if (!f->out.maps[l].p) continue;
+        tensor_read(s->plain.cx, f->out.maps[l], map);
+        for (int i = 0, r = 0; i < b->samples; i++)
+            for (int k = 0; k < b->sample[i].nrefs; k++) {
+                if (!(b->masked[i] >> k & 1)) continue;
+                size_t at = (size_t)(r * b->widest);
+                double found = flow_map_inside(map + at, b->mask + at, b->routes[r++].nimg, spare);
+                if (!isfinite(found)) continue;
+                inside[i] += found;
+                count[i]++;
+            }
+    }
+    for (int i = 0; i < b->samples && !status; i++) inside[i] = count[i] ? inside[i] / count[i] : (double)NAN;
+    mem_free(map);
+    mem_free(spare);
+    mem_free(count);
+    return status;
+}
+
 double flow_level(int i) { return fmin(fmax(fmod(0.5 + 0.6180339887498949 * i, 1.0), 1e-3), 1 - 1e-3); } /* a golden-ratio walk */
 
-dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_reference reference, int count, double *loss,
+dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_reference reference, int count, double *loss, double *inside,
                                 dreamo_error *err)
 {
     float *velocity = NULL;
     size_t room = 0;
     dreamo_status status = DREAMO_OK;
     f->backward = false;
+    f->looks = inside;
     for (int at = 0; at < count && !status; at += f->room) {
         int n = count - at < f->room ? count - at : f->room;
         for (int i = 0; i < n; i++)
@@ -361,9 +416,11 @@ dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_re
         if (!status) status = flow_stage_run(s, f, err);
         if (!status) status = flow_stage_grow(&velocity, &room, (size_t)(f->batch.image_rows * f->batch.channels), err);
         if (status) break;
+        if (inside) status = see_maps(s, f, inside + at, err);
         tensor_read(s->plain.cx, f->out.velocity, velocity);
         for (int i = 0; i < n; i++) loss[at + i] = f->item[i].missing ? (double)NAN : flow_sample_loss(&f->batch, velocity, f->batch.target, i);
     }
+    f->looks = false;
     mem_free(velocity);
     return status;
 }

@@ -1,6 +1,7 @@
 /* flow_stage.h - what training the base and training the adapter have in common: samples to packed batches, steps, validation. */
 #ifndef TRAIN_FLOW_STAGE_H
 #define TRAIN_FLOW_STAGE_H
+#include "train/stages/flow_cache.h"
 #include "train/stages/flow_cut.h"
 #include "train/stages/flow_item.h"
 #include "train/stages/flow_loss.h"
@@ -9,6 +10,7 @@ typedef struct flow_stage {
     flow_model model;
     flow_batch batch;
     flow_cut cut;                  /* with recipe.token_dropout */
+    flow_cache cache;
     int room;                      /* samples in a micro-batch */
     int cell;                      /* pixels of a token's side */
     bool references;
@@ -19,6 +21,7 @@ typedef struct flow_stage {
     size_t pixels_room, tokens_room, cover_room;
     flow_out out;
     bool backward;
+    bool looks;                    /* without the way back, too, maps are made */
 } flow_stage;
 
 /* After s->n is open: set up model (without tables) and batch memory.  `references`: samples may have them. */
@@ -38,8 +41,9 @@ dreamo_status flow_stage_grow(float **list, size_t *room, size_t need, dreamo_er
 
 /* Where sample i of a validation stands among the noise levels, 0..1: a fixed order in which neighbours are far apart. */
 double        flow_level(int i);
-/* loss.diff of each of `count` held-out samples, the i-th at flow_level(i) of the recipe's density.  NAN: REF_OTHER, and there is no other. */
-dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_reference reference, int count, double *loss,
+/* loss.diff of each of `count` held-out samples, the i-th at flow_level(i) of the recipe's density.  NAN: REF_OTHER, and there is no other.
+ * inside: flow_map_inside of each, the mean over layers and masked references; NAN: has none.  NULL: not wanted. */
+dreamo_status flow_stage_losses(stage *s, flow_stage *f, data_kind kind, flow_reference reference, int count, double *loss, double *inside,
                                 dreamo_error *err);
 /* Mean of the numbers among n and its standard error; NANs do not count. */
 void          flow_spread(const double *x, int n, double *mean, double *error);

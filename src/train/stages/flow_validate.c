@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-enum { WAYS = 3, NUMBERS = 2 * WAYS + 4 + FLOW_LEVELS, NAME = 64 };
+enum { WAYS = 3, NUMBERS = 2 * WAYS + 6 + FLOW_LEVELS, NAME = 64 };
 
 /* The numbers of one kind, with their names. */
 typedef struct told { const char *kind; int n; char name[NUMBERS][NAME]; log_part part[NUMBERS]; } told;
@@ -51,6 +51,7 @@ static dreamo_status report_loss(told *t, train_log *log, int64_t step, const do
     return log_numbers(log, step, "validation", t->part, t->n, err);
 }
 
+/* loss: of each way, then how far references look inside their masks. */
 static dreamo_status report_ways(told *t, train_log *log, int64_t step, const double *loss, int n, double *spare, dreamo_error *err)
 {
     static const char *const way[WAYS] = { "right", "other", "none" }, *const gap[WAYS] = { "", "other_minus_right", "none_minus_right" };
@@ -62,10 +63,14 @@ static dreamo_status report_ways(told *t, train_log *log, int64_t step, const do
         tell_spread(t, gap[k], spare, n, &more[k], &more_error[k]);
     }
     tell_levels(t, loss, n, spare);
+    const double *inside = loss + WAYS * n;
+    flow_spread(inside, n, &more[0], &more_error[0]);
+    if (isfinite(more[0])) tell_spread(t, "inside", inside, n, &more[0], &more_error[0]);
     log_note(log, "step %lld: %s: %d held out: right reference %.4f +- %.4f, another's %.4f +- %.4f, none %.4f +- %.4f", (long long)step,
              t->kind, n, mean[0], error[0], mean[1], error[1], mean[2], error[2]);
     log_note(log, "step %lld: %s: in pairs: another's - right %.4f +- %.4f, none - right %.4f +- %.4f", (long long)step, t->kind, more[1],
              more_error[1], more[2], more_error[2]);
+    if (isfinite(more[0])) log_note(log, "step %lld: %s: the right references look inside their masks: %.3f +- %.3f", (long long)step, t->kind, more[0], more_error[0]);
     return log_numbers(log, step, "validation", t->part, t->n, err);
 }
 
@@ -76,17 +81,17 @@ static dreamo_status validate_kind(stage *s, flow_stage *f, data_kind kind, doub
     told t = { .kind = data_kind_name(kind) };
     bool referred = f->references && kind != DATA_T2I;
     dreamo_status status = DREAMO_OK;
-    if (!referred) status = flow_stage_losses(s, f, kind, REF_NONE, n, loss, err);
-    for (int k = 0; referred && k < WAYS && !status; k++) status = flow_stage_losses(s, f, kind, ways[k], n, loss + k * n, err);
+    if (!referred) status = flow_stage_losses(s, f, kind, REF_NONE, n, loss, NULL, err);
+    for (int k = 0; referred && k < WAYS && !status; k++) status = flow_stage_losses(s, f, kind, ways[k], n, loss + k * n, k ? NULL : loss + WAYS * n, err);
     if (status) return status;
-    return (referred ? report_ways : report_loss)(&t, log, step, loss, n, loss + WAYS * n, err);
+    return (referred ? report_ways : report_loss)(&t, log, step, loss, n, loss + (WAYS + 1) * n, err);
 }
 
 dreamo_status flow_validate(stage *s, flow_stage *f, train_log *log, int64_t step, dreamo_error *err)
 {
     size_t n = (size_t)s->r->validation;
     if (!n) return DREAMO_OK;
-    double *loss = mem_alloc((WAYS + 1) * n * sizeof *loss);
+    double *loss = mem_alloc((WAYS + 2) * n * sizeof *loss);
     dreamo_status status = loss ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for validation");
     for (int i = 0; i < f->kinds.n && !status; i++) {
         data_kind kind = (data_kind)f->kinds.part[i].a;

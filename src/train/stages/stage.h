@@ -38,6 +38,7 @@ struct stage {
     const char *model;        /* folder */
     data_set *data;           /* NULL while planning */
     device *dev;
+    const char *cache;        /* folder of what frozen encoders made; NULL: none */
     network n;
     params p;
     int64_t in_networks;      /* how many of p's numbers are the networks' own weights */

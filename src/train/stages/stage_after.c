@@ -3,8 +3,8 @@
  *   cfg   one pass learns to say what true CFG says with two: target = neg + cfg_scale (pos - neg), where neg is the pass of the pipeline,
  *         without references, without condition embedding and with an empty prompt (spec 2.6)
  *   sft   flow matching on data that are chosen with care
- *   dpo   preferences (dpo.h): a sample's own target against another one's in its place, of the same kind or of those that recipe.rejected
- *         lists; the network before training is the same one with this LoRA switched off
+ *   dpo   preferences (dpo.h): a sample's own target against the picture that was rejected for it, where the data tells one, or another one's
+ *         target, of the same kind or of those that recipe.rejected lists; the network before training is the same one with this LoRA switched off
  * Export: dreamo/NAME.safetensors beside DreamO's own, in its naming. */
 #include <math.h>
 #include <string.h>
@@ -58,6 +58,9 @@ static dreamo_status open_after(stage *s, dreamo_error *err)
     size_t micro = (size_t)s->r->micro;
     if (!a) return fail(err, DREAMO_MEMORY, "no memory for a stage");
     if (is_dpo(s) && micro % 2) return fail(err, DREAMO_ARG, "micro = %zu: preferences come in pairs, it must be even", micro);
+    int samples = 0, with = 0;
+    if (is_dpo(s) && s->data) data_preferences(s->data, &samples, &with);
+    if (with && with < samples) return fail(err, DREAMO_ARG, "%d of %d samples have a rejected picture; preferences need one in each, or in none", with, samples);
     dreamo_status status = network_open(&s->n, s->model, all, s->data ? 0 : all, err);
     if (!status) status = open_dreamo(s, a, err);
     if (!status) status = adapter_set_pairs(&a->set, &s->p, s->n.dit, (int)s->r->rank, err);
