@@ -11,9 +11,9 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "serve/ask.h"
-#include "serve/form.h"
-#include "serve/jobs.h"
+#include "serve/api/ask.h"
+#include "serve/http/form.h"
+#include "serve/jobs/jobs.h"
 #include "serve/text.h"
 
 static const limits wide = { .body = 1 << 20, .pixels = 1 << 20, .upload_pixels = 1 << 20, .refs = 9, .steps = 60, .count = 8, .queue = 4, .prompt = 65536, .side = 4096, .cell = 8 };

@@ -1,0 +1,38 @@
+/* keep_sqlite.h - between the front's and the worker's side of the SQLite keeper. */
+#ifndef SERVE_KEEP_SQLITE_H
+#define SERVE_KEEP_SQLITE_H
+#include <pthread.h>
+#include "serve/jobs/jobs.h"
+#include "serve/jobs/store.h"
+
+typedef struct sqlite_jobs {
+    jobs base;
+    store *db;
+    int64_t queue;
+    pthread_mutex_t lock;       /* what follows */
+    pthread_cond_t more;
+    int64_t of[JOB_STATES];
+    char running[JOB_ID + 1];   /* the one job that a worker has */
+    bool cancelled, woken;      /* it; `take` shall return */
+} sqlite_jobs;
+
+/* keep_sqlite.c */
+int64_t       jobs_now(void);                                   /* milliseconds since 1970 */
+void          jobs_count(sqlite_jobs *q, int from, int to);     /* a job went from one state to another; -1: none */
+dreamo_status jobs_read(store *db, const char *id, const char *who, job *out, problem *p);
+
+typedef struct ending { const char *id; job_state from, to; const dreamo_error *why; int64_t last_event; bool changed; } ending;
+
+dreamo_status jobs_end_work(store *db, void *ending, problem *p); /* inside a transaction */
+int64_t       jobs_next_event(sqlite_jobs *q, const char *id, int tries); /* number of the event that is told after it */
+void          jobs_tell_end(sqlite_jobs *q, const char *id, int tries, job_state end, const dreamo_error *why, int images);
+
+/* keep_sqlite_take.c: the worker's side of jobs_ops */
+dreamo_status jobs_take(jobs *base, const char *worker, int wait_ms, job *out, problem *p);
+bool          jobs_wanted(jobs *base, const job *j);
+void          jobs_progress(jobs *base, const job *j, const hub_progress *now);
+void          jobs_tell(jobs *base, const job *j, const char *event, const char *json);
+dreamo_status jobs_image_put(jobs *base, const job *j, int n, const blob *b, problem *p);
+dreamo_status jobs_finish(jobs *base, const job *j, job_state end, const dreamo_error *why, problem *p);
+dreamo_status jobs_put_back(jobs *base, const job *j, problem *p);
+#endif

@@ -1,0 +1,298 @@
+/* keep_take.c - the worker's side of the Redis keeper: one job at a time, and a heart that beats meanwhile.
+ *
+ * A job is this worker's while it is heard of once in lease_ms.  When Redis is away the worker goes on, and waits with what it has made
+ * until Redis is back; when somebody else has the job then, what it has made is thrown away: both would be the same bytes. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "serve/redis/keep.h"
+#include "serve/text.h"
+
+enum { BEAT_MS = 250, AWAY_MS = 3600000 /* longer than any lease: only what was put back */ };
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void hold(redis_jobs *q, const job *j)
+{
+    pthread_mutex_lock(&q->lock);
+    snprintf(q->running, sizeof q->running, "%s", j ? j->id : "");
+    q->tries = j ? j->tries : 0;
+    q->lost = q->cancelled = false;
+    pthread_mutex_unlock(&q->lock);
+}
+
+void redis_lose(redis_jobs *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->lost = true;
+    pthread_mutex_unlock(&q->lock);
+}
+
+static bool lost(redis_jobs *q)
+{
+    pthread_mutex_lock(&q->lock);
+    bool is = q->lost;
+    pthread_mutex_unlock(&q->lock);
+    return is;
+}
+
+/* After a call that found Redis away: shall it be made again?  A front answers its client instead. */
+bool redis_waits(redis_jobs *q)
+{
+    if (!*q->who || atomic_load(&q->woken)) return false;
+    nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
+    return true;
+}
+
+/* ---- the heart ---- */
+
+static char *introduce(redis_jobs *q)
+{
+    text t = { 0 };
+    pthread_mutex_lock(&q->lock);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o}", "name", q->who, "model", q->place.model, "sha256", q->place.hash, "backend",
+                          q->place.backend, "threads", q->place.threads, "seconds_a_step",
+                          q->step_seconds >= 0 ? json_real(q->step_seconds) : json_null(), "job", *q->running ? json_string(q->running) : json_null());
+    pthread_mutex_unlock(&q->lock);
+    text_json(&t, o);
+    json_decref(o);
+    if (t.failed) text_free(&t);
+    return t.data;
+}
+
+static void beat(redis_jobs *q)
+{
+    redis_words w = { 0 };
+    int64_t answer;
+    problem p = { 0 };
+    char id[JOB_ID + 1], *json = introduce(q);
+    pthread_mutex_lock(&q->lock);
+    memcpy(id, q->running, sizeof id);
+    int tries = q->tries;
+    pthread_mutex_unlock(&q->lock);
+    redis_text(&w, q->who);
+    redis_number(&w, q->place.lease_ms / 1000 + 1);
+    redis_text(&w, q->place.hash);
+    redis_text(&w, json ? json : "{}");
+    redis_text(&w, id);
+    redis_number(&w, tries);
+    dreamo_status s = jobs_script(q, script_beat, &w, &answer, &p);
+    free(json);
+    if (s || !*id) return;
+    pthread_mutex_lock(&q->lock);
+    if (strcmp(q->running, id) == 0 && q->tries == tries) { /* it may have ended meanwhile */
+        if (answer == 0) q->lost = true;
+        if (answer < 0) q->cancelled = true;
+    }
+    pthread_mutex_unlock(&q->lock);
+}
+
+void *redis_heart(void *user)
+{
+    redis_jobs *q = user;
+    while (!atomic_load(&q->closing)) {
+        beat(q);
+        nanosleep(&(struct timespec){ .tv_nsec = BEAT_MS * 1000000 }, NULL);
+    }
+    return NULL;
+}
+
+void redis_leave(redis_jobs *q)
+{
+    redis_words w = { 0 };
+    int64_t answer;
+    problem p = { 0 };
+    redis_text(&w, q->place.hash);
+    redis_text(&w, q->who);
+    jobs_script(q, script_leave, &w, &answer, &p);
+}
+
+/* ---- taking ---- */
+
+static void add_end(redis_words *w, const dreamo_error *why, const char *json)
+{
+    redis_number(w, why->status);
+    redis_text(w, why->message);
+    redis_text(w, why->hint);
+    redis_text(w, json ? json : "{}");
+}
+
+/* entry NULL: one whose worker died, or that was put back.  *again: what was found had ended, and there may be more. */
+static dreamo_status take_one(redis_jobs *q, const char *entry, const char *id, job *out, bool *again, problem *p)
+{
+    redis_words w = { 0 };
+    redisReply *a;
+    dreamo_error worn = { .status = DREAMO_BUG };
+    snprintf(worn.message, sizeof worn.message, "its worker ended while it was being made, %d times", JOB_TRIES);
+    char *stopped = job_end_json(JOB_CANCELLED, &job_stopped, 0), *tried = job_end_json(JOB_FAILED, &worn, 0);
+    redis_text(&w, q->place.hash);
+    redis_text(&w, q->who);
+    redis_number(&w, redis_up_ms(q->r) > q->place.lease_ms ? q->place.lease_ms : AWAY_MS); /* when Redis was away, others get the time to be heard again */
+    redis_number(&w, JOB_TRIES);
+    add_end(&w, &job_stopped, stopped);
+    add_end(&w, &worn, tried);
+    if (entry) {
+        redis_text(&w, entry);
+        redis_text(&w, id);
+    }
+    *out = (job){ 0 };
+    dreamo_status s = redis_script(q->r, script_take, &w, &a, p);
+    free(stopped);
+    free(tried);
+    if (s) return s;
+    *again = a->type == REDIS_REPLY_INTEGER;
+    if (a->type != REDIS_REPLY_ARRAY) {
+        s = DREAMO_NOT_FOUND;
+    } else {
+        out->state = JOB_RUNNING;
+        snprintf(out->id, sizeof out->id, "%s", redis_string(redis_at(a, 0)));
+        snprintf(out->who, sizeof out->who, "%s", redis_string(redis_at(a, 1)));
+        out->tries = (int)redis_integer(redis_at(a, 2));
+        out->created = redis_integer(redis_at(a, 3));
+        out->count = (int)redis_integer(redis_at(a, 4));
+        hold(q, out); /* before anything can fail: the heart beats for it, or its lease runs out */
+        if (!(out->request = strdup(redis_string(redis_at(a, 5))))) {
+            hold(q, NULL);
+            s = refuse(p, DREAMO_MEMORY, NULL, "no memory for a job");
+        }
+    }
+    freeReplyObject(a);
+    return s;
+}
+
+/* The next that nobody has had; waits for it. */
+static dreamo_status take_new(redis_jobs *q, int wait_ms, job *out, bool *again, problem *p)
+{
+    redis_words w = { 0 };
+    redisReply *a;
+    char stream[100];
+    snprintf(stream, sizeof stream, "dreamo:queue:%s", q->place.hash);
+    redis_text(&w, "XREADGROUP");
+    redis_text(&w, "GROUP");
+    redis_text(&w, "workers");
+    redis_text(&w, q->who);
+    redis_text(&w, "COUNT");
+    redis_text(&w, "1");
+    redis_text(&w, "BLOCK");
+    redis_number(&w, wait_ms > 0 ? wait_ms : 1);
+    redis_text(&w, "STREAMS");
+    redis_text(&w, stream);
+    redis_text(&w, ">");
+    dreamo_status s = redis_call(q->r, &w, wait_ms / 1000, &a, p);
+    if (s) return s;
+    const redisReply *found = redis_at(redis_at(redis_at(a, 0), 1), 0);
+    *again = false;
+    s = found ? take_one(q, redis_string(redis_at(found, 0)), redis_string(redis_at(redis_at(found, 1), 1)), out, again, p) : DREAMO_NOT_FOUND;
+    freeReplyObject(a);
+    return s;
+}
+
+dreamo_status redis_take(jobs *base, const char *worker, int wait_ms, job *out, problem *p)
+{
+    redis_jobs *q = (redis_jobs *)base;
+    bool again;
+    dreamo_status s;
+    (void)worker;
+    do s = take_one(q, NULL, NULL, out, &again, p);
+    while (s == DREAMO_NOT_FOUND && again);
+    if (s == DREAMO_NOT_FOUND && !atomic_load(&q->woken)) s = take_new(q, wait_ms, out, &again, p);
+    return s == DREAMO_NOT_FOUND ? refuse(p, s, NULL, "no job waits") : s;
+}
+
+/* ---- the job ---- */
+
+bool redis_wanted(jobs *base, const job *j)
+{
+    redis_jobs *q = (redis_jobs *)base;
+    (void)j;
+    pthread_mutex_lock(&q->lock);
+    bool wanted = !q->lost && !q->cancelled;
+    pthread_mutex_unlock(&q->lock);
+    return wanted;
+}
+
+void redis_progress(jobs *base, const job *j, const hub_progress *now)
+{
+    redis_jobs *q = (redis_jobs *)base;
+    double t = seconds();
+    (void)j; /* fronts read it from the event "step" */
+    pthread_mutex_lock(&q->lock);
+    double took = t - q->stepped;
+    if (now->step > 1) q->step_seconds = q->step_seconds < 0 ? took : 0.8 * q->step_seconds + 0.2 * took;
+    q->stepped = t;
+    pthread_mutex_unlock(&q->lock);
+}
+
+static void add_job(redis_words *w, redis_jobs *q, const job *j)
+{
+    redis_text(w, j->id);
+    redis_text(w, q->who);
+    redis_number(w, j->tries);
+}
+
+void redis_tell(jobs *base, const job *j, const char *event, const char *json)
+{
+    redis_jobs *q = (redis_jobs *)base;
+    redis_words w = { 0 };
+    int64_t answer;
+    problem p = { 0 };
+    if (lost(q) || redis_up_ms(q->r) == 0) return; /* the heart finds out when it is back */
+    add_job(&w, q, j);
+    redis_text(&w, event);
+    redis_text(&w, json);
+    if (!jobs_script(q, script_tell, &w, &answer, &p) && answer == 0) redis_lose(q);
+}
+
+dreamo_status redis_image_put(jobs *base, const job *j, int n, const blob *b, problem *p)
+{
+    redis_jobs *q = (redis_jobs *)base;
+    redis_words w = { 0 };
+    int64_t answer = 0;
+    dreamo_status s = DREAMO_OK;
+    add_job(&w, q, j);
+    redis_number(&w, n);
+    redis_text(&w, b->sha256);
+    redis_number(&w, b->width);
+    redis_number(&w, b->height);
+    redis_bytes(&w, b->data, b->nbytes);
+    while (!lost(q) && (s = jobs_script(q, script_image_put, &w, &answer, p)) == DREAMO_BUSY && redis_waits(q)) *p = (problem){ 0 };
+    if (s || answer == 0) redis_lose(q);
+    return s ? s : answer ? DREAMO_OK : refuse(p, DREAMO_CANCELLED, NULL, "another worker has the job");
+}
+
+/* DREAMO_OK, too, when the job is another's by now. */
+dreamo_status redis_finish(jobs *base, const job *j, job_state end, const dreamo_error *why, problem *p)
+{
+    redis_jobs *q = (redis_jobs *)base;
+    static const dreamo_error fine = { 0 };
+    redis_words w = { 0 };
+    int64_t answer;
+    dreamo_status s = DREAMO_OK;
+    if (!why) why = &fine;
+    char *json = job_end_json(end, why, j->count);
+    add_job(&w, q, j);
+    redis_number(&w, (int64_t)end);
+    add_end(&w, why, json);
+    if (!lost(q)) s = jobs_script(q, script_finish, &w, &answer, p);
+    free(json);
+    if (!s) hold(q, NULL);
+    return s;
+}
+
+dreamo_status redis_put_back(jobs *base, const job *j, problem *p)
+{
+    redis_jobs *q = (redis_jobs *)base;
+    redis_words w = { 0 };
+    int64_t answer;
+    add_job(&w, q, j);
+    dreamo_status s = lost(q) ? DREAMO_OK : jobs_script(q, script_put_back, &w, &answer, p);
+    if (!s) hold(q, NULL);
+    return s;
+}
