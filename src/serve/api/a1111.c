@@ -213,19 +213,9 @@ static void answer(exchange *x)
     job j;
     problem p = { 0 };
     text t = { 0 };
-    job_state was;
-    bool gone = atomic_load(&x->gone);
     flight_remove(x, x->job);
-    if (gone && !atomic_load(&x->server->http.closing)) x->server->jobs->ops->cancel(x->server->jobs, x->job, x->who, &was, &p);
-    p = (problem){ 0 };
-    dreamo_status s = gone ? refuse_http(&p, DREAMO_CANCELLED, 503, "the request was given up")
-                           : x->server->jobs->ops->get(x->server->jobs, x->job, x->who, &j, &p);
+    dreamo_status s = take_end(x, &j, &p);
     if (!s) {
-        if (j.state != JOB_DONE) {
-            p.e = j.error;
-            s = j.error.status ? j.error.status : DREAMO_BUG;
-            if (s == DREAMO_CANCELLED) p.http = 409;
-        }
         text_format(&t, "{\"images\":[");
         for (int i = 0; !s && i < j.images; i++) {
             blob b = { 0 };

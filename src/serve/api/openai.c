@@ -193,29 +193,18 @@ static void answer(exchange *x)
     job j;
     problem p = { 0 };
     text t = { 0 };
-    job_state was;
-    if (atomic_load(&x->gone)) { /* nobody is left to read it */
-        if (!atomic_load(&x->server->http.closing)) x->server->jobs->ops->cancel(x->server->jobs, x->job, x->who, &was, &p);
-        p = (problem){ 0 };
-        refuse_http(&p, DREAMO_CANCELLED, 503, "the request was given up");
-        reply_problem(x, &p);
-        return;
+    dreamo_status s = take_end(x, &j, &p);
+    if (!s) {
+        text_format(&t, "{\"created\":%lld,\"background\":\"opaque\",\"output_format\":\"%s\",\"data\":[", (long long)time(NULL), o->format);
+        for (int i = 0; !s && i < j.images; i++) {
+            if (i) text_add(&t, ",", 1);
+            s = add_picture(x, o, i, &t, &p);
+        }
+        text_format(&t, "]");
+        if (*o->size) text_format(&t, ",\"size\":\"%s\"", o->size);
+        text_format(&t, "}\n");
+        job_free(&j);
     }
-    dreamo_status s = x->server->jobs->ops->get(x->server->jobs, x->job, x->who, &j, &p);
-    if (!s && j.state != JOB_DONE) {
-        p.e = j.error;
-        s = j.error.status ? j.error.status : DREAMO_BUG;
-        if (s == DREAMO_CANCELLED) p.http = 409;
-    }
-    text_format(&t, "{\"created\":%lld,\"background\":\"opaque\",\"output_format\":\"%s\",\"data\":[", (long long)time(NULL), o->format);
-    for (int i = 0; !s && i < j.images; i++) {
-        if (i) text_add(&t, ",", 1);
-        s = add_picture(x, o, i, &t, &p);
-    }
-    text_format(&t, "]");
-    if (*o->size) text_format(&t, ",\"size\":\"%s\"", o->size);
-    text_format(&t, "}\n");
-    job_free(&j);
     if (!s) {
         reply_text(x, 200, "application/json", &t);
         return;

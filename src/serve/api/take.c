@@ -195,3 +195,21 @@ dreamo_status take_job(exchange *x, ask *a, job_ticket *ticket, dreamo_plan *pla
     if (!status) status = queue_job(x, a, ticket, p);
     return status;
 }
+
+dreamo_status take_end(exchange *x, job *out, problem *p)
+{
+    const jobs_ops *on = x->server->jobs->ops;
+    job_state was;
+    if (atomic_load(&x->gone)) { /* nobody is left to read it */
+        problem unheard = { 0 };
+        if (!atomic_load(&x->server->http.closing)) on->cancel(x->server->jobs, x->job, x->who, &was, &unheard);
+        return refuse_http(p, DREAMO_CANCELLED, 503, "the request was given up");
+    }
+    dreamo_status s = on->get(x->server->jobs, x->job, x->who, out, p);
+    if (s || out->state == JOB_DONE) return s;
+    p->e = out->error;
+    s = out->error.status ? out->error.status : DREAMO_BUG;
+    if (s == DREAMO_CANCELLED) p->http = 409;
+    job_free(out);
+    return s;
+}

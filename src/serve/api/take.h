@@ -14,6 +14,8 @@ dreamo_status take_picture(struct server *s, const char *name, const void *data,
 dreamo_status take_references(struct server *s, ask *a, problem *p);
 /* Check it against the model, keep its pictures, queue it.  The seed has been drawn afterwards.  plan may be NULL. */
 dreamo_status take_job(exchange *x, ask *a, job_ticket *ticket, dreamo_plan *plan, problem *p);
+/* The job that was waited for (exchange_wait): done, with its pictures; or why there are none.  job_free *out when it is DREAMO_OK. */
+dreamo_status take_end(exchange *x, job *out, problem *p);
 dreamo_status take_plan(struct server *s, const ask *a, dreamo_plan *out, problem *p); /* references with their bytes */
 json_t       *take_plan_json(const dreamo_plan *plan);
 /* native.c: the job's events from after number `after` on, told by `format`. */

@@ -45,21 +45,26 @@ typedef struct blob { void *data; size_t nbytes; char sha256[65]; int width, hei
 void blob_free(blob *b);
 
 typedef struct jobs jobs;
+
+/* The front's side; who NULL = any. */
 typedef struct jobs_ops {
-    /* the front's side; who NULL = any */
     dreamo_status (*submit)(jobs *q, const job_new *what, job_ticket *out, problem *p);   /* DREAMO_BUSY: the queue is full */
     dreamo_status (*get)(jobs *q, const char *id, const char *who, job *out, problem *p); /* DREAMO_NOT_FOUND */
     /* A queued job ends at once, a running one soon; *was is what it was before. */
     dreamo_status (*cancel)(jobs *q, const char *id, const char *who, job_state *was, problem *p);
     dreamo_status (*image)(jobs *q, const char *id, int n, blob *out, problem *p);
     dreamo_status (*upload_put)(jobs *q, const blob *b, problem *p);                      /* known already: its time begins again */
-    dreamo_status (*upload_get)(jobs *q, const char *sha256, blob *out, problem *p);
+    dreamo_status (*upload_get)(jobs *q, const char *sha256, blob *out, problem *p);      /* a worker's, too */
     dreamo_status (*upload_drop)(jobs *q, const char *sha256, problem *p);                /* DREAMO_BUSY: a waiting job needs it */
-    void          (*counts)(jobs *q, int64_t of[JOB_STATES]);
+    void          (*counts)(jobs *q, int64_t of[JOB_STATES]);                             /* a worker's, too */
     bool          (*alive)(jobs *q, problem *p);                                          /* can it take jobs? */
     json_t       *(*workers)(jobs *q);      /* what each worker elsewhere says of itself; NULL in the table: the worker is here */
+    void          (*tidy)(jobs *q, int64_t keep_seconds);                                 /* what is older goes */
+    void          (*close)(jobs *q);
+} jobs_ops;
 
-    /* a worker's side */
+/* A worker's side. */
+typedef struct jobs_worker_ops {
     /* The next job, or DREAMO_NOT_FOUND after wait_ms; it is the caller's until finish or put_back. */
     dreamo_status (*take)(jobs *q, const char *worker, int wait_ms, job *out, problem *p);
     bool          (*wanted)(jobs *q, const job *j);                                       /* false: cancelled; cheap */
@@ -68,13 +73,10 @@ typedef struct jobs_ops {
     dreamo_status (*image_put)(jobs *q, const job *j, int n, const blob *b, problem *p);
     dreamo_status (*finish)(jobs *q, const job *j, job_state end, const dreamo_error *why, problem *p);
     dreamo_status (*put_back)(jobs *q, const job *j, problem *p);                         /* this try does not count */
-
-    void          (*tidy)(jobs *q, int64_t keep_seconds);                                 /* what is older goes */
     void          (*wake)(jobs *q);                                                       /* `take` returns early */
-    void          (*close)(jobs *q);
-} jobs_ops;
+} jobs_worker_ops;
 
-struct jobs { const jobs_ops *ops; hub *hub; };
+struct jobs { const jobs_ops *ops; const jobs_worker_ops *work; hub *hub; };
 
 /* keep_sqlite.c: in one file, for one server; running jobs of a server that was killed are queued again. */
 dreamo_status jobs_open_sqlite(const char *path, int64_t queue, hub *h, jobs **out, problem *p);

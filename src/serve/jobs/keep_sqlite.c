@@ -367,15 +367,6 @@ static bool jobs_alive(jobs *base, problem *p)
     return true;
 }
 
-static void jobs_wake(jobs *base)
-{
-    sqlite_jobs *q = (sqlite_jobs *)base;
-    pthread_mutex_lock(&q->lock);
-    q->woken = true;
-    pthread_cond_broadcast(&q->more);
-    pthread_mutex_unlock(&q->lock);
-}
-
 static void jobs_close(jobs *base)
 {
     sqlite_jobs *q = (sqlite_jobs *)base;
@@ -387,9 +378,7 @@ static void jobs_close(jobs *base)
 
 static const jobs_ops ops = {
     .submit = jobs_submit, .get = jobs_get, .cancel = jobs_cancel, .image = jobs_image, .upload_put = jobs_upload_put, .upload_get = jobs_upload_get,
-    .upload_drop = jobs_upload_drop, .counts = jobs_counts, .alive = jobs_alive, .take = jobs_take, .wanted = jobs_wanted, .progress = jobs_progress,
-    .tell = jobs_tell, .image_put = jobs_image_put, .finish = jobs_finish, .put_back = jobs_put_back, .tidy = jobs_tidy, .wake = jobs_wake,
-        .close = jobs_close,
+    .upload_drop = jobs_upload_drop, .counts = jobs_counts, .alive = jobs_alive, .tidy = jobs_tidy, .close = jobs_close,
 };
 
 /* ---- opening ---- */
@@ -418,7 +407,7 @@ dreamo_status jobs_open_sqlite(const char *path, int64_t queue, hub *h, jobs **o
     sqlite_jobs *q = calloc(1, sizeof *q);
     *out = NULL;
     if (!q) return refuse(p, DREAMO_MEMORY, NULL, "no memory for the queue");
-    q->base = (jobs){ &ops, h };
+    q->base = (jobs){ &ops, &sqlite_work, h };
     q->queue = queue;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

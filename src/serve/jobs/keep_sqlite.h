@@ -27,12 +27,5 @@ dreamo_status jobs_end_work(store *db, void *ending, problem *p); /* inside a tr
 int64_t       jobs_next_event(sqlite_jobs *q, const char *id, int tries); /* number of the event that is told after it */
 void          jobs_tell_end(sqlite_jobs *q, const char *id, int tries, job_state end, const dreamo_error *why, int images);
 
-/* keep_sqlite_take.c: the worker's side of jobs_ops */
-dreamo_status jobs_take(jobs *base, const char *worker, int wait_ms, job *out, problem *p);
-bool          jobs_wanted(jobs *base, const job *j);
-void          jobs_progress(jobs *base, const job *j, const hub_progress *now);
-void          jobs_tell(jobs *base, const job *j, const char *event, const char *json);
-dreamo_status jobs_image_put(jobs *base, const job *j, int n, const blob *b, problem *p);
-dreamo_status jobs_finish(jobs *base, const job *j, job_state end, const dreamo_error *why, problem *p);
-dreamo_status jobs_put_back(jobs *base, const job *j, problem *p);
+extern const jobs_worker_ops sqlite_work; /* keep_sqlite_take.c */
 #endif

@@ -54,7 +54,7 @@ static struct timespec deadline_in(int ms)
     return t;
 }
 
-dreamo_status jobs_take(jobs *base, const char *worker, int wait_ms, job *out, problem *p)
+static dreamo_status jobs_take(jobs *base, const char *worker, int wait_ms, job *out, problem *p)
 {
     sqlite_jobs *q = (sqlite_jobs *)base;
     struct timespec until = deadline_in(wait_ms);
@@ -77,7 +77,7 @@ dreamo_status jobs_take(jobs *base, const char *worker, int wait_ms, job *out, p
     return DREAMO_OK;
 }
 
-bool jobs_wanted(jobs *base, const job *j)
+static bool jobs_wanted(jobs *base, const job *j)
 {
     sqlite_jobs *q = (sqlite_jobs *)base;
     pthread_mutex_lock(&q->lock);
@@ -86,8 +86,8 @@ bool jobs_wanted(jobs *base, const job *j)
     return wanted;
 }
 
-void jobs_progress(jobs *base, const job *j, const hub_progress *now) { hub_set_progress(base->hub, j->id, now); }
-void jobs_tell(jobs *base, const job *j, const char *event, const char *json) { hub_tell(base->hub, j->id, j->tries, event, json, false); }
+static void jobs_progress(jobs *base, const job *j, const hub_progress *now) { hub_set_progress(base->hub, j->id, now); }
+static void jobs_tell(jobs *base, const job *j, const char *event, const char *json) { hub_tell(base->hub, j->id, j->tries, event, json, false); }
 
 typedef struct image_put { const job *j; int n; const blob *b; } image_put;
 
@@ -98,13 +98,13 @@ static dreamo_status image_put_work(store *db, void *user, problem *p)
                      (int64_t)i->n, i->b->sha256, (int64_t)i->b->width, (int64_t)i->b->height, i->b->data, i->b->nbytes);
 }
 
-dreamo_status jobs_image_put(jobs *base, const job *j, int n, const blob *b, problem *p)
+static dreamo_status jobs_image_put(jobs *base, const job *j, int n, const blob *b, problem *p)
 {
     image_put i = { j, n, b };
     return store_write(((sqlite_jobs *)base)->db, image_put_work, &i, p);
 }
 
-dreamo_status jobs_finish(jobs *base, const job *j, job_state end, const dreamo_error *why, problem *p)
+static dreamo_status jobs_finish(jobs *base, const job *j, job_state end, const dreamo_error *why, problem *p)
 {
     sqlite_jobs *q = (sqlite_jobs *)base;
     ending e = { .id = j->id, .from = JOB_RUNNING, .to = end, .why = why, .last_event = jobs_next_event(q, j->id, j->tries) };
@@ -121,7 +121,7 @@ static dreamo_status put_back_work(store *db, void *user, problem *p)
     return store_run(db, p, "UPDATE jobs SET state=0, tries=tries-1, started=0 WHERE id=?", "t", ((const job *)user)->id);
 }
 
-dreamo_status jobs_put_back(jobs *base, const job *j, problem *p)
+static dreamo_status jobs_put_back(jobs *base, const job *j, problem *p)
 {
     sqlite_jobs *q = (sqlite_jobs *)base;
     dreamo_status s = store_write(q->db, put_back_work, (void *)(uintptr_t)j, p);
@@ -130,3 +130,17 @@ dreamo_status jobs_put_back(jobs *base, const job *j, problem *p)
     jobs_count(q, JOB_RUNNING, JOB_QUEUED);
     return DREAMO_OK;
 }
+
+static void jobs_wake(jobs *base)
+{
+    sqlite_jobs *q = (sqlite_jobs *)base;
+    pthread_mutex_lock(&q->lock);
+    q->woken = true;
+    pthread_cond_broadcast(&q->more);
+    pthread_mutex_unlock(&q->lock);
+}
+
+const jobs_worker_ops sqlite_work = {
+    .take = jobs_take, .wanted = jobs_wanted, .progress = jobs_progress, .tell = jobs_tell, .image_put = jobs_image_put, .finish = jobs_finish,
+    .put_back = jobs_put_back, .wake = jobs_wake,
+};

@@ -279,7 +279,6 @@ static json_t *redis_workers(jobs *base)
 }
 
 static void redis_tidy(jobs *base, int64_t keep_seconds) { (void)base, (void)keep_seconds; } /* Redis does: everything has its time to live */
-static void redis_wake(jobs *base) { atomic_store(&((redis_jobs *)base)->woken, true); }
 
 /* ---- events ---- */
 
@@ -362,9 +361,7 @@ static void redis_jobs_close(jobs *base)
 
 static const jobs_ops ops = {
     .submit = redis_submit, .get = redis_get, .cancel = redis_cancel, .image = redis_image, .upload_put = redis_upload_put, .upload_get = redis_upload_get,
-    .upload_drop = redis_upload_drop, .counts = redis_counts, .alive = redis_alive, .workers = redis_workers, .take = redis_take, .wanted = redis_wanted,
-    .progress = redis_progress, .tell = redis_tell, .image_put = redis_image_put, .finish = redis_finish, .put_back = redis_put_back, .tidy = redis_tidy,
-    .wake = redis_wake, .close = redis_jobs_close,
+    .upload_drop = redis_upload_drop, .counts = redis_counts, .alive = redis_alive, .workers = redis_workers, .tidy = redis_tidy, .close = redis_jobs_close,
 };
 
 static void name_worker(redis_jobs *q)
@@ -379,7 +376,7 @@ dreamo_status jobs_open_redis(const fleet_place *at, hub *h, jobs **out, problem
     redis_jobs *q = calloc(1, sizeof *q);
     *out = NULL;
     if (!q) return refuse(p, DREAMO_MEMORY, NULL, "no memory for the queue");
-    q->base = (jobs){ &ops, h };
+    q->base = (jobs){ &ops, &redis_work, h };
     q->place = *at;
     q->step_seconds = -1;
     pthread_mutex_init(&q->lock, NULL);

@@ -24,14 +24,8 @@ typedef struct redis_jobs {
 dreamo_status jobs_script(redis_jobs *q, const char *script, const redis_words *w, int64_t *answer, problem *p); /* one that answers a number */
 dreamo_status redis_blob(redis_jobs *q, const char *key, blob *out, problem *p); /* DREAMO_NOT_FOUND, without words */
 
-/* keep_take.c: the worker's side of jobs_ops */
-dreamo_status redis_take(jobs *base, const char *worker, int wait_ms, job *out, problem *p);
-bool          redis_wanted(jobs *base, const job *j);
-void          redis_progress(jobs *base, const job *j, const hub_progress *now);
-void          redis_tell(jobs *base, const job *j, const char *event, const char *json);
-dreamo_status redis_image_put(jobs *base, const job *j, int n, const blob *b, problem *p);
-dreamo_status redis_finish(jobs *base, const job *j, job_state end, const dreamo_error *why, problem *p);
-dreamo_status redis_put_back(jobs *base, const job *j, problem *p);
+/* keep_take.c */
+extern const jobs_worker_ops redis_work;
 void          redis_lose(redis_jobs *q);          /* give the job up without a word: its lease runs out */
 bool          redis_waits(redis_jobs *q);         /* after a call that found Redis away: shall it be made again? */
 void         *redis_heart(void *q);               /* the worker's thread */

@@ -194,7 +194,7 @@ static dreamo_status take_new(redis_jobs *q, int wait_ms, job *out, bool *again,
     return s;
 }
 
-dreamo_status redis_take(jobs *base, const char *worker, int wait_ms, job *out, problem *p)
+static dreamo_status redis_take(jobs *base, const char *worker, int wait_ms, job *out, problem *p)
 {
     redis_jobs *q = (redis_jobs *)base;
     bool again;
@@ -208,7 +208,7 @@ dreamo_status redis_take(jobs *base, const char *worker, int wait_ms, job *out, 
 
 /* ---- the job ---- */
 
-bool redis_wanted(jobs *base, const job *j)
+static bool redis_wanted(jobs *base, const job *j)
 {
     redis_jobs *q = (redis_jobs *)base;
     (void)j;
@@ -218,7 +218,7 @@ bool redis_wanted(jobs *base, const job *j)
     return wanted;
 }
 
-void redis_progress(jobs *base, const job *j, const hub_progress *now)
+static void redis_progress(jobs *base, const job *j, const hub_progress *now)
 {
     redis_jobs *q = (redis_jobs *)base;
     double t = seconds();
@@ -237,7 +237,7 @@ static void add_job(redis_words *w, redis_jobs *q, const job *j)
     redis_number(w, j->tries);
 }
 
-void redis_tell(jobs *base, const job *j, const char *event, const char *json)
+static void redis_tell(jobs *base, const job *j, const char *event, const char *json)
 {
     redis_jobs *q = (redis_jobs *)base;
     redis_words w = { 0 };
@@ -250,7 +250,7 @@ void redis_tell(jobs *base, const job *j, const char *event, const char *json)
     if (!jobs_script(q, script_tell, &w, &answer, &p) && answer == 0) redis_lose(q);
 }
 
-dreamo_status redis_image_put(jobs *base, const job *j, int n, const blob *b, problem *p)
+static dreamo_status redis_image_put(jobs *base, const job *j, int n, const blob *b, problem *p)
 {
     redis_jobs *q = (redis_jobs *)base;
     redis_words w = { 0 };
@@ -268,7 +268,7 @@ dreamo_status redis_image_put(jobs *base, const job *j, int n, const blob *b, pr
 }
 
 /* DREAMO_OK, too, when the job is another's by now. */
-dreamo_status redis_finish(jobs *base, const job *j, job_state end, const dreamo_error *why, problem *p)
+static dreamo_status redis_finish(jobs *base, const job *j, job_state end, const dreamo_error *why, problem *p)
 {
     redis_jobs *q = (redis_jobs *)base;
     static const dreamo_error fine = { 0 };
@@ -286,7 +286,7 @@ dreamo_status redis_finish(jobs *base, const job *j, job_state end, const dreamo
     return s;
 }
 
-dreamo_status redis_put_back(jobs *base, const job *j, problem *p)
+static dreamo_status redis_put_back(jobs *base, const job *j, problem *p)
 {
     redis_jobs *q = (redis_jobs *)base;
     redis_words w = { 0 };
@@ -296,3 +296,10 @@ dreamo_status redis_put_back(jobs *base, const job *j, problem *p)
     if (!s) hold(q, NULL);
     return s;
 }
+
+static void redis_wake(jobs *base) { atomic_store(&((redis_jobs *)base)->woken, true); }
+
+const jobs_worker_ops redis_work = {
+    .take = redis_take, .wanted = redis_wanted, .progress = redis_progress, .tell = redis_tell, .image_put = redis_image_put, .finish = redis_finish,
+    .put_back = redis_put_back, .wake = redis_wake,
+};
