@@ -133,7 +133,7 @@ static dreamo_status make_all(task *t, problem *p)
     if (s) return s;
     s = ask_read(o, &t->w->limits, false, &t->a, p);
     json_decref(o);
-    if (!s) s = fetch_references(t, p);
+    if (!s && (s = fetch_references(t, p)) == DREAMO_BUSY) t->given_up = true; /* the queue is away: the job can wait */
     if (!s) tell(t, "start", json_pack("{s:s, s:s, s:i}", "state", "running", "worker", t->w->name, "try", t->j->tries));
     for (; !s && t->picture < (int)t->a.count; t->picture++) s = make_picture(t, p);
     return s;
@@ -182,7 +182,7 @@ static void *work(void *user)
         if (how == WORKER_STOP || how == WORKER_LAST || (how == WORKER_DRAIN && !some_wait(w))) return NULL;
         job j;
         problem p = { 0 };
-        dreamo_status s = w->jobs->work->take(w->jobs, w->name, 1000, &j, &p);
+        dreamo_status s = w->jobs->work->take(w->jobs, 1000, NULL, NULL, &j, &p);
         if (s == DREAMO_OK) {
             run(w, &j);
             job_free(&j);

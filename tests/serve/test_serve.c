@@ -290,7 +290,7 @@ static void one_job(void **state)
     p = (problem){ 0 };
     assert_int_equal(on->upload_drop(q, sha, &p), DREAMO_BUSY);
     p = (problem){ 0 };
-    assert_int_equal(q->work->take(q, "w", 0, &j, &p), DREAMO_OK);
+    assert_int_equal(q->work->take(q, 0, NULL, NULL, &j, &p), DREAMO_OK);
     assert_string_equal(j.id, t.id);
     assert_int_equal(j.tries, 1);
     assert_true(q->work->wanted(q, &j));
@@ -305,23 +305,23 @@ static void one_job(void **state)
     assert_int_equal(got.nbytes, 7);
     assert_string_equal(got.sha256, sha);
     blob_free(&got);
-    assert_int_equal(q->work->take(q, "w", 0, &j, &p), DREAMO_OK); /* the second: killed in its midst */
+    assert_int_equal(q->work->take(q, 0, NULL, NULL, &j, &p), DREAMO_OK); /* the second: killed in its midst */
     job_free(&j);
     on->close(q);
     q = open_jobs(h, 2);
     on = q->ops;
-    assert_int_equal(q->work->take(q, "w", 0, &j, &p), DREAMO_OK);
+    assert_int_equal(q->work->take(q, 0, NULL, NULL, &j, &p), DREAMO_OK);
     assert_int_equal(j.tries, 2);
     assert_int_equal(q->work->put_back(q, &j, &p), DREAMO_OK); /* this one does not count */
     job_free(&j);
-    assert_int_equal(q->work->take(q, "w", 0, &j, &p), DREAMO_OK);
+    assert_int_equal(q->work->take(q, 0, NULL, NULL, &j, &p), DREAMO_OK);
     assert_int_equal(j.tries, 2);
     assert_int_equal(on->cancel(q, j.id, "alice", &was, &p), DREAMO_OK);
     assert_int_equal(was, JOB_RUNNING);
     assert_false(q->work->wanted(q, &j));
     assert_int_equal(q->work->finish(q, &j, JOB_CANCELLED, &(dreamo_error){ .status = DREAMO_CANCELLED, .message = "m" }, &p), DREAMO_OK);
     job_free(&j);
-    assert_int_equal(q->work->take(q, "w", 0, &j, &p), DREAMO_NOT_FOUND);
+    assert_int_equal(q->work->take(q, 0, NULL, NULL, &j, &p), DREAMO_NOT_FOUND);
     p = (problem){ 0 };
     assert_int_equal(on->upload_drop(q, sha, &p), DREAMO_OK);
     assert_int_equal(on->submit(q, &what, &t, &p), DREAMO_NOT_FOUND);

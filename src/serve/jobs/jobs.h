@@ -11,7 +11,7 @@
 typedef enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED, JOB_STATES } job_state;
 const char *job_state_name(job_state s);
 
-enum { JOB_ID = 32, JOB_TRIES = 3 };
+enum { JOB_ID = 32, JOB_TRIES = 3, JOB_BATCH = 16 };
 
 /* A job as it is kept; strings are the reader's (job_free). */
 typedef struct job {
@@ -63,10 +63,12 @@ typedef struct jobs_ops {
     void          (*close)(jobs *q);
 } jobs_ops;
 
-/* A worker's side. */
+/* A worker's side; it may have JOB_BATCH jobs at a time. */
+typedef bool (*job_fits)(void *user, const job *j);
 typedef struct jobs_worker_ops {
-    /* The next job, or DREAMO_NOT_FOUND after wait_ms; it is the caller's until finish or put_back. */
-    dreamo_status (*take)(jobs *q, const char *worker, int wait_ms, job *out, problem *p);
+    /* The next job, or DREAMO_NOT_FOUND after wait_ms; it is the caller's until finish or put_back.  fits (NULL: any does) sees it first: one that does
+     * not fit stays in the queue. */
+    dreamo_status (*take)(jobs *q, int wait_ms, job_fits fits, void *user, job *out, problem *p);
     bool          (*wanted)(jobs *q, const job *j);                                       /* false: cancelled; cheap */
     void          (*progress)(jobs *q, const job *j, const hub_progress *now);
     void          (*tell)(jobs *q, const job *j, const char *event, const char *json);    /* lost when nobody listens */

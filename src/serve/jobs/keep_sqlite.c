@@ -1,6 +1,6 @@
 /* keep_sqlite.c - jobs, uploads and pictures in one SQLite file on this machine.
  *
- * The file is the truth; memory holds how many jobs wait, which one runs and what is told about it.  A job that ran when the server ended is
+ * The file is the truth; memory holds how many jobs wait, which run and what is told about it.  A job that ran when the server ended is
  * queued again when the file is opened, at most JOB_TRIES times. */
 #include <pthread.h>
 #include <stdio.h>
@@ -28,6 +28,13 @@ int64_t jobs_now(void)
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int jobs_running(sqlite_jobs *q, const char *id)
+{
+    int i = 0;
+    while (i < JOB_BATCH && strcmp(q->running[i].id, id)) i++;
+    return i < JOB_BATCH ? i : -1;
 }
 
 void jobs_count(sqlite_jobs *q, int from, int to)
@@ -322,7 +329,8 @@ static dreamo_status jobs_cancel(jobs *base, const char *id, const char *who, jo
         if (!s && !e.changed) *was = JOB_RUNNING; /* a worker was faster: it hears below */
     }
     pthread_mutex_lock(&q->lock);
-    if (strcmp(q->running, id) == 0) q->cancelled = true;
+    int place = jobs_running(q, id);
+    if (place >= 0) q->running[place].cancelled = true;
     pthread_mutex_unlock(&q->lock);
     job_free(&j);
     return s;

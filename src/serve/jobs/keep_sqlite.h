@@ -12,11 +12,12 @@ typedef struct sqlite_jobs {
     pthread_mutex_t lock;       /* what follows */
     pthread_cond_t more;
     int64_t of[JOB_STATES];
-    char running[JOB_ID + 1];   /* the one job that a worker has */
-    bool cancelled, woken;      /* it; `take` shall return */
+    struct { char id[JOB_ID + 1]; bool cancelled; } running[JOB_BATCH]; /* those that the worker has; an empty id: none */
+    bool woken;                 /* `take` shall return */
 } sqlite_jobs;
 
 /* keep_sqlite.c */
+int           jobs_running(sqlite_jobs *q, const char *id);     /* its place in `running`, under the lock; -1: none */
 int64_t       jobs_now(void);                                   /* milliseconds since 1970 */
 void          jobs_count(sqlite_jobs *q, int from, int to);     /* a job went from one state to another; -1: none */
 dreamo_status jobs_read(store *db, const char *id, const char *who, job *out, problem *p);

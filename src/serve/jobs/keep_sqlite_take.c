@@ -1,19 +1,33 @@
-/* keep_sqlite_take.c - the worker's side of the SQLite keeper: one job at a time, from the oldest that waits to its end. */
+/* keep_sqlite_take.c - the worker's side of the SQLite keeper: jobs from the oldest that waits to their end. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "serve/jobs/keep_sqlite.h"
 
-static void let_go(sqlite_jobs *q)
+static void let_go(sqlite_jobs *q, const char *id)
 {
     pthread_mutex_lock(&q->lock);
-    q->running[0] = '\0';
-    q->cancelled = false;
+    int place = *id ? jobs_running(q, id) : -1;
+    if (place >= 0) q->running[place].id[0] = '\0';
     pthread_mutex_unlock(&q->lock);
 }
 
-typedef struct taking { sqlite_jobs *q; job *out; bool found; } taking;
+typedef struct taking { sqlite_jobs *q; job_fits fits; void *user; job *out; bool found; char held[JOB_ID + 1]; } taking;
+
+/* Here, in the order of transactions: a cancel that comes too late to find it waiting finds it running. */
+static void hold(taking *t, const char *id)
+{
+    sqlite_jobs *q = t->q;
+    pthread_mutex_lock(&q->lock);
+    int place = jobs_running(q, "");
+    if (place >= 0) {
+        memcpy(q->running[place].id, id, JOB_ID + 1);
+        memcpy(t->held, id, JOB_ID + 1);
+        q->running[place].cancelled = false;
+    }
+    pthread_mutex_unlock(&q->lock);
+}
 
 static dreamo_status take_work(store *db, void *user, problem *p)
 {
@@ -21,23 +35,23 @@ static dreamo_status take_work(store *db, void *user, problem *p)
     bool row;
     char id[JOB_ID + 1];
     t->found = false;
+    let_go(t->q, t->held); /* of a transaction that came to nothing */
     sqlite3_stmt *s = store_query(db, "SELECT id FROM jobs WHERE state=0 ORDER BY seq LIMIT 1", "");
     dreamo_status status = store_step(db, s, &row, p);
     if (status || !row) return status;
     snprintf(id, sizeof id, "%s", store_text(s, 0));
     store_done(s);
+    job_free(t->out);
+    if (t->fits) {
+        status = jobs_read(db, id, NULL, t->out, p);
+        if (status || !t->fits(t->user, t->out)) return status;
+        job_free(t->out);
+    }
     status = store_run(db, p, "UPDATE jobs SET state=1, tries=tries+1, started=? WHERE id=?", "it", jobs_now(), id);
     if (!status) status = store_run(db, p, "DELETE FROM images WHERE job=?", "t", id); /* of an earlier try */
-    if (!status) {
-        job_free(t->out);
-        status = jobs_read(db, id, NULL, t->out, p);
-    }
+    if (!status) status = jobs_read(db, id, NULL, t->out, p);
     t->found = !status;
-    if (status) return status;
-    pthread_mutex_lock(&t->q->lock); /* here, in the order of transactions: a cancel that comes too late to find it waiting finds it running */
-    memcpy(t->q->running, id, sizeof id);
-    t->q->cancelled = false;
-    pthread_mutex_unlock(&t->q->lock);
+    if (!status) hold(t, id);
     return status;
 }
 
@@ -54,11 +68,10 @@ static struct timespec deadline_in(int ms)
     return t;
 }
 
-static dreamo_status jobs_take(jobs *base, const char *worker, int wait_ms, job *out, problem *p)
+static dreamo_status jobs_take(jobs *base, int wait_ms, job_fits fits, void *user, job *out, problem *p)
 {
     sqlite_jobs *q = (sqlite_jobs *)base;
     struct timespec until = deadline_in(wait_ms);
-    (void)worker;
     *out = (job){ 0 };
     pthread_mutex_lock(&q->lock);
     while (q->of[JOB_QUEUED] == 0 && !q->woken)
@@ -66,11 +79,11 @@ static dreamo_status jobs_take(jobs *base, const char *worker, int wait_ms, job 
     bool any = q->of[JOB_QUEUED] > 0;
     q->woken = false;
     pthread_mutex_unlock(&q->lock);
-    taking t = { .q = q, .out = out };
+    taking t = { .q = q, .fits = fits, .user = user, .out = out };
     dreamo_status s = any ? store_write(q->db, take_work, &t, p) : DREAMO_OK;
     if (s || !t.found) {
+        if (s) let_go(q, t.held);
         job_free(out);
-        if (s) let_go(q);
         return s ? s : refuse(p, DREAMO_NOT_FOUND, NULL, "no job waits");
     }
     jobs_count(q, JOB_QUEUED, JOB_RUNNING);
@@ -81,7 +94,8 @@ static bool jobs_wanted(jobs *base, const job *j)
 {
     sqlite_jobs *q = (sqlite_jobs *)base;
     pthread_mutex_lock(&q->lock);
-    bool wanted = !(q->cancelled && strcmp(q->running, j->id) == 0);
+    int place = jobs_running(q, j->id);
+    bool wanted = place < 0 || !q->running[place].cancelled;
     pthread_mutex_unlock(&q->lock);
     return wanted;
 }
@@ -110,7 +124,7 @@ static dreamo_status jobs_finish(jobs *base, const job *j, job_state end, const 
     ending e = { .id = j->id, .from = JOB_RUNNING, .to = end, .why = why, .last_event = jobs_next_event(q, j->id, j->tries) };
     dreamo_status s = store_write(q->db, jobs_end_work, &e, p);
     if (s) return s;
-    let_go(q);
+    let_go(q, j->id);
     jobs_count(q, JOB_RUNNING, (int)end);
     jobs_tell_end(q, j->id, j->tries, end, why, j->count);
     return DREAMO_OK;
@@ -126,7 +140,7 @@ static dreamo_status jobs_put_back(jobs *base, const job *j, problem *p)
     sqlite_jobs *q = (sqlite_jobs *)base;
     dreamo_status s = store_write(q->db, put_back_work, (void *)(uintptr_t)j, p);
     if (s) return s;
-    let_go(q);
+    let_go(q, j->id);
     jobs_count(q, JOB_RUNNING, JOB_QUEUED);
     return DREAMO_OK;
 }

@@ -210,7 +210,6 @@ static dreamo_status redis_upload_get(jobs *base, const char *sha256, blob *out,
     if (!is_hex(sha256, 64)) return no_upload(sha256, p);
     snprintf(key, sizeof key, "dreamo:upload:%s", sha256);
     while ((s = redis_blob(q, key, out, p)) == DREAMO_BUSY && redis_waits(q)) *p = (problem){ 0 };
-    if (s && s != DREAMO_NOT_FOUND) redis_lose(q);
     return s == DREAMO_NOT_FOUND ? no_upload(sha256, p) : s;
 }
 
@@ -356,6 +355,8 @@ static void redis_jobs_close(jobs *base)
     if (q->threaded && *q->who) redis_leave(q);
     redis_close(q->r);
     pthread_mutex_destroy(&q->lock);
+    pthread_mutex_destroy(&q->sending);
+    pthread_cond_destroy(&q->some);
     free(q);
 }
 
@@ -379,7 +380,14 @@ dreamo_status jobs_open_redis(const fleet_place *at, hub *h, jobs **out, problem
     q->base = (jobs){ &ops, &redis_work, h };
     q->place = *at;
     q->step_seconds = -1;
+    q->last_told = &q->told;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&q->lock, NULL);
+    pthread_mutex_init(&q->sending, NULL);
+    pthread_cond_init(&q->some, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     if (!h) name_worker(q);
     dreamo_status s = redis_open(at->url, &q->r, p);
     if (!s && pthread_create(&q->thread, NULL, h ? read_events : redis_heart, q)) s = refuse(p, DREAMO_MEMORY, NULL, "no thread for the queue");

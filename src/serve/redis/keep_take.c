@@ -1,4 +1,4 @@
-/* keep_take.c - the worker's side of the Redis keeper: one job at a time, and a heart that beats meanwhile.
+/* keep_take.c - the worker's side of the Redis keeper: from the queue to a job's end; a heart (heart.c) beats meanwhile.
  *
  * A job is this worker's while it is heard of once in lease_ms.  When Redis is away the worker goes on, and waits with what it has made
  * until Redis is back; when somebody else has the job then, what it has made is thrown away: both would be the same bytes. */
@@ -10,7 +10,7 @@
 #include "serve/redis/keep.h"
 #include "serve/text.h"
 
-enum { BEAT_MS = 250, AWAY_MS = 3600000 /* longer than any lease: only what was put back */ };
+enum { AWAY_MS = 3600000 /* longer than any lease: only what was put back */ };
 
 static double seconds(void)
 {
@@ -19,99 +19,12 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void hold(redis_jobs *q, const job *j)
-{
-    pthread_mutex_lock(&q->lock);
-    snprintf(q->running, sizeof q->running, "%s", j ? j->id : "");
-    q->tries = j ? j->tries : 0;
-    q->lost = q->cancelled = false;
-    pthread_mutex_unlock(&q->lock);
-}
-
-void redis_lose(redis_jobs *q)
-{
-    pthread_mutex_lock(&q->lock);
-    q->lost = true;
-    pthread_mutex_unlock(&q->lock);
-}
-
-static bool lost(redis_jobs *q)
-{
-    pthread_mutex_lock(&q->lock);
-    bool is = q->lost;
-    pthread_mutex_unlock(&q->lock);
-    return is;
-}
-
 /* After a call that found Redis away: shall it be made again?  A front answers its client instead. */
 bool redis_waits(redis_jobs *q)
 {
     if (!*q->who || atomic_load(&q->woken)) return false;
     nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
     return true;
-}
-
-/* ---- the heart ---- */
-
-static char *introduce(redis_jobs *q)
-{
-    text t = { 0 };
-    pthread_mutex_lock(&q->lock);
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o}", "name", q->who, "model", q->place.model, "sha256", q->place.hash, "backend",
-                          q->place.backend, "threads", q->place.threads, "seconds_a_step",
-                          q->step_seconds >= 0 ? json_real(q->step_seconds) : json_null(), "job", *q->running ? json_string(q->running) : json_null());
-    pthread_mutex_unlock(&q->lock);
-    text_json(&t, o);
-    json_decref(o);
-    if (t.failed) text_free(&t);
-    return t.data;
-}
-
-static void beat(redis_jobs *q)
-{
-    redis_words w = { 0 };
-    int64_t answer;
-    problem p = { 0 };
-    char id[JOB_ID + 1], *json = introduce(q);
-    pthread_mutex_lock(&q->lock);
-    memcpy(id, q->running, sizeof id);
-    int tries = q->tries;
-    pthread_mutex_unlock(&q->lock);
-    redis_text(&w, q->who);
-    redis_number(&w, q->place.lease_ms / 1000 + 1);
-    redis_text(&w, q->place.hash);
-    redis_text(&w, json ? json : "{}");
-    redis_text(&w, id);
-    redis_number(&w, tries);
-    dreamo_status s = jobs_script(q, script_beat, &w, &answer, &p);
-    free(json);
-    if (s || !*id) return;
-    pthread_mutex_lock(&q->lock);
-    if (strcmp(q->running, id) == 0 && q->tries == tries) { /* it may have ended meanwhile */
-        if (answer == 0) q->lost = true;
-        if (answer < 0) q->cancelled = true;
-    }
-    pthread_mutex_unlock(&q->lock);
-}
-
-void *redis_heart(void *user)
-{
-    redis_jobs *q = user;
-    while (!atomic_load(&q->closing)) {
-        beat(q);
-        nanosleep(&(struct timespec){ .tv_nsec = BEAT_MS * 1000000 }, NULL);
-    }
-    return NULL;
-}
-
-void redis_leave(redis_jobs *q)
-{
-    redis_words w = { 0 };
-    int64_t answer;
-    problem p = { 0 };
-    redis_text(&w, q->place.hash);
-    redis_text(&w, q->who);
-    jobs_script(q, script_leave, &w, &answer, &p);
 }
 
 /* ---- taking ---- */
@@ -157,9 +70,9 @@ static dreamo_status take_one(redis_jobs *q, const char *entry, const char *id, 
         out->tries = (int)redis_integer(redis_at(a, 2));
         out->created = redis_integer(redis_at(a, 3));
         out->count = (int)redis_integer(redis_at(a, 4));
-        hold(q, out); /* before anything can fail: the heart beats for it, or its lease runs out */
+        redis_hold(q, out); /* before anything can fail: the heart beats for it, or its lease runs out */
         if (!(out->request = strdup(redis_string(redis_at(a, 5))))) {
-            hold(q, NULL);
+            redis_release(q, out);
             s = refuse(p, DREAMO_MEMORY, NULL, "no memory for a job");
         }
     }
@@ -194,26 +107,14 @@ static dreamo_status take_new(redis_jobs *q, int wait_ms, job *out, bool *again,
     return s;
 }
 
-static dreamo_status redis_take(jobs *base, const char *worker, int wait_ms, job *out, problem *p)
-{
-    redis_jobs *q = (redis_jobs *)base;
-    bool again;
-    dreamo_status s;
-    (void)worker;
-    do s = take_one(q, NULL, NULL, out, &again, p);
-    while (s == DREAMO_NOT_FOUND && again);
-    if (s == DREAMO_NOT_FOUND && !atomic_load(&q->woken)) s = take_new(q, wait_ms, out, &again, p);
-    return s == DREAMO_NOT_FOUND ? refuse(p, s, NULL, "no job waits") : s;
-}
-
 /* ---- the job ---- */
 
 static bool redis_wanted(jobs *base, const job *j)
 {
     redis_jobs *q = (redis_jobs *)base;
-    (void)j;
     pthread_mutex_lock(&q->lock);
-    bool wanted = !q->lost && !q->cancelled;
+    const held_job *h = redis_held(q, j->id);
+    bool wanted = h && !h->lost && !h->cancelled;
     pthread_mutex_unlock(&q->lock);
     return wanted;
 }
@@ -230,40 +131,20 @@ static void redis_progress(jobs *base, const job *j, const hub_progress *now)
     pthread_mutex_unlock(&q->lock);
 }
 
-static void add_job(redis_words *w, redis_jobs *q, const job *j)
-{
-    redis_text(w, j->id);
-    redis_text(w, q->who);
-    redis_number(w, j->tries);
-}
-
-static void redis_tell(jobs *base, const job *j, const char *event, const char *json)
-{
-    redis_jobs *q = (redis_jobs *)base;
-    redis_words w = { 0 };
-    int64_t answer;
-    problem p = { 0 };
-    if (lost(q) || redis_up_ms(q->r) == 0) return; /* the heart finds out when it is back */
-    add_job(&w, q, j);
-    redis_text(&w, event);
-    redis_text(&w, json);
-    if (!jobs_script(q, script_tell, &w, &answer, &p) && answer == 0) redis_lose(q);
-}
-
 static dreamo_status redis_image_put(jobs *base, const job *j, int n, const blob *b, problem *p)
 {
     redis_jobs *q = (redis_jobs *)base;
     redis_words w = { 0 };
     int64_t answer = 0;
     dreamo_status s = DREAMO_OK;
-    add_job(&w, q, j);
+    redis_add_job(&w, q, j->id, j->tries);
     redis_number(&w, n);
     redis_text(&w, b->sha256);
     redis_number(&w, b->width);
     redis_number(&w, b->height);
     redis_bytes(&w, b->data, b->nbytes);
-    while (!lost(q) && (s = jobs_script(q, script_image_put, &w, &answer, p)) == DREAMO_BUSY && redis_waits(q)) *p = (problem){ 0 };
-    if (s || answer == 0) redis_lose(q);
+    while (!redis_lost(q, j) && (s = jobs_script(q, script_image_put, &w, &answer, p)) == DREAMO_BUSY && redis_waits(q)) *p = (problem){ 0 };
+    if (s || answer == 0) redis_lose(q, j->id, j->tries);
     return s ? s : answer ? DREAMO_OK : refuse(p, DREAMO_CANCELLED, NULL, "another worker has the job");
 }
 
@@ -277,12 +158,13 @@ static dreamo_status redis_finish(jobs *base, const job *j, job_state end, const
     dreamo_status s = DREAMO_OK;
     if (!why) why = &fine;
     char *json = job_end_json(end, why, j->count);
-    add_job(&w, q, j);
+    redis_add_job(&w, q, j->id, j->tries);
     redis_number(&w, (int64_t)end);
     add_end(&w, why, json);
-    if (!lost(q)) s = jobs_script(q, script_finish, &w, &answer, p);
+    redis_send(q);
+    if (!redis_lost(q, j)) s = jobs_script(q, script_finish, &w, &answer, p);
     free(json);
-    if (!s) hold(q, NULL);
+    if (!s) redis_release(q, j);
     return s;
 }
 
@@ -291,10 +173,28 @@ static dreamo_status redis_put_back(jobs *base, const job *j, problem *p)
     redis_jobs *q = (redis_jobs *)base;
     redis_words w = { 0 };
     int64_t answer;
-    add_job(&w, q, j);
-    dreamo_status s = lost(q) ? DREAMO_OK : jobs_script(q, script_put_back, &w, &answer, p);
-    if (!s) hold(q, NULL);
+    redis_add_job(&w, q, j->id, j->tries);
+    redis_send(q);
+    dreamo_status s = redis_lost(q, j) ? DREAMO_OK : jobs_script(q, script_put_back, &w, &answer, p);
+    if (!s) redis_release(q, j);
     return s;
+}
+
+static dreamo_status redis_take(jobs *base, int wait_ms, job_fits fits, void *user, job *out, problem *p)
+{
+    redis_jobs *q = (redis_jobs *)base;
+    bool again;
+    dreamo_status s;
+    do s = take_one(q, NULL, NULL, out, &again, p);
+    while (s == DREAMO_NOT_FOUND && again);
+    if (s == DREAMO_NOT_FOUND && !atomic_load(&q->woken)) s = take_new(q, wait_ms, out, &again, p);
+    if (!s && fits && !fits(user, out)) { /* only who has it can look at it */
+        while ((s = redis_put_back(base, out, p)) == DREAMO_BUSY && redis_waits(q)) *p = (problem){ 0 };
+        if (s) redis_release(q, out); /* its lease runs out */
+        job_free(out);
+        if (!s) s = DREAMO_NOT_FOUND;
+    }
+    return s == DREAMO_NOT_FOUND ? refuse(p, s, NULL, "no job waits") : s;
 }
 
 static void redis_wake(jobs *base) { atomic_store(&((redis_jobs *)base)->woken, true); }

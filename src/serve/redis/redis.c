@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { IDLE = 32, CONNECT_SECONDS = 2, ANSWER_SECONDS = 10 };
+enum { IDLE = 32, CONNECT_SECONDS = 2, ANSWER_SECONDS = 10, SCRIPTS = 32 };
 
 struct redis {
     char host[256], user[128], password[256], name[320];
@@ -16,6 +16,8 @@ struct redis {
     pthread_mutex_t lock;       /* what follows */
     redisContext *idle[IDLE];
     int nidle;
+    struct { const char *script; char sha[41]; } scripts[SCRIPTS];
+    int nscripts;
     atomic_llong up_since;      /* ms; 0: it does not answer */
 };
 
@@ -141,7 +143,8 @@ int64_t redis_up_ms(redis *r)
 
 /* ---- calls ---- */
 
-dreamo_status redis_call(redis *r, const redis_words *w, int seconds, redisReply **out, problem *p)
+/* What it answers, which may be that it will not. */
+static dreamo_status say(redis *r, const redis_words *w, int seconds, redisReply **out, problem *p)
 {
     redisReply *a = NULL;
     char why[160] = "";
@@ -160,24 +163,75 @@ dreamo_status redis_call(redis *r, const redis_words *w, int seconds, redisReply
             drop_idle(r);
         }
     }
-    if (!a) return gone(r, why, p);
-    if (a->type != REDIS_REPLY_ERROR) {
-        *out = a;
-        return DREAMO_OK;
-    }
-    dreamo_status s = said_no(r, a->str, p);
-    freeReplyObject(a);
+    *out = a;
+    return a ? DREAMO_OK : gone(r, why, p);
+}
+
+/* Its refusals become problems. */
+static dreamo_status check(redis *r, redisReply **a, problem *p)
+{
+    if ((*a)->type != REDIS_REPLY_ERROR) return DREAMO_OK;
+    dreamo_status s = said_no(r, (*a)->str, p);
+    freeReplyObject(*a);
+    *a = NULL;
     return s;
 }
 
+dreamo_status redis_call(redis *r, const redis_words *w, int seconds, redisReply **out, problem *p)
+{
+    dreamo_status s = say(r, w, seconds, out, p);
+    return s ? s : check(r, out, p);
+}
+
+/* What Redis calls the script; "": not known yet. */
+static void find_sha(redis *r, const char *script, char sha[41])
+{
+    *sha = '\0';
+    pthread_mutex_lock(&r->lock);
+    for (int i = 0; i < r->nscripts; i++)
+        if (r->scripts[i].script == script) memcpy(sha, r->scripts[i].sha, 41);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static dreamo_status load(redis *r, const char *script, char sha[41], problem *p)
+{
+    redis_words w = { 0 };
+    redisReply *a;
+    redis_text(&w, "SCRIPT");
+    redis_text(&w, "LOAD");
+    redis_text(&w, script);
+    dreamo_status s = redis_call(r, &w, 0, &a, p);
+    if (s) return s;
+    snprintf(sha, 41, "%s", redis_string(a));
+    freeReplyObject(a);
+    pthread_mutex_lock(&r->lock);
+    if (r->nscripts < SCRIPTS) { /* twice, when two threads meet here: no harm */
+        r->scripts[r->nscripts].script = script;
+        memcpy(r->scripts[r->nscripts++].sha, sha, 41);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return DREAMO_OK;
+}
+
+/* By its hash, so that its text goes over once; a server that was started anew does not know it, and is told again. */
 dreamo_status redis_script(redis *r, const char *script, const redis_words *w, redisReply **out, problem *p)
 {
-    redis_words all = { 0 };
-    redis_text(&all, "EVAL");
-    redis_text(&all, script);
-    redis_text(&all, "0");
-    for (int i = 0; i < w->n; i++) redis_bytes(&all, w->word[i], w->nbytes[i]);
-    return redis_call(r, &all, 0, out, p);
+    char sha[41];
+    *out = NULL;
+    find_sha(r, script, sha);
+    dreamo_status s = *sha ? DREAMO_OK : load(r, script, sha, p);
+    for (int whole = 0; !s && whole < 2; whole++) {
+        redis_words all = { 0 };
+        redis_text(&all, whole ? "EVAL" : "EVALSHA");
+        redis_text(&all, whole ? script : sha);
+        redis_text(&all, "0");
+        for (int i = 0; i < w->n; i++) redis_bytes(&all, w->word[i], w->nbytes[i]);
+        s = say(r, &all, 0, out, p);
+        if (s || (*out)->type != REDIS_REPLY_ERROR || strncmp((*out)->str, "NOSCRIPT", 8) || whole) break;
+        freeReplyObject(*out);
+        *out = NULL;
+    }
+    return s ? s : check(r, out, p);
 }
 
 /* ---- opening ---- */

@@ -147,14 +147,17 @@ const char script_take[] = SHARED
     "v[6] = call('GET', P..'request:'..id)\n"
     "return v\n";
 
-/* id worker try name data -> 1 | 0: no longer ours.  Of previews the newest alone is kept, for a minute. */
+/* id worker try, then name data of each event -> 1 | 0: not ours any more | -1: it shall stop.  Of previews the newest alone is kept, for a minute. */
 const char script_tell[] = SHARED
-    "if not mine(ARGV[1], ARGV[2], ARGV[3]) then return 0 end\n"
-    "if ARGV[4] == 'preview' then\n"
-    "  call('SET', P..'preview:'..ARGV[1], ARGV[5], 'EX', 60)\n"
-    "  tell(ARGV[1], ARGV[4], '', 0)\n"
-    "else tell(ARGV[1], ARGV[4], ARGV[5], 0) end\n"
-    "return 1\n";
+    "local id = ARGV[1]\n"
+    "if not mine(id, ARGV[2], ARGV[3]) then return 0 end\n"
+    "for i = 4, #ARGV, 2 do\n"
+    "  if ARGV[i] == 'preview' then\n"
+    "    call('SET', P..'preview:'..id, ARGV[i + 1], 'EX', 60)\n"
+    "    tell(id, ARGV[i], '', 0)\n"
+    "  else tell(id, ARGV[i], ARGV[i + 1], 0) end\n"
+    "end\n"
+    "return call('HEXISTS', P..'job:'..id, 'left') == 1 and -1 or 1\n";
 
 /* id worker try n sha256 width height data */
 const char script_image_put[] = SHARED
