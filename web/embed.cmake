@@ -1,6 +1,6 @@
-# cmake -DOUT=FILE.c -P embed.cmake: the page's files and the example pictures as C arrays and a table of them (src/serve/page.c).
+# cmake -DOUT=FILE.c -P embed.cmake: the page's files and the example pictures as C arrays and a table of them (src/serve/api/page.c).
 cmake_policy(VERSION 3.25)
-set(text "#include <stddef.h>\n#include \"serve/page.h\"\n")
+set(text "#include <stddef.h>\n#include \"serve/api/page.h\"\n")
 set(rows "")
 set(n 0)
 file(GLOB pictures ${CMAKE_CURRENT_LIST_DIR}/../examples/*.png)

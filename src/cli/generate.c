@@ -4,6 +4,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 #include "cli/commands.h"
+#include "cli/model.h"
 #include "cli/output.h"
 #include "cli/screen.h"
 
@@ -52,19 +53,18 @@ const option generate_options[] = {
 
 #define MAX_SEEDS 1000
 #define MAX_REFS 16 /* more than any model takes: the library names the limit */
-#define MAX_LORAS 32
 
 typedef struct job {
     dreamo_model_options model;
     dreamo_request request;
-    dreamo_lora loras[MAX_LORAS];
+    model_names names;
     dreamo_reference refs[MAX_REFS];
-    char text[4096];          /* file names cut out of "TASK=FILE,..." and "FILE@SCALE" */
+    char text[4096];          /* file names cut out of "TASK=FILE,..." */
     size_t used;
     uint64_t seeds[MAX_SEEDS];
     int nseeds;
     char prompt[1 << 16];     /* of --prompt-file */
-    const char *inputs[MAX_REFS + MAX_LORAS + 8]; /* files that no picture may replace */
+    const char *inputs[MAX_REFS + MODEL_LORAS + 8]; /* files that no picture may replace */
     int ninputs;
     output out;
 } job;
@@ -142,15 +142,7 @@ static dreamo_status parse_ref(job *j, const char *whole, dreamo_reference *r, d
     return DREAMO_OK;
 }
 
-/* ---- --lora FILE@SCALE, --seed, --size, --cfg-steps ---- */
-
-static dreamo_status parse_lora(job *j, const char *whole, dreamo_lora *l, dreamo_error *err)
-{
-    size_t room = sizeof j->text - j->used;
-    dreamo_status s = text_lora("lora", whole, j->text + j->used, room, l, err);
-    if (!s) j->used += strlen(l->path) + 1;
-    return s;
-}
+/* ---- --seed, --size, --cfg-steps ---- */
 
 static dreamo_status bad_seed(const char *s, dreamo_error *err)
 {
@@ -254,30 +246,12 @@ static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
     if (text) s = text_file("prompt-file", text, j->prompt, sizeof j->prompt, err);
     if (s) return s;
     r->prompt = text ? j->prompt : p->args[0];
-    m->dir = option_text(p, "model", NULL);
-    m->dit = option_text(p, "dit", NULL);
-    m->t5 = option_text(p, "t5", NULL);
-    m->clip = option_text(p, "clip", NULL);
-    m->vae = option_text(p, "vae", NULL);
-    m->variant = option_text(p, "variant", NULL);
-    m->variant_dir = option_text(p, "dreamo", NULL);
-    m->no_turbo = option_flag(p, "no-turbo");
-    if (m->no_turbo && option_flag(p, "turbo")) return complain(err, DREAMO_ARG, NULL, "--turbo and --no-turbo contradict each other");
-    if (!m->variant && (m->no_turbo || m->variant_dir || option_flag(p, "turbo")))
-        return complain(err, DREAMO_ARG, "add --variant v1.1", "--turbo, --no-turbo and --dreamo belong to a --variant");
-    m->backend = option_text(p, "backend", NULL);
-    m->threads = (int)option_integer(p, "threads", 0);
-    m->fast = option_flag(p, "fast");
+    if ((s = option_model(p, m, &j->names, err))) return s;
     m->exact = option_flag(p, "exact");
     if (m->fast && m->exact) return complain(err, DREAMO_ARG, NULL, "--fast and --exact contradict each other");
     m->no_default_lora = option_flag(p, "no-adapter");
     m->cache = option_text(p, "cache", NULL);
-    m->loras = j->loras;
-    m->progress = r->progress = screen_event;
-    for (; !s && (text = option_nth(p, "lora", m->nloras)); m->nloras++) {
-        if (m->nloras == MAX_LORAS) return complain(err, DREAMO_LIMIT, NULL, "more than %d LoRAs", MAX_LORAS);
-        s = parse_lora(j, text, &j->loras[m->nloras], err);
-    }
+    r->progress = screen_event;
     r->refs = j->refs;
     for (; !s && (text = option_nth(p, "ref", r->nrefs)); r->nrefs++) {
         if (r->nrefs == MAX_REFS) return complain(err, DREAMO_LIMIT, NULL, "more than 9 references");
@@ -308,7 +282,7 @@ static void list_inputs(const parsed *p, job *j)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (files[i]) j->inputs[j->ninputs++] = files[i];
     for (int i = 0; i < j->request.nrefs; i++) j->inputs[j->ninputs++] = j->refs[i].path;
-    for (int i = 0; i < j->model.nloras; i++) j->inputs[j->ninputs++] = j->loras[i].path;
+    for (int i = 0; i < j->model.nloras; i++) j->inputs[j->ninputs++] = j->names.loras[i].path;
 }
 
 /* ---- run ---- */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "cli/commands.h"
+#include "cli/model.h"
 #include "cli/screen.h"
 #include "cli/served.h"
 
@@ -73,12 +74,12 @@ static dreamo_status default_store(char *path, size_t nbytes, dreamo_error *err)
 
 int run_serve(const parsed *p)
 {
-    static char keys[1 << 16], names[8192], store[4096];
-    static dreamo_lora loras[SERVED_LORAS];
+    static char keys[1 << 16], store[4096];
+    static model_names names;
     dreamo_error err = { 0 };
     serve_options o;
     serve_options_init(&o);
-    dreamo_status s = served_model(p, &o.model, loras, names, sizeof names, &err);
+    dreamo_status s = option_model(p, &o.model, &names, &err);
     o.listen = option_text(p, "listen", o.listen);
     o.insecure = option_flag(p, "insecure");
     o.no_web = option_flag(p, "no-web");

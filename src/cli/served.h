@@ -18,9 +18,6 @@
     { "threads", 0, VALUE_INTEGER, false, 0, 1024, "N", "0 = one for each core" }, \
     { "backend", 0, VALUE_TEXT, false, 0, 0, "NAME", "cpu (default) or ref" }
 
-enum { SERVED_LORAS = 32 };
 void          served_say(const char *label, const char *text); /* any thread */
 dreamo_status served_time(const parsed *p, const char *name, int64_t *seconds, dreamo_error *err); /* "30s", "10m", "2h"; not given: left as it is */
-/* Paths of LoRAs are written into `room`. */
-dreamo_status served_model(const parsed *p, dreamo_model_options *m, dreamo_lora loras[SERVED_LORAS], char *room, size_t nbytes, dreamo_error *err);
 #endif

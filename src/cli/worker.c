@@ -2,6 +2,7 @@
 #include "serve/fleet.h"
 #include <signal.h>
 #include "cli/commands.h"
+#include "cli/model.h"
 #include "cli/screen.h"
 #include "cli/served.h"
 
@@ -17,12 +18,11 @@ const option worker_options[] = {
 
 int run_worker(const parsed *p)
 {
-    static char names[8192];
-    static dreamo_lora loras[SERVED_LORAS];
+    static model_names names;
     dreamo_error err = { 0 };
     fleet_options o;
     fleet_options_init(&o);
-    dreamo_status s = served_model(p, &o.model, loras, names, sizeof names, &err);
+    dreamo_status s = option_model(p, &o.model, &names, &err);
     o.queue = option_text(p, "queue", NULL);
     if (!s && !o.queue) s = complain(&err, DREAMO_ARG, "--queue redis://HOST, as given to dreamo serve", "worker: there is no queue to take jobs from");
     if (!s) s = served_time(p, "lease", &o.lease_seconds, &err);

@@ -2,7 +2,7 @@
 #ifndef SERVE_ENGINE_H
 #define SERVE_ENGINE_H
 #include <pthread.h>
-#include "serve/ask.h"
+#include "serve/api/ask.h"
 
 enum { ENGINE_PLANS = 16 };
 

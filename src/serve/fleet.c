@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "serve/ask.h"
+#include "serve/api/ask.h"
 #include "serve/worker.h"
 
 void fleet_options_init(fleet_options *o)

@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 
 #include "serve/engine.h"
-#include "serve/jobs.h"
+#include "serve/jobs/jobs.h"
 
 static const double bounds[METRICS_BUCKETS] = { 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300 };
 

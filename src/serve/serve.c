@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "serve/listen.h"
+#include "serve/http/listen.h"
 #include "serve/server.h"
 
 enum { LISTENERS = 1000, LOOKS = 2, TICK_MS = 100, TIDY_SECONDS = 5 };

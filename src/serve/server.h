@@ -3,8 +3,8 @@
 #define SERVE_SERVER_H
 #include <semaphore.h>
 #include "serve/engine.h"
-#include "serve/http.h"
-#include "serve/jobs.h"
+#include "serve/http/http.h"
+#include "serve/jobs/jobs.h"
 #include "serve/serve.h"
 #include "serve/worker.h"
 

@@ -34,7 +34,7 @@ static void tell(task *t, const char *event, json_t *o)
     text line = { 0 };
     text_json(&line, o);
     json_decref(o);
-    if (!line.failed) t->w->jobs->ops->tell(t->w->jobs, t->j, event, line.data);
+    if (!line.failed) t->w->jobs->work->tell(t->w->jobs, t->j, event, line.data);
     text_free(&line);
 }
 
@@ -48,7 +48,7 @@ static void on_step(task *t, const dreamo_event *e)
     metrics_step(t->w->metrics, now - t->step_began);
     t->step_began = now;
     t->now = (hub_progress){ .step = (int)e->done, .steps = (int)e->total, .picture = t->picture, .seconds_left = left };
-    t->w->jobs->ops->progress(t->w->jobs, t->j, &t->now);
+    t->w->jobs->work->progress(t->w->jobs, t->j, &t->now);
     tell(t, "step", json_pack("{s:i, s:i, s:i, s:i, s:f}", "step", t->now.step, "steps", t->now.steps, "picture", t->picture, "pictures",
                               (int)t->a.count, "seconds_left", left));
 }
@@ -64,7 +64,7 @@ static void on_preview(task *t, const dreamo_event *e)
     encode_base64(&line, png, nbytes);
     text_format(&line, "\"}");
     dreamo_bytes_free(png);
-    if (!line.failed) t->w->jobs->ops->tell(t->w->jobs, t->j, "preview", line.data);
+    if (!line.failed) t->w->jobs->work->tell(t->w->jobs, t->j, "preview", line.data);
     text_free(&line);
 }
 
@@ -78,7 +78,7 @@ static bool on_event(void *user, const dreamo_event *e)
     default: break;
     }
     if (atomic_load(&t->w->stop) == WORKER_STOP) t->given_up = true;
-    return !t->given_up && t->w->jobs->ops->wanted(t->w->jobs, t->j);
+    return !t->given_up && t->w->jobs->work->wanted(t->w->jobs, t->j);
 }
 
 /* ---- one job ---- */
@@ -103,7 +103,7 @@ static dreamo_status keep_picture(task *t, const dreamo_image *im, problem *p)
     if (s) return s;
     b.data = png;
     dreamo_sha256(png, b.nbytes, b.sha256);
-    s = t->w->jobs->ops->image_put(t->w->jobs, t->j, t->picture, &b, p);
+    s = t->w->jobs->work->image_put(t->w->jobs, t->j, t->picture, &b, p);
     if (!s) tell(t, "image", json_pack("{s:i, s:s, s:i, s:i, s:o}", "picture", t->picture, "sha256", b.sha256, "width", im->width, "height",
                                        im->height, "bytes", json_integer((json_int_t)b.nbytes)));
     dreamo_bytes_free(png);
@@ -133,7 +133,7 @@ static dreamo_status make_all(task *t, problem *p)
     if (s) return s;
     s = ask_read(o, &t->w->limits, false, &t->a, p);
     json_decref(o);
-    if (!s) s = fetch_references(t, p);
+    if (!s && (s = fetch_references(t, p)) == DREAMO_BUSY) t->given_up = true; /* the queue is away: the job can wait */
     if (!s) tell(t, "start", json_pack("{s:s, s:s, s:i}", "state", "running", "worker", t->w->name, "try", t->j->tries));
     for (; !s && t->picture < (int)t->a.count; t->picture++) s = make_picture(t, p);
     return s;
@@ -144,7 +144,7 @@ static void write_end(task *t, job_state end, const dreamo_error *why)
 {
     for (int i = 0; atomic_load(&t->w->stop) != WORKER_STOP || i == 0; i++) {
         problem p = { 0 };
-        dreamo_status s = t->given_up ? t->w->jobs->ops->put_back(t->w->jobs, t->j, &p) : t->w->jobs->ops->finish(t->w->jobs, t->j, end, why, &p);
+        dreamo_status s = t->given_up ? t->w->jobs->work->put_back(t->w->jobs, t->j, &p) : t->w->jobs->work->finish(t->w->jobs, t->j, end, why, &p);
         if (!s) return;
         if (i == 0) t->w->say("warning", p.e.message);
         nanosleep(&(struct timespec){ .tv_nsec = 500000000 }, NULL);
@@ -182,7 +182,7 @@ static void *work(void *user)
         if (how == WORKER_STOP || how == WORKER_LAST || (how == WORKER_DRAIN && !some_wait(w))) return NULL;
         job j;
         problem p = { 0 };
-        dreamo_status s = w->jobs->ops->take(w->jobs, w->name, 1000, &j, &p);
+        dreamo_status s = w->jobs->work->take(w->jobs, 1000, NULL, NULL, &j, &p);
         if (s == DREAMO_OK) {
             run(w, &j);
             job_free(&j);
@@ -216,7 +216,7 @@ dreamo_status worker_start(worker *w, problem *p)
 void worker_stop(worker *w, int how)
 {
     atomic_store(&w->stop, how);
-    w->jobs->ops->wake(w->jobs);
+    w->jobs->work->wake(w->jobs);
 }
 
 bool worker_ended(worker *w)

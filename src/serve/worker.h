@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "serve/engine.h"
-#include "serve/jobs.h"
+#include "serve/jobs/jobs.h"
 #include "serve/metrics.h"
 
 typedef struct worker {

@@ -45,9 +45,9 @@ class Redis:
 
 
 class Worker:
-    def __init__(self, redis, *options, model=MODEL):
+    def __init__(self, redis, *options, model=MODEL, lease="2s"):
         self.log = tempfile.TemporaryFile("w+")
-        command = [DREAMO, "worker", "-m", model, "--queue", redis.url, "--threads", "1", "--lease", "2s", *options]
+        command = [DREAMO, "worker", "-m", model, "--queue", redis.url, "--threads", "1", "--lease", lease, *options]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
 
     def said(self):

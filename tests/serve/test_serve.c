@@ -11,9 +11,9 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
-#include "serve/ask.h"
-#include "serve/form.h"
-#include "serve/jobs.h"
+#include "serve/api/ask.h"
+#include "serve/http/form.h"
+#include "serve/jobs/jobs.h"
 #include "serve/text.h"
 
 static const limits wide = { .body = 1 << 20, .pixels = 1 << 20, .upload_pixels = 1 << 20, .refs = 9, .steps = 60, .count = 8, .queue = 4, .prompt = 65536, .side = 4096, .cell = 8 };
@@ -290,12 +290,12 @@ static void one_job(void **state)
     p = (problem){ 0 };
     assert_int_equal(on->upload_drop(q, sha, &p), DREAMO_BUSY);
     p = (problem){ 0 };
-    assert_int_equal(on->take(q, "w", 0, &j, &p), DREAMO_OK);
+    assert_int_equal(q->work->take(q, 0, NULL, NULL, &j, &p), DREAMO_OK);
     assert_string_equal(j.id, t.id);
     assert_int_equal(j.tries, 1);
-    assert_true(on->wanted(q, &j));
-    assert_int_equal(on->image_put(q, &j, 0, &b, &p), DREAMO_OK);
-    assert_int_equal(on->finish(q, &j, JOB_DONE, NULL, &p), DREAMO_OK);
+    assert_true(q->work->wanted(q, &j));
+    assert_int_equal(q->work->image_put(q, &j, 0, &b, &p), DREAMO_OK);
+    assert_int_equal(q->work->finish(q, &j, JOB_DONE, NULL, &p), DREAMO_OK);
     job_free(&j);
     assert_int_equal(on->get(q, t.id, "alice", &j, &p), DREAMO_OK);
     assert_int_equal(j.state, JOB_DONE);
@@ -305,23 +305,23 @@ static void one_job(void **state)
     assert_int_equal(got.nbytes, 7);
     assert_string_equal(got.sha256, sha);
     blob_free(&got);
-    assert_int_equal(on->take(q, "w", 0, &j, &p), DREAMO_OK); /* the second: killed in its midst */
+    assert_int_equal(q->work->take(q, 0, NULL, NULL, &j, &p), DREAMO_OK); /* the second: killed in its midst */
     job_free(&j);
     on->close(q);
     q = open_jobs(h, 2);
     on = q->ops;
-    assert_int_equal(on->take(q, "w", 0, &j, &p), DREAMO_OK);
+    assert_int_equal(q->work->take(q, 0, NULL, NULL, &j, &p), DREAMO_OK);
     assert_int_equal(j.tries, 2);
-    assert_int_equal(on->put_back(q, &j, &p), DREAMO_OK); /* this one does not count */
+    assert_int_equal(q->work->put_back(q, &j, &p), DREAMO_OK); /* this one does not count */
     job_free(&j);
-    assert_int_equal(on->take(q, "w", 0, &j, &p), DREAMO_OK);
+    assert_int_equal(q->work->take(q, 0, NULL, NULL, &j, &p), DREAMO_OK);
     assert_int_equal(j.tries, 2);
     assert_int_equal(on->cancel(q, j.id, "alice", &was, &p), DREAMO_OK);
     assert_int_equal(was, JOB_RUNNING);
-    assert_false(on->wanted(q, &j));
-    assert_int_equal(on->finish(q, &j, JOB_CANCELLED, &(dreamo_error){ .status = DREAMO_CANCELLED, .message = "m" }, &p), DREAMO_OK);
+    assert_false(q->work->wanted(q, &j));
+    assert_int_equal(q->work->finish(q, &j, JOB_CANCELLED, &(dreamo_error){ .status = DREAMO_CANCELLED, .message = "m" }, &p), DREAMO_OK);
     job_free(&j);
-    assert_int_equal(on->take(q, "w", 0, &j, &p), DREAMO_NOT_FOUND);
+    assert_int_equal(q->work->take(q, 0, NULL, NULL, &j, &p), DREAMO_NOT_FOUND);
     p = (problem){ 0 };
     assert_int_equal(on->upload_drop(q, sha, &p), DREAMO_OK);
     assert_int_equal(on->submit(q, &what, &t, &p), DREAMO_NOT_FOUND);
