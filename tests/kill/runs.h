@@ -188,7 +188,7 @@ static void fresh_work(void)
 }
 
 enum { LEAKED = 99 };
-static struct shared { bool met; long changes; } *shared; /* with the children: the fault came; changes of the disk in all */
+static struct shared { bool met; long changes; struct call_list names; } *shared; /* with the children: the fault came; changes of the disk in all */
 
 static void share(void)
 {
@@ -242,7 +242,10 @@ static void make_whole(const command_run *r)
 {
     if (folder_exists("whole")) must(folder_remove("whole", NULL) == DREAMO_OK, "whole/ goes");
     fresh_work();
+    shared->names.n = 0;
+    calls_of_names = &shared->names;
     int code = run_command(r, NULL);
+    calls_of_names = NULL;
     char *said = NULL;
     size_t n = 0;
     if (code && code != 1) printf("%s: exit %d: %s", r->name, code, file_read("said.err", 1 << 16, &said, &n, NULL) ? "" : said);
