@@ -203,8 +203,13 @@ static dreamo_status place_tensors(st_file *f, cursor *c, uint64_t alignment)
         uint64_t at = (uintptr_t)t->data;
         if (at % alignment) return fail(c->err, DREAMO_FORMAT, "%s: tensor \"%.200s\": offset %" PRIu64 " is not a multiple of %" PRIu64, c->path, t->name, at, alignment);
         if (at < end) return fail(c->err, DREAMO_FORMAT, "%s: tensor \"%.200s\": begins at byte %" PRIu64 ", the one before ends at %" PRIu64, c->path, t->name, at, end);
-        if (at > c->left || t->nbytes > c->left - at)
-            return fail(c->err, DREAMO_FORMAT, "%s: tensor \"%.200s\": its %zu bytes at %" PRIu64 " run past the end of the data (%zu bytes); the file is cut short", c->path, t->name, t->nbytes, at, c->left);
+        if (at > c->left || t->nbytes > c->left - at) {
+            const st_tensor *last = &f->tensors[f->ntensors - 1];
+            uint64_t whole;
+            fail(c->err, DREAMO_FORMAT, "%s: tensor \"%.200s\": its %zu bytes at %" PRIu64 " run past the end of the data (%zu bytes); the file is cut short", c->path, t->name, t->nbytes, at, c->left);
+            if (__builtin_add_overflow((uint64_t)(uintptr_t)last->data, last->nbytes, &whole) || whole > ST_MAX_FILE) return DREAMO_FORMAT;
+            return hint(c->err, "%" PRIu64 " of the file's %" PRIu64 " bytes are missing: fetch it again", whole - c->left, whole + f->header_nbytes);
+        }
         end = at + t->nbytes;
         t->data = data + at;
     }

@@ -15,7 +15,6 @@
 #define MAX_HEADER 100000000u
 #define MAX_TENSORS 100000
 #define MAX_META 1000000
-#define MAX_FILE 1000000000000000ull /* what may be told as a size */
 
 /* ---- the header's text, before it is parsed ---- */
 
@@ -153,7 +152,10 @@ static dreamo_status check_cover(st_file *f, size_t room, dreamo_error *err)
             return fail(err, DREAMO_FORMAT, "%s: tensor \"%.200s\": begins at byte %zu, the one before ends at %zu", f->path, t->name, from, end);
         end += t->nbytes;
     }
-    if (end != room) return fail(err, DREAMO_FORMAT, "%s: %zu bytes of data are in no tensor", f->path, room - end);
+    if (end != room) {
+        fail(err, DREAMO_FORMAT, "%s: %zu bytes of data are in no tensor", f->path, room - end);
+        return hint(err, "it is not as it was written: fetch it again");
+    }
     return DREAMO_OK;
 }
 
@@ -197,7 +199,7 @@ static dreamo_status read_header(st_file *f, const json_t *header, size_t nheade
         }
     }
     unsigned long long end = s == DREAMO_FORMAT ? data_end(header) : 0;
-    if (end > room && end < MAX_FILE) return hint(err, "%llu of the file's %llu bytes are missing: fetch it again", end - room, end + 8 + nheader);
+    if (end > room && end < ST_MAX_FILE) return hint(err, "%llu of the file's %llu bytes are missing: fetch it again", end - room, end + 8 + nheader);
     if (!s) s = check_cover(f, room, err);
     if (s) return s;
     for (int i = 0; i < f->ntensors; i++) f->tensors[i].data = f->map.data + 8 + nheader + (uintptr_t)f->tensors[i].data;
@@ -222,8 +224,11 @@ static dreamo_status read_length(const char *path, const filemap *map, size_t *o
         return hint(err, "%s", is.instead);
     }
     if (map->nbytes < 8) return fail(err, DREAMO_FORMAT, "%s: %zu bytes; a safetensors file has at least 8", path, map->nbytes);
-    if (n == 0) return fail(err, DREAMO_FORMAT, "%s: a header of 0 bytes", path);
-    if (n > MAX_HEADER) return fail(err, DREAMO_FORMAT, "%s: a header of %llu bytes, at most %u are allowed", path, (unsigned long long)n, MAX_HEADER);
+    if (n == 0 || n > MAX_HEADER) {
+        fail(err, DREAMO_FORMAT, "%s: is not a safetensors file: by its first bytes it has a header of %llu bytes, at most %u are allowed", path,
+             (unsigned long long)n, MAX_HEADER);
+        return hint(err, "name another file, or fetch it again");
+    }
     fail(err, DREAMO_FORMAT, "%s: a header of %llu bytes in a file of %zu; the file is cut short", path, (unsigned long long)n, map->nbytes);
     return hint(err, "at least %llu bytes are missing: fetch it again", (unsigned long long)n + 8 - map->nbytes);
 }

@@ -10,6 +10,7 @@
 
 #define ST_MAX_RANK 8
 #define ST_MAX_NAME 1024 /* bytes */
+#define ST_MAX_FILE 1000000000000000ull /* what may be told as a size */
 
 typedef struct st_tensor {
     const char *name;

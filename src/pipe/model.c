@@ -281,6 +281,17 @@ static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o,
     return o->fast && o->exact ? fail(err, DREAMO_ARG, "fast and exact contradict each other") : DREAMO_OK;
 }
 
+/* "PATH: is a LoRA, not a model; ..." */
+static dreamo_status refuse_file(const char *path, dreamo_error *err)
+{
+    st_set set;
+    dreamo_status s = st_set_open(path, NULL, &set, err);
+    if (s) return s;
+    s = kind_refuse(&set, path, HAS_ANY, err);
+    st_set_close(&set);
+    return s;
+}
+
 /* A folder without model_index.json may hold FLUX's weights as single files, and a file several networks: then configurations and vocabularies are
  * the shipped ones. */
 static dreamo_status find_parts(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
@@ -292,6 +303,7 @@ static dreamo_status find_parts(dreamo_model *m, const dreamo_model_options *o, 
         fail(err, DREAMO_NOT_FOUND, "%s: holds no model: neither model_index.json nor weight files", m->source);
         return hint(err, "name a folder in the diffusers layout, or one with a transformer, T5, CLIP and an autoencoder in it");
     }
+    if (s == DREAMO_OK && file && !parts_holds(&m->parts)) s = refuse_file(m->source, err);
     if (s == DREAMO_OK) s = parts_check(&m->parts, m->source, given, err);
     return s;
 }

@@ -39,6 +39,7 @@ typedef struct trainer {
     double *partial;           /* for optimizer_norm */
     int lock;
     int64_t saved, exported;   /* steps of the last checkpoint and of model/; -1: none */
+    bool whole;                /* the process that made the loaded step got to its end: its page is there */
 } trainer;
 
 static const stage_kind *const kinds[] = { [STAGE_VAE] = &stage_vae, [STAGE_BASE] = &stage_base,
@@ -199,7 +200,8 @@ static dreamo_status open_run(trainer *t, dreamo_error *err)
     t->log.call = tell;
     t->log.user = o->user;
     if (!s && o->resume && checkpoint_any(o->out)) s = resume(t, err);
-    if (!s) s = log_open(&t->log, writes(t) ? o->out : NULL, t->state.step, t->r.steps, t->r.log_every, tell, o->user, err);
+    t->whole = !s && t->saved >= 0 && page_step(o->out) == t->state.step;
+    if (!s) s = log_open(&t->log, writes(t) ? o->out : NULL, t->state.step, t->whole, t->r.steps, t->r.log_every, tell, o->user, err);
     t->log.smoothed = t->state.smoothed;
     return s;
 }
@@ -412,10 +414,10 @@ static dreamo_status after_step(trainer *t, bool loaded, dreamo_error *err)
         s = DREAMO_OK;
         why = (dreamo_error){ 0 };
     }
-    bool validated = loaded && t->log.validated == t->state.step, check = due(t, t->r.validate_every);
-    if (!s && check && !validated && writes(t)) s = validate(t, &why);
-    if (!s && sample && writes(t)) s = sheet(t, loaded, &why);
-    if (!s && writes(t) && (check || sample || due(t, t->r.save_every))) tell_page(t);
+    bool check = due(t, t->r.validate_every), tells = writes(t) && !(loaded && t->whole);
+    if (!s && check && tells) s = validate(t, &why);
+    if (!s && sample && tells) s = sheet(t, loaded, &why);
+    if (!s && tells && (check || sample || due(t, t->r.save_every))) tell_page(t); /* last: it tells that all of this is done */
     if (check || sample) s = ranks_agree(t->ranks, s, &why);
     if (s && err) *err = why;
     return s;

@@ -46,22 +46,25 @@ const char *dreamo_default_model(void)
     return found[0] ? found : NULL;
 }
 
-/* A model's folder in the hub's cache, models--OWNER--NAME, holds refs/main with the name of a folder in snapshots/. */
+/* A model's folder in the hub's cache, models--OWNER--NAME, holds refs/main with the name of a folder in snapshots/; one that was fetched
+ * by its number has no such name, and the only folder there is meant. */
 char *hub_snapshot(const char *folder)
 {
-    char *ref = mem_printf("%s/refs/main", folder), *text = NULL, *path = NULL, **names = NULL;
+    char *ref = mem_printf("%s/refs/main", folder), *all = mem_printf("%s/snapshots", folder), *text = NULL, *path = NULL, **names = NULL;
     size_t nbytes = 0;
     int n = 0;
-    if (ref && file_exists(ref) && file_read(ref, 200, &text, &nbytes, NULL) == DREAMO_OK) {
+    if (ref && all && file_exists(ref) && file_read(ref, 200, &text, &nbytes, NULL) == DREAMO_OK) {
         text[strcspn(text, "/ \t\r\n")] = '\0';
-        path = mem_printf("%s/snapshots/%s", folder, text);
-    } else if ((path = mem_printf("%s/snapshots", folder)) && folder_exists(path) && folder_list(path, &names, &n, NULL) == DREAMO_OK && n == 1) {
-        mem_free(path);
-        path = mem_printf("%s/snapshots/%s", folder, names[0]);
+        path = *text ? path_join(all, text) : NULL;
     }
-    bool found = path && (text || n == 1) && folder_exists(path);
+    if (!(path && folder_exists(path)) && all && folder_exists(all) && folder_list(all, &names, &n, NULL) == DREAMO_OK && n == 1) {
+        mem_free(path);
+        path = path_join(all, names[0]);
+    }
+    bool found = path && folder_exists(path);
     if (names) folder_list_free(names, n);
     mem_free(text);
+    mem_free(all);
     mem_free(ref);
     if (found) return path;
     mem_free(path);

@@ -102,6 +102,9 @@ static const row rows[] = {
     { { "double_layers.", "single_layers." }, NULL, "AuraFlow transformer", HAS_DIT, TAKE_DEV, false },
     { { "double_stream_blocks.", "caption_projection." }, NULL, "HiDream transformer", HAS_DIT, TAKE_DEV, false },
     { { "patchify_proj." }, NULL, "LTX-Video transformer", HAS_DIT, TAKE_DEV, false },
+    { { "transformer_blocks.", "patch_embed.proj.", "attn1." }, NULL, "CogVideoX transformer", HAS_DIT, TAKE_DEV, false },
+    { { "blocks.", "t_embedder.", "attn.qkv_x." }, NULL, "Mochi transformer", HAS_DIT, TAKE_DEV, false },
+    { { "clip_txt_pooled_mapper." }, NULL, "Stable Cascade network", HAS_DIT, TAKE_DEV, false },
     { { "conditioner.embedders.1." }, NULL, "Stable Diffusion XL checkpoint", 15, TAKE_DEV, false },
     { { "label_emb.", "input_blocks." }, NULL, "Stable Diffusion XL network", HAS_DIT, TAKE_DEV, false },
     { { "cond_stage_model.", "input_blocks." }, NULL, "Stable Diffusion 1 or 2 checkpoint", 15, TAKE_DEV, false },
@@ -113,7 +116,8 @@ static const row rows[] = {
     { { "model.diffusion_model.double_blocks." }, NULL, "transformer, ComfyUI's prefix and BFL's names", HAS_DIT, NULL, false },
     { { "single_blocks." }, NULL, "transformer, BFL's names", HAS_DIT, NULL, false },
     { { "double_blocks." }, NULL, "transformer, BFL's names", HAS_DIT, NULL, false },
-    { { "transformer_blocks." }, NULL, "transformer, diffusers' names (a shard)", HAS_DIT, NULL, false },
+    { { "transformer_blocks.", ".ff_context." }, NULL, "transformer, diffusers' names (a shard)", HAS_DIT, NULL, false },
+    { { "transformer_blocks." }, NULL, "transformer of an unknown kind", HAS_DIT, TAKE_DEV, false },
     /* text encoders */
     { { "block.1.layer.0.SelfAttention.relative_attention_bias" }, NULL, "umT5 encoder", HAS_T5, TAKE_T5, false },
     { { "blk.1.attn_rel_b." }, NULL, "umT5 encoder, llama.cpp's names", HAS_T5, TAKE_T5, false },
@@ -333,7 +337,7 @@ static const char *is(const char *words)
 static const char *wanted_words(int wanted)
 {
     return wanted == HAS_DIT ? "a FLUX.1 transformer" : wanted == HAS_T5 ? "a T5 encoder" : wanted == HAS_CLIP ? "a CLIP text encoder"
-         : wanted == HAS_VAE ? "an autoencoder" : "a FLUX.1 transformer or T5 encoder";
+         : wanted == HAS_VAE ? "an autoencoder" : wanted == HAS_ANY ? "a model" : "a FLUX.1 transformer or T5 encoder";
 }
 
 static const char *wanted_instead(int wanted)

@@ -84,7 +84,7 @@ dreamo_status parts_check(const parts *p, const char *path, int given, dreamo_er
         { HAS_DIT, "transformer", "--dit FILE (flux1-dev.safetensors, or a GGUF or fp8 file of it)" }, { HAS_T5, "T5 encoder", "--t5 FILE (t5xxl_fp16.safetensors)" },
         { HAS_CLIP, "CLIP text encoder", "--clip FILE (clip_l.safetensors)" }, { HAS_VAE, "autoencoder", "--vae FILE (ae.safetensors)" },
     };
-    int missing = 15 & ~(parts_holds(p) | given);
+    int missing = HAS_ANY & ~(parts_holds(p) | given);
     char words[120] = "", instead[240] = "";
     if (!missing) return DREAMO_OK;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {

@@ -165,6 +165,10 @@ check 3 "bytes are missing: fetch it again" info short.safetensors
 check 3 "is a CLIP text encoder, not a FLUX.1 transformer" generate -q -m model --dit model/text_encoder/model.safetensors x -s 32x32 -o p.png
 check 3 "is an autoencoder, diffusers' names, not a LoRA" generate -q -m model --lora model/vae/diffusion_pytorch_model.safetensors x -s 32x32 -o p.png
 rm lfs.safetensors entry.safetensors html.safetensors pickle.ckpt zeros.safetensors empty.safetensors short.safetensors
+head -c -1000 "$data/layouts/flux1-dev-Q4_0.gguf" >short.gguf
+check 3 "1000 of the file's $(wc -c <"$data/layouts/flux1-dev-Q4_0.gguf") bytes are missing: fetch it again" info short.gguf
+check 3 "kohya.safetensors: is LoRA in kohya's naming, not a model; give it as a LoRA: --lora FILE" generate -q -m "$data/lora/tiny/kohya.safetensors" x -s 32x32 -o p.png
+rm short.gguf
 
 # folders of files, one file, the hub's cache
 mkdir -p parts hub/refs hub/snapshots && cp "$data/layouts/flux1-dev-comfy.safetensors" "$data/layouts/ae.safetensors" "$data/lora/tiny/kohya.safetensors" parts/
@@ -175,6 +179,8 @@ mkdir none && check 4 "none: holds no model" generate -q -m none x -s 32x32 -o p
 cp -r model hub/snapshots/abc && printf abc >hub/refs/main
 check 0 - generate -q -m hub x -s 32x32 --steps 1 -o o.png
 "$dreamo" info hub | grep -q 'snapshot: hub/snapshots/abc' || { echo "not ok: info hub"; failed=$((failed + 1)); }
+printf gone >hub/refs/main # fetched by its number: no name leads there, it is the only one
+check 0 - generate -q -m hub x -s 32x32 --steps 1 -o o.png
 rm -r parts hub none o.png
 
 # converting
@@ -310,7 +316,7 @@ wait $pid
 head -c 8 /dev/zero | tr '\0' '\001' >h62.safetensors # a header of 0x0101010101010101 bytes
 printf '\001\341\365\005\000\000\000\000' >huge.safetensors && truncate -s 1G huge.safetensors
 printf '\200\004}\224.' >pickle.pt
-check 3 "a header of" info h62.safetensors
+check 3 "h62.safetensors: is not a safetensors file: by its first bytes it has a header of" info h62.safetensors
 check 3 "a header of 100000001 bytes" info huge.safetensors
 check 3 "pickle" info pickle.pt
 before=$(date +%s)

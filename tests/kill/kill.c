@@ -1,9 +1,9 @@
 /* kill.c - training, fetching, converting and building data are killed (kill -9) and run again: the folder is then that of a run which
  * nobody killed, file for file.
  *
- * usage: kill [KILLS [SEED]].  A quarter of the kills goes to each command.  Half of them are aimed: the nth change of the disk is the
- * process' last, the change after it never happens, and a write stops in the middle.  The others come after a random time.  Now and then
- * the run after a kill is killed, too. */
+ * usage: kill [KILLS [SEED]].  A quarter of the kills goes to each command.  Two of three are aimed: the change of the disk before the
+ * nth is the process' last, and a write stops in the middle; n is any, or one where a file gets a name, another one, or loses it.  The
+ * others come after a random time.  Now and then the run after a kill is killed, too. */
 #include <time.h>
 #include "runs.h"
 
@@ -35,9 +35,12 @@ static bool closed_is_the_same(const command_run *r)
     return same;
 }
 
-static bool kill_once(const command_run *r, const char *more, long changes, double seconds, bool aimed)
+typedef enum aim { AT_A_TIME, AT_A_CHANGE, AT_A_NAME } aim;
+
+static bool kill_once(const command_run *r, const char *more, long changes, double seconds, aim a)
 {
-    if (aimed) return finish(start(r, more, 0, 1 + (long)below((unsigned long)changes), 0)) == 137;
+    long nth = a == AT_A_NAME ? shared->names.at[below((unsigned long)shared->names.n)] : 1 + (long)below((unsigned long)changes);
+    if (a != AT_A_TIME) return finish(start(r, more, 0, nth, 0)) == 137;
     pid_t child = start(r, more, 0, 0, 0);
     double wait = seconds * (double)below(1000) / 1000;
     nanosleep(&(struct timespec){ .tv_sec = (time_t)wait, .tv_nsec = (long)((wait - (double)(long)wait) * 1e9) }, NULL);
@@ -62,13 +65,14 @@ int main(int argc, char **argv)
         int mine = kills / KILLED + (c < kills % KILLED), before = wrong;
         for (int i = 0; i < mine; i++) {
             fresh_work();
-            bool aimed = i % 2 == 0;
+            aim a = (aim)(i % 3);
             unsigned long state = random_state;
-            met += kill_once(r, NULL, changes, seconds, aimed);
-            if (below(4) == 0) met += kill_once(r, r->again, changes, seconds, true);
+            bool ended = kill_once(r, NULL, changes, seconds, a);
+            if (below(4) == 0) kill_once(r, r->again, changes, seconds, AT_A_CHANGE);
+            met += ended;
             int code = run_command(r, r->again);
             if (code == 0 && same_tree("whole", "work")) continue;
-            printf("not ok: %s, %s kill at random number %lu: exit %d\n", r->name, aimed ? "an aimed" : "a timed", state, code);
+            printf("not ok: %s, %s kill at random number %lu: exit %d\n", r->name, a ? "an aimed" : "a timed", state, code);
             wrong++;
         }
         printf("%s: %d kills of a run with %ld changes of the disk, %.2f s: %d wrong\n", r->name, mine, changes, seconds, wrong - before);

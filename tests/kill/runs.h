@@ -1,7 +1,6 @@
 /* runs.h - commands of dreamo, run in children of this process on small inputs, and the folders that they leave.
  *
- * work/ is made anew for each run: the inputs lie beside it, everything a command writes lies in it.  Two folders are compared file for
- * file; what a clock wrote is taken out of both first (how long a step took). */
+ * work/ is made anew for each run: the inputs lie beside it, everything a command writes lies in it. */
 #ifndef TESTS_RUNS_H
 #define TESTS_RUNS_H
 #include <dirent.h>
@@ -12,8 +11,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <zlib.h>
-#include "base/file.h"
-#include "base/mem.h"
+#include "compare.h"
 #include "../unit/disk_faults.h"
 #include "../unit/http_server.h"
 #include "../unit/scratch.h"
@@ -22,13 +20,6 @@ int dreamo_main(int argc, char **argv);
 
 #define MODEL TEST_DATA "/models/tiny"
 #define LORA TEST_DATA "/lora/tiny/dreamo.safetensors"
-
-static void must(bool holds, const char *what)
-{
-    if (holds) return;
-    printf("not ok: %s\n", what);
-    exit(1);
-}
 
 /* ---- the commands ---- */
 
@@ -197,7 +188,7 @@ static void fresh_work(void)
 }
 
 enum { LEAKED = 99 };
-static struct shared { bool met; long changes; } *shared; /* with the children: the fault came; changes of the disk in all */
+static struct shared { bool met; long changes; struct call_list names; } *shared; /* with the children: the fault came; changes of the disk in all */
 
 static void share(void)
 {
@@ -246,76 +237,15 @@ static int finish(pid_t child)
 
 static int run_command(const command_run *r, const char *more) { return finish(start(r, more, 0, 0, 0)); }
 
-/* ---- comparing ---- */
-
-/* Take out "name":number. */
-static void blank_number(char *line, const char *name)
-{
-    char *at = strstr(line, name);
-    if (!at) return;
-    at += strlen(name);
-    size_t n = strspn(at, " 0123456789.eE+-nul");
-    memmove(at, at + n, strlen(at + n) + 1);
-}
-
-/* What a clock wrote. */
-static void blank_clock(const char *path, char *text)
-{
-    static const char *const numbers[] = { "\"seconds\":", "\"s_per_step\":", "\"samples_per_s\":", "\"left_s\":" };
-    const char *name = strrchr(path, '/') + 1;
-    bool log = strcmp(name, "log.ndjson") == 0;
-    if (strcmp(name, "MANIFEST") == 0) { /* of state.json, whose seconds differ */
-        char *end = strstr(text, " state.json\n"), *line = end;
-        while (line && line > text && line[-1] != '\n') line--;
-        if (line) memmove(line, end, strlen(end) + 1);
-    }
-    if (!log && strcmp(name, "state.json") != 0) return;
-    for (char *line = text; line; line = strchr(line + 1, '\n'))
-        for (int i = 0; i < 4; i++) blank_number(line, numbers[i]);
-}
-
-static bool same_file(const char *a, const char *b)
-{
-    char *x = NULL, *y = NULL;
-    size_t nx = 0, ny = 0;
-    must(!file_read(a, 1 << 26, &x, &nx, NULL) && !file_read(b, 1 << 26, &y, &ny, NULL), a);
-    bool text = strlen(x) == nx && strlen(y) == ny;
-    if (text) blank_clock(a, x), blank_clock(b, y);
-    bool same = text ? strcmp(x, y) == 0 : nx == ny && memcmp(x, y, nx) == 0;
-    mem_free(x);
-    mem_free(y);
-    return same;
-}
-
-/* Prints the first difference. */
-static bool same_tree(const char *a, const char *b)
-{
-    char **x = NULL, **y = NULL;
-    int nx = 0, ny = 0;
-    must(!folder_list(a, &x, &nx, NULL) && !folder_list(b, &y, &ny, NULL), a);
-    bool same = true;
-    for (int i = 0, k = 0; same && (i < nx || k < ny); i++, k++) {
-        int c = i == nx ? 1 : k == ny ? -1 : strcmp(x[i], y[k]);
-        if (c) printf("  only in %s: %s\n", c < 0 ? a : b, c < 0 ? x[i] : y[k]);
-        same = c == 0;
-        if (c) break;
-        char *p = path_join(a, x[i]), *q = path_join(b, y[k]);
-        if (folder_exists(p)) same = same_tree(p, q);
-        else if (!(same = same_file(p, q))) printf("  %s and %s differ\n", p, q);
-        mem_free(p);
-        mem_free(q);
-    }
-    folder_list_free(x, nx);
-    folder_list_free(y, ny);
-    return same;
-}
-
 /* The folder of an uninterrupted run, as whole/. */
 static void make_whole(const command_run *r)
 {
     if (folder_exists("whole")) must(folder_remove("whole", NULL) == DREAMO_OK, "whole/ goes");
     fresh_work();
+    shared->names.n = 0;
+    calls_of_names = &shared->names;
     int code = run_command(r, NULL);
+    calls_of_names = NULL;
     char *said = NULL;
     size_t n = 0;
     if (code && code != 1) printf("%s: exit %d: %s", r->name, code, file_read("said.err", 1 << 16, &said, &n, NULL) ? "" : said);

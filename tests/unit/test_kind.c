@@ -36,6 +36,7 @@ static const expected files[] = {
     { { "double_blocks.18.img_attn.qkv.weight 9216 3072", "single_blocks.37.linear1.weight 21504 3072", "img_in.weight 3072 128", "final_layer.linear.weight 64 3072",
         "guidance_in.in_layer.weight 3072 256" }, 0, "FLUX.1 Canny or Depth transformer, BFL's names", "control picture" },
     { { "single_transformer_blocks.3.attn.to_q.weight 3072 3072" }, HAS_DIT, "FLUX.1 transformer, diffusers' names", NULL }, /* a shard */
+    { { "transformer_blocks.3.attn.to_q.weight 3072 3072", "transformer_blocks.3.ff_context.net.2.bias" }, HAS_DIT, "FLUX.1 transformer, diffusers' names (a shard)", NULL },
     { { "double_blocks.0.img_attn.qkv.weight.quant_state.bitsandbytes__nf4", "double_blocks.0.img_attn.qkv.weight" }, HAS_DIT,
       "FLUX.1 transformer, BFL's names, in NF4 by bitsandbytes", NULL },
     { { "model.diffusion_model.double_blocks.0.img_attn.qkv.weight", "text_encoders.t5xxl.transformer.encoder.block.0.layer.0.SelfAttention.q.weight",
@@ -45,6 +46,8 @@ static const expected files[] = {
     { { "distilled_guidance_layer.in_proj.weight", "double_blocks.0.img_attn.qkv.weight" }, 0, "Chroma transformer", "take FLUX.1-dev's transformer" },
     { { "double_stream_modulation_img.lin.weight", "double_blocks.0.img_attn.qkv.weight" }, 0, "FLUX.2 transformer", "take FLUX.1-dev's" },
     { { "transformer_blocks.0.img_mod.1.weight", "txt_norm.weight" }, 0, "Qwen-Image transformer", "take FLUX.1-dev's" },
+    { { "transformer_blocks.0.attn1.to_q.weight", "patch_embed.proj.weight" }, 0, "CogVideoX transformer", "take FLUX.1-dev's" },
+    { { "transformer_blocks.0.attn9.to_q.weight" }, 0, "transformer of an unknown kind", "take FLUX.1-dev's" },
     { { "txt_in.individual_token_refiner.blocks.0.norm1.weight", "double_blocks.0.img_attn_qkv.weight" }, 0, "HunyuanVideo transformer", "take FLUX.1-dev's" },
     { { "blocks.0.cross_attn.q.weight", "patch_embedding.weight" }, 0, "Wan transformer", "take FLUX.1-dev's" },
     { { "noise_refiner.0.attention.qkv.weight", "cap_embedder.1.weight" }, 0, "Z-Image or Lumina transformer", "take FLUX.1-dev's" },
@@ -223,6 +226,10 @@ static void hub_cache(void **state)
     (void)state;
     assert_int_equal(mkdir("models--x--y", 0777) | mkdir("models--x--y/refs", 0777) | mkdir("models--x--y/snapshots", 0777) | mkdir("models--x--y/snapshots/abc", 0777), 0);
     char *path = hub_snapshot("models--x--y"); /* the only one */
+    assert_string_equal(path, "models--x--y/snapshots/abc");
+    mem_free(path);
+    scratch_write("models--x--y/refs/main", "gone", 4); /* a name that leads nowhere */
+    path = hub_snapshot("models--x--y");
     assert_string_equal(path, "models--x--y/snapshots/abc");
     mem_free(path);
     assert_int_equal(mkdir("models--x--y/snapshots/def", 0777), 0);

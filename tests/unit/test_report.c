@@ -55,16 +55,16 @@ static void test_cuts_theirs(void **state)
     static const struct { int64_t done; int left; } cuts[] = { { 9, 3 }, { 3, 3 }, { 2, 2 }, { 1, 1 } };
     for (size_t i = 0; i < 4; i++) {
         copy(theirs, "a.tfevents", 0);
-        assert_int_equal(events_open("a.tfevents", cuts[i].done, NULL), DREAMO_OK);
+        assert_int_equal(events_open("a.tfevents", cuts[i].done, true, NULL), DREAMO_OK);
         size_t left = nbytes_of("a.tfevents");
         if (left != (cuts[i].left == 3 ? all : head + (size_t)cuts[i].left * each))
             fail_msg("done %d: %zu bytes of %zu", (int)cuts[i].done, left, all);
     }
     copy(theirs, "a.tfevents", 1);
-    assert_int_equal(events_open("a.tfevents", 9, NULL), DREAMO_OK);
+    assert_int_equal(events_open("a.tfevents", 9, true, NULL), DREAMO_OK);
     assert_int_equal(nbytes_of("a.tfevents"), head + 2 * each);
     scratch_write("a.tfevents", "no events at all", 16); /* begun anew */
-    assert_int_equal(events_open("a.tfevents", 9, NULL), DREAMO_OK);
+    assert_int_equal(events_open("a.tfevents", 9, true, NULL), DREAMO_OK);
     assert_true(nbytes_of("a.tfevents") > 16);
 }
 
@@ -75,7 +75,7 @@ static void test_writes_theirs(void **state)
     char *a, *b;
     size_t n, m;
     float value = 0.5f;
-    assert_int_equal(events_open("b.tfevents", 0, NULL), DREAMO_OK);
+    assert_int_equal(events_open("b.tfevents", 0, true, NULL), DREAMO_OK);
     size_t head = nbytes_of("b.tfevents");
     for (int step = 1; step <= 3; step++, value *= 0.5f) {
         log_part part = { "loss", (double)value };
@@ -91,6 +91,28 @@ static void test_writes_theirs(void **state)
     }
     mem_free(a);
     mem_free(b);
+}
+
+/* A step that was not finished keeps its line and loses what came after it. */
+static void test_cuts_the_unfinished(void **state)
+{
+    (void)state;
+    log_part loss = { "loss", 0.5 }, db = { "db", 10 };
+    assert_int_equal(events_open("c.tfevents", 0, true, NULL), DREAMO_OK);
+    assert_int_equal(events_numbers("c.tfevents", 299, "", &loss, 1, NULL), DREAMO_OK);
+    assert_int_equal(events_numbers("c.tfevents", 299, "validation/", &db, 1, NULL), DREAMO_OK);
+    size_t before = nbytes_of("c.tfevents");
+    assert_int_equal(events_numbers("c.tfevents", 300, "", &loss, 1, NULL), DREAMO_OK);
+    size_t line = nbytes_of("c.tfevents");
+    assert_int_equal(events_numbers("c.tfevents", 300, "validation/", &db, 1, NULL), DREAMO_OK);
+    assert_int_equal(events_picture("c.tfevents", 300, "samples", "\x89PNG, twenty-four bytes", 24, NULL), DREAMO_OK);
+    size_t whole = nbytes_of("c.tfevents");
+    assert_int_equal(events_open("c.tfevents", 300, true, NULL), DREAMO_OK);
+    assert_int_equal(nbytes_of("c.tfevents"), whole);
+    assert_int_equal(events_open("c.tfevents", 300, false, NULL), DREAMO_OK);
+    assert_int_equal(nbytes_of("c.tfevents"), line);
+    assert_int_equal(events_open("c.tfevents", 299, true, NULL), DREAMO_OK);
+    assert_int_equal(nbytes_of("c.tfevents"), before);
 }
 
 /* ---- text ---- */
@@ -181,7 +203,7 @@ static void test_page(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crc32c), cmocka_unit_test(test_cuts_theirs), cmocka_unit_test(test_writes_theirs), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_crc32c), cmocka_unit_test(test_cuts_theirs), cmocka_unit_test(test_writes_theirs), cmocka_unit_test(test_cuts_the_unfinished), cmocka_unit_test(test_text),
         cmocka_unit_test(test_curve), cmocka_unit_test(test_page),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);

@@ -163,17 +163,30 @@ dreamo_status events_picture(const char *path, int64_t step, const char *tag, co
 
 /* ---- opening ---- */
 
-/* The step of an Event that begins with its time, as all writers' do; -1: it does not. */
-static int64_t step_of(const unsigned char *p, size_t n)
+/* A field of that key and its number (what follows it in bytes, for BYTES). */
+static bool take(const unsigned char *p, size_t n, size_t *at, int field, int type, uint64_t *x)
 {
-    uint64_t step = 0;
-    if (n < 11 || p[0] != (1 << 3 | FIXED64)) return -1;
-    if (p[9] != (2 << 3 | VARINT)) return 0;
-    for (size_t i = 10, shift = 0; i < n && shift < 63; i++, shift += 7) {
-        step |= (uint64_t)(p[i] & 0x7f) << shift;
-        if (!(p[i] & 0x80)) return (int64_t)step;
+    *x = 0;
+    if (*at >= n || p[*at] != (field << 3 | type)) return false;
+    for (size_t i = *at + 1, shift = 0; i < n && shift < 63; i++, shift += 7) {
+        *x |= (uint64_t)(p[i] & 0x7f) << shift;
+        if (!(p[i] & 0x80)) return *at = i + 1, true;
     }
-    return -1;
+    return false;
+}
+
+/* The step of an Event that begins with its time, as all writers' do; -1: it does not.  *line: it is the step's line, whose first number
+ * is the loss. */
+static int64_t step_of(const unsigned char *p, size_t n, bool *line)
+{
+    size_t at = 9;
+    uint64_t step = 0, length;
+    *line = false;
+    if (n < 11 || p[0] != (1 << 3 | FIXED64)) return -1;
+    if (p[9] == (2 << 3 | VARINT) && !take(p, n, &at, 2, VARINT, &step)) return -1;
+    *line = take(p, n, &at, 5, BYTES, &length) && take(p, n, &at, 1, BYTES, &length) && take(p, n, &at, 1, BYTES, &length) && length == 4 &&
+            n - at >= 4 && memcmp(p + at, "loss", 4) == 0;
+    return (int64_t)step;
 }
 
 /* Bytes of the record at p; 0: none that is whole. */
@@ -185,7 +198,7 @@ static size_t record_nbytes(const unsigned char *p, size_t n)
     return (size_t)inner + HEAD + TAIL;
 }
 
-static dreamo_status cut_after(const char *path, int64_t done, dreamo_error *err)
+static dreamo_status cut_after(const char *path, int64_t done, bool whole, dreamo_error *err)
 {
     filemap map;
     filewriter w;
@@ -197,8 +210,9 @@ static dreamo_status cut_after(const char *path, int64_t done, dreamo_error *err
         return s;
     }
     for (size_t at = 0; !s && (n = record_nbytes(map.data + at, map.nbytes - at)) > 0; at += n) {
-        int64_t step = step_of(map.data + at + HEAD, n - HEAD - TAIL);
-        if (step >= 0 && step <= done) s = file_write(&w, map.data + at, n, err);
+        bool line;
+        int64_t step = step_of(map.data + at + HEAD, n - HEAD - TAIL, &line);
+        if (step >= 0 && (step < done || (step == done && (whole || line || step == 0)))) s = file_write(&w, map.data + at, n, err);
     }
     if (s || w.nbytes == map.nbytes) file_abort(&w); /* nothing to cut */
     else s = file_commit(&w, err);
@@ -206,11 +220,11 @@ static dreamo_status cut_after(const char *path, int64_t done, dreamo_error *err
     return s;
 }
 
-dreamo_status events_open(const char *path, int64_t done, dreamo_error *err)
+dreamo_status events_open(const char *path, int64_t done, bool whole, dreamo_error *err)
 {
     static const char version[] = "brain.Event:2";
     if (file_exists(path)) {
-        dreamo_status s = cut_after(path, done, err);
+        dreamo_status s = cut_after(path, done, whole, err);
         uint64_t nbytes = 0;
         if (!s) s = file_nbytes(path, &nbytes, err);
         if (s || nbytes) return s;

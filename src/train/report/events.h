@@ -6,8 +6,9 @@
 #define TRAIN_EVENTS_H
 #include "train/report/log.h"
 
-/* Begin the file, or keep of an older one the whole records of steps up to `done`. */
-dreamo_status events_open(const char *path, int64_t done, dreamo_error *err);
+/* Begin the file, or keep of an older one the whole records of steps up to `done`; of that step itself only its line when not `whole`: what
+ * came after it is made again. */
+dreamo_status events_open(const char *path, int64_t done, bool whole, dreamo_error *err);
 /* Numbers of a step, each under prefix + its name; prefix may be "". */
 dreamo_status events_numbers(const char *path, int64_t step, const char *prefix, const log_part *part, int n, dreamo_error *err);
 /* A PNG file's bytes. */

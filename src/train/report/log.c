@@ -15,8 +15,8 @@ enum { LOG_MAX = 1 << 28, LINE_MAX_BYTES = 1024 };
 
 /* ---- log.ndjson ---- */
 
-/* Keep the lines of steps up to `done`; every line begins with {"step":N.  *validated: the last of them with a validation. */
-static dreamo_status cut_after(const char *path, int64_t done, int64_t *validated, dreamo_error *err)
+/* Keep the lines of steps up to `done`, of that step itself only its own when not `whole`; every line begins with {"step":N. */
+static dreamo_status cut_after(const char *path, int64_t done, bool whole, dreamo_error *err)
 {
     char *text = NULL;
     size_t nbytes = 0, kept = 0;
@@ -28,7 +28,7 @@ static dreamo_status cut_after(const char *path, int64_t done, int64_t *validate
         int after = 0;
         size_t n = (size_t)(end - line) + 1;
         if (sscanf(line, "{\"step\":%" SCNd64 "%n", &step, &after) != 1 || step > done) continue;
-        if (strncmp(line + after, ",\"validation\"", 13) == 0) *validated = step;
+        if (step == done && !whole && strncmp(line + after, ",\"loss\"", 7) != 0) continue;
         memmove(text + kept, line, n);
         kept += n;
     }
@@ -62,16 +62,16 @@ static dreamo_status append(train_log *l, line *text, dreamo_error *err)
     return !l->path ? DREAMO_OK : file_append(l->path, text->text, text->used, err);
 }
 
-dreamo_status log_open(train_log *l, const char *out, int64_t done, int64_t total, int64_t every, dreamo_progress call,
+dreamo_status log_open(train_log *l, const char *out, int64_t done, bool whole, int64_t total, int64_t every, dreamo_progress call,
                        void *user, dreamo_error *err)
 {
-    *l = (train_log){ .path = out ? path_join(out, "log.ndjson") : NULL, .every = every, .smoothed = -1, .validated = -1, .call = call, .user = user };
+    *l = (train_log){ .path = out ? path_join(out, "log.ndjson") : NULL, .every = every, .smoothed = -1, .call = call, .user = user };
     progress_start(&l->clock, total);
     l->clock.done = done;
     if (!out) return DREAMO_OK;
     l->events = path_join(out, "events.out.tfevents.dreamo");
-    dreamo_status s = l->path && l->events ? cut_after(l->path, done, &l->validated, err) : fail(err, DREAMO_MEMORY, "%s: no memory", out);
-    return s ? s : events_open(l->events, done, err);
+    dreamo_status s = l->path && l->events ? cut_after(l->path, done, whole, err) : fail(err, DREAMO_MEMORY, "%s: no memory", out);
+    return s ? s : events_open(l->events, done, whole, err);
 }
 
 void log_close(train_log *l)

@@ -25,15 +25,15 @@ typedef struct train_log {
     progress clock;
     double smoothed;                /* loss; < 0: none yet */
     double samples, since;          /* since the last line */
-    int64_t validated;              /* the last step whose validation the file had when it was opened; -1: none */
     bool headed;                    /* the table's heading was printed */
     dreamo_progress call;
     void *user;
     bool stop;                      /* the callback asked for it */
 } train_log;
 
-/* done of total steps are behind us; out NULL: no file.  Lines of steps after `done` that an interrupted run left in the file are taken out. */
-dreamo_status log_open(train_log *l, const char *out, int64_t done, int64_t total, int64_t every, dreamo_progress call,
+/* done of total steps are behind us; out NULL: no file.  Lines of steps after `done` that an interrupted run left in the file are taken out,
+ * and when it did not get to the end of that step (not `whole`) what it wrote after the step's line. */
+dreamo_status log_open(train_log *l, const char *out, int64_t done, bool whole, int64_t total, int64_t every, dreamo_progress call,
                        void *user, dreamo_error *err);
 void          log_close(train_log *l);
 dreamo_status log_add_step(train_log *l, const log_step *s, dreamo_error *err);

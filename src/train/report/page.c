@@ -64,7 +64,7 @@ static void write_head(text *t, const page *p, const history *h)
     struct tm utc;
     strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", gmtime_r(&now, &utc));
     if (p->step < p->steps) progress_words(last_of(h, "left_s"), left, sizeof left);
-    text_put(t, "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>");
+    text_put(t, "<!doctype html><html lang=en data-step=%" PRId64 "><meta charset=utf-8><meta name=viewport content='width=device-width'><title>", p->step);
     text_html(t, p->out);
     text_put(t, "</title><style>%s</style><h1>", style);
     text_html(t, p->out);
@@ -229,4 +229,19 @@ dreamo_status page_write(const page *p, dreamo_error *err)
     mem_free(log);
     mem_free(path);
     return s;
+}
+
+int64_t page_step(const char *out)
+{
+    char *path = path_join(out, "report.html");
+    int64_t step = -1;
+    filemap map;
+    if (path && file_exists(path) && file_map(path, &map, NULL) == DREAMO_OK) {
+        char head[64] = "";
+        memcpy(head, map.data, map.nbytes < sizeof head - 1 ? map.nbytes : sizeof head - 1);
+        if (sscanf(head, "<!doctype html><html lang=en data-step=%" SCNd64 ">", &step) != 1) step = -1;
+        file_unmap(&map);
+    }
+    mem_free(path);
+    return step;
 }

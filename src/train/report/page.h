@@ -17,4 +17,6 @@ typedef struct page {
 } page;
 
 dreamo_status page_write(const page *p, dreamo_error *err);
+/* The step after which the page in a run folder was written; -1: none.  It is the last thing that is due at a step. */
+int64_t page_step(const char *out);
 #endif
