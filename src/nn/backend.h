@@ -39,7 +39,9 @@ typedef struct backend {
      * side by side, for the way back (p NULL: no adapters).
      * With dev->fast and T >= FAST_ROWS, parts in ggml's blocks (not Q2_K, without row_scale) see x rounded as ggml rounds it: each 32
      * numbers of a row become d times whole numbers of -127..127, d = max|x| / 127, to nearest (ties to even).  Numbers all below
-     * FAST_LEAST count as 0; 32 numbers with a NaN or infinity among them make the row of y NaN.  Adapters see x as it is. */
+     * FAST_LEAST count as 0; 32 numbers with a NaN or infinity among them make the row of y NaN.  Adapters see x as it is.
+     * With dev->bf16 both operands of every product, here and on the way back, adapters' too, are rounded to bf16 (to nearest, ties to even; numbers
+     * below 2^-126 may become 0), after a part's row_scale or an adapter's scale; sums stay fp32, and so do biases and their gradients. */
     void (*linear)(device *, tensor y, tensor x, const weight *w, tensor low);
     void (*linear_backward)(device *, tensor dx, tensor dy, tensor x, const weight *w, tensor low);
 
@@ -137,6 +139,8 @@ struct device {
     bool failed;        /* a kernel could not get memory */
     bool gains_by_fast; /* products of blocks in integers are faster here than in floats */
     bool fast;          /* asked for: `linear` and `attention` may round what they multiply (there) */
+    bool bf16;          /* asked for: `linear` rounds what it multiplies to bf16, both ways (there) */
+    bool gains_by_bf16; /* which is faster here than in floats */
     void *state;        /* the backend's own */
 };
 

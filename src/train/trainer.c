@@ -248,10 +248,12 @@ static dreamo_status step(trainer *t, dreamo_error *err)
     int parts = (int)(r->batch / r->micro), mine = parts / ranks_count(t->ranks), first = mine * ranks_number(t->ranks);
     dreamo_status status = DREAMO_OK;
     log_step line = { .step = state->step + 1, .samples = (double)r->batch, .lr = lr_at(&r->lr, state->step + 1) };
+    s->dev->bf16 = r->products == PRODUCTS_BF16;
     for (int i = 0; i < mine && !status; i++) {
         if (i == mine - 1) reducer_last(t->sums);
         status = s->kind->micro(s, state->samples + (first + i) * r->micro, parts, &line, err);
     }
+    s->dev->bf16 = false; /* optimizer, validation and samples are exact */
     status = add_ranks(t, &line, status, err);
     if (status) return status;
     line.norm /= parts;
