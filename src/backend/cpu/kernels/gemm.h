@@ -19,8 +19,12 @@ typedef struct gemm_job {
     int k_each, k_slabs, m_blocks;
     float *work;       /* a worker's part: its panels of B, its block of A */
     size_t work_each;
-    float *a_copy;     /* all of A, slab after slab, when it is used often; NULL: tasks copy blocks as they go */
+    float *a_copy, *b_copy; /* all of A or B, slab after slab, when it is used often; NULL: tasks copy blocks as they go */
+    int a_copies;      /* tasks that make a_copy */
 } gemm_job;
+
+/* One copy of B serves all chunks of rows, unless it is large: then each has many rows to work on. */
+enum { GEMM_B_MOST = 1 << 20, GEMM_B_EACH = 64 };
 
 INLINE int gemm_steps(const gemm *g) { return ceil_div(g->K, PACK_NUMBERS); }
 
@@ -28,19 +32,34 @@ INLINE int gemm_steps(const gemm *g) { return ceil_div(g->K, PACK_NUMBERS); }
 INLINE size_t gemm_block(const gemm *g, int m, int k) { return g->a_cols ? (size_t)round_up(m, MR) * (size_t)k : (size_t)m * gemm_lda(k); }
 INLINE size_t gemm_row(const gemm *g, int i, int k) { return (size_t)i * (g->a_cols ? (size_t)k : gemm_lda(k)); }
 
+/* The panels of a slab of k steps from column n0 (a multiple of NR) on. */
+INLINE float *gemm_b_copy(const gemm_job *j, int slab, int n0, int k)
+{
+    return j->b_copy + (size_t)slab * (size_t)j->k_each * (size_t)round_up(j->g.N, NR) + (size_t)n0 * (size_t)k;
+}
+
 static void pack_a(float *block, const gemm *g, int m0, int m, int k0, int k)
 {
     if (g->a_cols) pack_a_cols(block, g, m0, m, k0, k);
     else pack_a_rows(block, g, m0, m, k0, k);
 }
 
-/* One block of rows of one slab into a_copy. */
+/* What many tasks use, packed once: a block of rows of one slab into a_copy, or a chunk of columns of one slab into b_copy. */
 static void gemm_copy_task(void *arg, int task, int worker)
 {
     const gemm_job *j = arg;
+    const gemm *g = &j->g;
     (void)worker;
-    int slab = task / j->m_blocks, m0 = task % j->m_blocks * GEMM_MC, k0 = slab * j->k_each, k = imin(j->k_each, gemm_steps(&j->g) - k0);
-    pack_a(j->a_copy + (size_t)slab * gemm_block(&j->g, j->g.M, j->k_each) + gemm_row(&j->g, m0, k), &j->g, m0, imin(GEMM_MC, j->g.M - m0), k0, k);
+    bool of_a = task < j->a_copies;
+    int each = of_a ? j->m_blocks : ceil_div(g->N, GEMM_B_EACH), piece = of_a ? task : task - j->a_copies;
+    int slab = piece / each, k0 = slab * j->k_each, k = imin(j->k_each, gemm_steps(g) - k0);
+    if (of_a) {
+        int m0 = piece % each * GEMM_MC;
+        pack_a(j->a_copy + (size_t)slab * gemm_block(g, g->M, j->k_each) + gemm_row(g, m0, k), g, m0, imin(GEMM_MC, g->M - m0), k0, k);
+    } else {
+        int n0 = piece % each * GEMM_B_EACH;
+        pack_b(gemm_b_copy(j, slab, n0, k), g, n0, imin(GEMM_B_EACH, g->N - n0), k0, k);
+    }
 }
 
 /* A share of the lines of a region into the cache. */
@@ -78,15 +97,16 @@ static void gemm_task(void *arg, int task, int worker)
         int k0 = slab * j->k_each, k = imin(j->k_each, gemm_steps(g) - k0);
         bool add = slab > 0 || g->add;
         const float *copy = j->a_copy ? j->a_copy + (size_t)slab * gemm_block(g, g->M, j->k_each) : NULL;
-        pack_b(bp, g, n_begin, n_end - n_begin, k0, k);
+        const float *panels = j->b_copy ? gemm_b_copy(j, slab, n_begin, k) : bp;
+        if (!j->b_copy) pack_b(bp, g, n_begin, n_end - n_begin, k0, k);
         for (int m0 = m_begin; m0 < m_end; m0 += GEMM_MC) {
             int m = imin(GEMM_MC, m_end - m0);
             if (in_place) {
-                gemm_block_times_panels(g, g->a + (size_t)m0 * g->lda + k0, g->lda, bp, m0, m, k, n_begin, n_end, add, false);
+                gemm_block_times_panels(g, g->a + (size_t)m0 * g->lda + k0, g->lda, panels, m0, m, k, n_begin, n_end, add, false);
                 continue;
             }
             if (!copy) pack_a(block, g, m0, m, k0, k);
-            gemm_block_times_panels(g, copy ? copy + gemm_row(g, m0, k) : block, g->a_cols ? MR : gemm_lda(k), bp, m0, m, k, n_begin, n_end, add,
+            gemm_block_times_panels(g, copy ? copy + gemm_row(g, m0, k) : block, g->a_cols ? MR : gemm_lda(k), panels, m0, m, k, n_begin, n_end, add,
                                     copy);
         }
     }
@@ -111,13 +131,16 @@ static void gemm_run(device *dev, gemm g)
     j.m_blocks = ceil_div(g.M, GEMM_MC);
     j.work_each = (size_t)j.k_each * (size_t)j.n_each + gemm_block(&g, GEMM_MC, j.k_each);
     j.work_each = (j.work_each + 15) / 16 * 16;
-    size_t copy = n_chunks >= PACK_OFTEN && !pack_needs_no_a(&g) ? (size_t)j.k_slabs * gemm_block(&g, g.M, j.k_each) : 0;
-    j.work = cpu_scratch(dev, CPU_WORK, j.work_each * (size_t)threads + copy);
+    size_t a_copy = n_chunks >= PACK_OFTEN && !pack_needs_no_a(&g) ? (size_t)j.k_slabs * gemm_block(&g, g.M, j.k_each) : 0;
+    size_t b_copy = (size_t)j.k_slabs * (size_t)j.k_each * (size_t)round_up(g.N, NR);
+    if (j.m_chunks == 1 || b_copy > GEMM_B_MOST) b_copy = 0;
+    a_copy = (a_copy + 15) / 16 * 16;
+    j.work = cpu_scratch(dev, CPU_WORK, j.work_each * (size_t)threads + a_copy + b_copy);
     if (!j.work) return;
-    if (copy) {
-        j.a_copy = j.work + j.work_each * (size_t)threads;
-        pool_run(dev->threads, j.k_slabs * j.m_blocks, gemm_copy_task, &j);
-    }
+    if (a_copy) j.a_copy = j.work + j.work_each * (size_t)threads;
+    if (b_copy) j.b_copy = j.work + j.work_each * (size_t)threads + a_copy;
+    if (a_copy) j.a_copies = j.k_slabs * j.m_blocks;
+    if (a_copy || b_copy) pool_run(dev->threads, j.a_copies + (b_copy ? j.k_slabs * ceil_div(g.N, GEMM_B_EACH) : 0), gemm_copy_task, &j);
     pool_run(dev->threads, j.m_chunks * n_chunks, gemm_task, &j);
 }
 #endif
