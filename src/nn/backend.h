@@ -45,6 +45,10 @@ typedef struct backend {
     void (*linear)(device *, tensor y, tensor x, const weight *w, tensor low);
     void (*linear_backward)(device *, tensor dx, tensor dy, tensor x, const weight *w, tensor low);
 
+    /* y [n,n] = x w^T for x and w [n,k] of which that is symmetric: half may be computed and mirrored.  Rounds as `linear` does with dev->bf16.
+     * For optimizers; no way back. */
+    void (*symmetric)(device *, tensor y, tensor x, tensor w);
+
     /* y[row(id)] = table row ids[i]; id -1 gives zeros. */
     void (*embed)(device *, tensor y, const int32_t *ids, const weight *w);
     void (*embed_backward)(device *, tensor dy, const int32_t *ids, const weight *w);
@@ -139,7 +143,7 @@ struct device {
     bool failed;        /* a kernel could not get memory */
     bool gains_by_fast; /* products of blocks in integers are faster here than in floats */
     bool fast;          /* asked for: `linear` and `attention` may round what they multiply (there) */
-    bool bf16;          /* asked for: `linear` rounds what it multiplies to bf16, both ways (there) */
+    bool bf16;          /* asked for: `linear` and `symmetric` round what they multiply to bf16, `linear` both ways (there) */
     bool gains_by_bf16; /* which is faster here than in floats */
     void *state;        /* the backend's own */
 };

@@ -253,7 +253,6 @@ static dreamo_status step(trainer *t, dreamo_error *err)
         if (i == mine - 1) reducer_last(t->sums);
         status = s->kind->micro(s, state->samples + (first + i) * r->micro, parts, &line, err);
     }
-    s->dev->bf16 = false; /* optimizer, validation and samples are exact */
     status = add_ranks(t, &line, status, err);
     if (status) return status;
     line.norm /= parts;
@@ -270,6 +269,7 @@ static dreamo_status step(trainer *t, dreamo_error *err)
         state->in_a_row = 0;
         if ((status = reducer_spread(t->sums, err)) != DREAMO_OK) return status;
     }
+    s->dev->bf16 = false; /* validation and samples are exact */
     if (s->p.ema && state->step % r->ema_every == 0)
         ema_update(&s->p, s->dev->threads, ema_decay(pow(r->ema, (double)r->ema_every), state->step / r->ema_every));
     status = log_add_step(&t->log, &line, err);

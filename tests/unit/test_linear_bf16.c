@@ -129,6 +129,32 @@ static void as_ref_rounds(void **state)
     backend_ref.close(ref);
 }
 
+/* x w^T that is symmetric: here w = x.  Any size, both precisions, every number of it. */
+static void symmetric_products(void **state)
+{
+    static const int sizes[][2] = { { 1, 1 }, { 5, 9 }, { 16, 16 }, { 66, 64 }, { 97, 33 }, { 256, 256 }, { 192, 768 }, { 333, 1300 } };
+    (void)state;
+    chance = rng_new(4, 0);
+    device *ref = backend_ref.open(1);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int bf16 = 0; bf16 < 2; bf16++) {
+            int n = sizes[s][0];
+            tensor x = { .rows = n, .cols = sizes[s][1], .ld = sizes[s][1] + 3 }, y = matrix(n, n), wanted = matrix(n, n);
+            x.p = normals(n * x.ld, 1);
+            ref->bf16 = bf16;
+            ref->be->symmetric(ref, wanted, x, x);
+            for (int i = 0; i < ncpus; i++) {
+                cpus[i].dev->bf16 = bf16;
+                cpus[i].dev->be->symmetric(cpus[i].dev, y, x, x);
+                cpus[i].dev->bf16 = false;
+                double off = distance(&(result){ "", (size_t)(n * n), y.p }, &(result){ "", (size_t)(n * n), wanted.p });
+                if (!(off < 2e-6)) fail_msg("%s, %d x %d, bf16 %d: %.3g from ref", cpus[i].name, n, x.cols, bf16, off);
+            }
+            free(x.p), free(y.p), free(wanted.p);
+        }
+    backend_ref.close(ref);
+}
+
 /* What is no number stays none: that is how a trainer sees that a step failed. */
 static void what_is_no_number_stays_none(void **state)
 {
@@ -152,6 +178,6 @@ static void what_is_no_number_stays_none(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(as_ref_rounds), cmocka_unit_test(what_is_no_number_stays_none) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(as_ref_rounds), cmocka_unit_test(symmetric_products), cmocka_unit_test(what_is_no_number_stays_none) };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
 }

@@ -164,6 +164,16 @@ void ref_linear_backward(device *dev, tensor dx, tensor dy, tensor x, const weig
     }
 }
 
+void ref_symmetric(device *dev, tensor y, tensor x, tensor w)
+{
+    for (int i = 0; i < y.rows; i++)
+        for (int j = 0; j <= i; j++) {
+            double s = 0;
+            for (int k = 0; k < x.cols; k++) s += (double)seen(dev, *at(x, i, k)) * seen(dev, *at(w, j, k));
+            *at(y, i, j) = *at(y, j, i) = (float)s;
+        }
+}
+
 void ref_embed(device *dev, tensor y, const int32_t *ids, const weight *w)
 {
     (void)dev;

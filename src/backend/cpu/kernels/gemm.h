@@ -77,6 +77,7 @@ static void gemm_block_times_panels(const gemm *g, const float *a, size_t lda, c
     for (int i = 0; i < m; i += MR)
         for (int p = 0; p < panels; p++) {
             int n = n_begin + p * NR;
+            if (g->lower && n >= m0 + i + MR) break;
             if (ahead) prefetch_share(a + gemm_row(g, i + MR, k), gemm_row(g, MR, k), p, panels);
             tile t = {.a = a + (g->a_cols ? gemm_row(g, i, k) : (size_t)i * lda), .lda = (ptrdiff_t)lda, .b = bp + (size_t)(p * NR) * (size_t)k, .ldb = NR,
                       .segments = 1, .k = k, .c = g->c + (size_t)(m0 + i) * g->ldc + n, .ldc = (ptrdiff_t)g->ldc,

@@ -88,6 +88,23 @@ static void k_linear_backward(device *dev, tensor dx, tensor dy, tensor x, const
         adapter_backward(dev, a, dx, cols_of(dy, a->row0, a->rows), x, cols_of(low, at, a->rank));
 }
 
+/* What lies below the diagonal to above it, a tile at a time: a line of the cache is used while it is there. */
+static void mirror_task(void *arg, int task, int worker)
+{
+    const tensor *y = arg;
+    (void)worker;
+    for (int r0 = 0, c0 = task * VL; r0 <= c0; r0 += VL)
+        for (int i = r0; i < imin(r0 + VL, y->rows); i++)
+            for (int j = imax(c0, i + 1); j < imin(c0 + VL, y->rows); j++) row(*y, i)[j] = row(*y, j)[i];
+}
+
+static void k_symmetric(device *dev, tensor y, tensor x, tensor w)
+{
+    product(dev, (gemm){.M = x.rows, .N = w.rows, .K = x.cols, .a = x.p, .lda = (size_t)x.ld, .b = w.p, .ldb = (size_t)w.ld, .b_type = DT_F32, .b_rows = true,
+                        .c = y.p, .ldc = (size_t)y.ld, .lower = true});
+    pool_run(dev->threads, ceil_div(y.rows, VL), mirror_task, &y);
+}
+
 /* The part that holds row id of the stacked table; id becomes the row within it. */
 static const weight_part *part_of(const weight *w, int *id)
 {

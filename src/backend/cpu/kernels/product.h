@@ -22,6 +22,7 @@ typedef struct gemm {
     size_t ldc;
     const float *bias; /* [N] start value when !add */
     bool add;
+    bool lower;        /* only what tiles on and below the diagonal hold */
     bool rounded;      /* both operands count as rounded to bf16 */
 } gemm;
 
