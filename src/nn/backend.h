@@ -39,9 +39,15 @@ typedef struct backend {
      * side by side, for the way back (p NULL: no adapters).
      * With dev->fast and T >= FAST_ROWS, parts in ggml's blocks (not Q2_K, without row_scale) see x rounded as ggml rounds it: each 32
      * numbers of a row become d times whole numbers of -127..127, d = max|x| / 127, to nearest (ties to even).  Numbers all below
-     * FAST_LEAST count as 0; 32 numbers with a NaN or infinity among them make the row of y NaN.  Adapters see x as it is. */
+     * FAST_LEAST count as 0; 32 numbers with a NaN or infinity among them make the row of y NaN.  Adapters see x as it is.
+     * With dev->bf16 both operands of every product, here and on the way back, adapters' too, are rounded to bf16 (to nearest, ties to even; numbers
+     * below 2^-126 may become 0), after a part's row_scale or an adapter's scale; sums stay fp32, and so do biases and their gradients. */
     void (*linear)(device *, tensor y, tensor x, const weight *w, tensor low);
     void (*linear_backward)(device *, tensor dx, tensor dy, tensor x, const weight *w, tensor low);
+
+    /* y [n,n] = x w^T for x and w [n,k] of which that is symmetric: half may be computed and mirrored.  Rounds as `linear` does with dev->bf16.
+     * For optimizers; no way back. */
+    void (*symmetric)(device *, tensor y, tensor x, tensor w);
 
     /* y[row(id)] = table row ids[i]; id -1 gives zeros. */
     void (*embed)(device *, tensor y, const int32_t *ids, const weight *w);
@@ -137,6 +143,8 @@ struct device {
     bool failed;        /* a kernel could not get memory */
     bool gains_by_fast; /* products of blocks in integers are faster here than in floats */
     bool fast;          /* asked for: `linear` and `attention` may round what they multiply (there) */
+    bool bf16;          /* asked for: `linear` and `symmetric` round what they multiply to bf16, `linear` both ways (there) */
+    bool gains_by_bf16; /* which is faster here than in floats */
     void *state;        /* the backend's own */
 };
 

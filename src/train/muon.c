@@ -78,11 +78,15 @@ void muon_close(muon *m)
     mem_free(m);
 }
 
-/* Multiplications and additions for a matrix r x c, k = c / r, in units of r^3: see `orthogonal`.  9/16 of a symmetric product is made. */
+/* Multiplications and additions for a matrix r x c, k = c / r, in units of r^3: see `orthogonal`.  About 9/16 of a symmetric product is made. */
 static const double half_product = 2 * 9 / 16.0;
 static double early(double k) { return ROUNDS * (2 * k + half_product * (k + 1)); }
 static double late(double k) { return 2 * k + half_product * (k + 4 * ROUNDS - 3); }
 static bool multiplies_late(int rows, int cols) { return late((double)cols / rows) < early((double)cols / rows); }
+
+/* Products that are multiplied early may be rounded, as Muon is published.  Late, all rounds' squares of singular values come from the first round's,
+ * and what rounding adds to small ones would grow by the fourth power of `a` squared. */
+static bool may_round(int rows, int cols) { return !multiplies_late(rows, cols); }
 
 static double cost(const matrix *a)
 {
@@ -114,13 +118,6 @@ static weight as_weight(tensor x)
                      .part = { { .rows = x.rows, .type = DT_F32, .data = x.p } } };
 }
 
-/* y = x w^T */
-static void times_turned(device *d, tensor y, tensor x, tensor w)
-{
-    weight by = as_weight(w);
-    d->be->linear(d, y, x, &by, (tensor){ 0 });
-}
-
 /* y += x w: what `linear` does on its way back; its input is asked for its shape alone, as nothing is trained */
 static void add_times(device *d, tensor y, tensor x, tensor w)
 {
@@ -142,25 +139,12 @@ static void turn(float *to, size_t ldt, const float *from, size_t ldf, int rows,
         }
 }
 
-/* y = x w^T where that is symmetric: columns a panel at a time, from the diagonal down, and mirrored.  By columns, so that each row of w is
- * made ready for multiplying once. */
-static void symmetric(device *d, tensor y, tensor x, tensor w)
-{
-    int n = y.rows, panel = n >= 64 ? (n / 8 + 31) / 32 * 32 : n;
-    size_t ld = (size_t)n;
-    for (int c = 0; c < n; c += panel) {
-        int cols = n - c < panel ? n - c : panel, below = n - c - cols;
-        times_turned(d, tensor_cols(tensor_rows(y, c, n - c), c, cols), tensor_rows(x, c, n - c), tensor_rows(w, c, cols));
-        turn(y.p + (size_t)c * ld + (size_t)(c + cols), ld, y.p + (size_t)(c + cols) * ld + (size_t)c, ld, below, cols);
-    }
-}
-
 /* t = b s + c s^2, and `a` more on its diagonal */
 static void polynomial(device *d, tensor t, tensor s, float a)
 {
     static const float b = -4.7750f, c = 2.0315f;
     size_t n = (size_t)s.rows;
-    symmetric(d, t, s, s);
+    d->be->symmetric(d, t, s, s);
     for (size_t i = 0; i < n * n; i++) t.p[i] = b * s.p[i] + c * t.p[i];
     for (size_t i = 0; i < n; i++) t.p[i * n + i] += a;
 }
@@ -183,7 +167,7 @@ static tensor orthogonal(device *d, tensor x, tensor y, float *sq)
     tensor s = place(sq, n, n), t = place(sq + square, n, n), q = place(sq + 2 * square, n, n), u = place(sq + 3 * square, n, n);
     bool late = multiplies_late(n, x.cols);
     for (int round = 0; round < ROUNDS; round++) {
-        if (!late || round == 0) symmetric(d, s, x, x);
+        if (!late || round == 0) d->be->symmetric(d, s, x, x);
         polynomial(d, t, s, late ? a : 0);
         if (!late) {
             for (size_t i = 0; i < count; i++) y.p[i] = a * x.p[i];
@@ -193,12 +177,12 @@ static tensor orthogonal(device *d, tensor x, tensor y, float *sq)
         }
         if (round == 0) memcpy(q.p, t.p, square * sizeof(float));
         else {
-            symmetric(d, u, q, t);
+            d->be->symmetric(d, u, q, t);
             swap(&q, &u);
         }
         if (round == ROUNDS - 1) break;
-        symmetric(d, u, s, t);
-        symmetric(d, s, u, t); /* x x^T of the next round: s t^2 */
+        d->be->symmetric(d, u, s, t);
+        d->be->symmetric(d, s, u, t); /* x x^T of the next round: s t^2 */
     }
     if (!late) return x;
     memset(y.p, 0, count * sizeof(float));
@@ -206,7 +190,7 @@ static tensor orthogonal(device *d, tensor x, tensor y, float *sq)
     return y;
 }
 
-typedef struct step_job { muon *m; float momentum, lr, keep, scale; } step_job;
+typedef struct step_job { muon *m; float momentum, lr, keep, scale; bool bf16; } step_job;
 
 enum { LANES = 8 }; /* independent sums, so that the loop can be vectorised without changing its meaning */
 
@@ -242,6 +226,7 @@ static void step_one(void *arg, int task, int worker)
     float by = (float)(1 / fmax(length, 1e-7)), rate = j->lr * 0.2f * sqrtf((float)cols), keep = j->keep;
     if (turned) turn(x, (size_t)cols, y, (size_t)rows, cols, rows);
     for (size_t i = 0; i < s->count; i++) x[i] *= by;
+    m->one[worker]->bf16 = j->bf16 && may_round(rows, cols);
     tensor u = orthogonal(m->one[worker], place(x, rows, cols), place(y, rows, cols), y + s->count);
     const float *step = u.p;
     if (turned) {
@@ -254,7 +239,7 @@ static void step_one(void *arg, int task, int worker)
 
 void muon_step(muon *m, float momentum, float lr, float keep, float scale)
 {
-    step_job j = { m, momentum, lr, keep, scale };
+    step_job j = { m, momentum, lr, keep, scale, m->dev->bf16 };
     pool_run(m->dev->threads, m->n, step_one, &j);
     for (int w = 0; w < m->workers; w++) m->dev->failed |= m->one[w]->failed;
 }

@@ -5,7 +5,8 @@
  *   x = x (1 - lr decay) - lr 0.2 sqrt(max(rows, cols)) X
  *
  * The factor gives a step the length that AdamW's has (Liu et al. 2025), so both take one learning rate.  A convolution is the
- * matrix [out, in kh kw].  The products run through the backend's `linear`, a matrix a task of the pool. */
+ * matrix [out, in kh kw].  The products run through the backend, a matrix a task of the pool; with
+ * dev->bf16 those of matrices that are nearly square are in bf16. */
 #ifndef TRAIN_MUON_H
 #define TRAIN_MUON_H
 #include "nn/backend.h"

@@ -31,6 +31,7 @@ static const entry entries[] = {
     { "micro", "run", ENTRY_INT, AT(micro), 1, 1 << 16, 8, NULL },
     { "seed", "run", ENTRY_INT, AT(seed), 0, 9007199254740991.0, 1, NULL },
     { "checkpoint", "run", ENTRY_BOOL, AT(checkpoint), 0, 1, 0, NULL },
+    { "products", "run", ENTRY_CHOICE, AT(products), 0, 0, PRODUCTS_FP32, "fp32|bf16" },
     { "optimizer", "optimizer", ENTRY_CHOICE, AT(optimizer), 0, 0, OPTIMIZER_ADAMW, "adamw|adamw8|muon" },
     { "lr", "optimizer", ENTRY_NUMBER, AT(lr.peak), 0, 10, 1e-3, NULL },
     { "lr_last", "optimizer", ENTRY_NUMBER, AT(lr.last), 0, 10, 0, NULL },

@@ -13,6 +13,7 @@
 
 typedef enum train_stage { STAGE_VAE, STAGE_BASE, STAGE_ADAPTER, STAGE_CFG, STAGE_SFT, STAGE_DPO } train_stage;
 typedef enum vae_init { INIT_PLAIN, INIT_PCA } vae_init;
+typedef enum products { PRODUCTS_FP32, PRODUCTS_BF16 } products; /* what a step's products round their operands to */
 typedef enum adapter_begin { BEGIN_FRESH, BEGIN_MODEL } adapter_begin; /* MODEL: as the model folder's dreamo/dreamo.safetensors has it */
 
 typedef struct recipe {
@@ -21,6 +22,7 @@ typedef struct recipe {
     int64_t steps, batch, micro;             /* a step = `batch` samples, computed `micro` at a time */
     int64_t seed;
     bool checkpoint;                         /* recompute blocks on the way back: less memory, a third more time */
+    products products;
     /* optimizer */
     optimizer_kind optimizer;
     lr_schedule lr;

@@ -251,6 +251,7 @@ static dreamo_status step(trainer *t, dreamo_error *err)
     int parts = (int)(r->batch / r->micro), mine = parts / ranks_count(t->ranks), first = mine * ranks_number(t->ranks);
     dreamo_status status = DREAMO_OK;
     log_step line = { .step = state->step + 1, .samples = (double)r->batch, .lr = lr_at(&r->lr, state->step + 1) };
+    s->dev->bf16 = r->products == PRODUCTS_BF16;
     for (int i = 0; i < mine && !status; i++) {
         if (i == mine - 1) reducer_last(t->sums);
         status = s->kind->micro(s, state->samples + (first + i) * r->micro, parts, &line, err);
@@ -271,6 +272,7 @@ static dreamo_status step(trainer *t, dreamo_error *err)
         state->in_a_row = 0;
         if ((status = reducer_spread(t->sums, err)) != DREAMO_OK) return status;
     }
+    s->dev->bf16 = false; /* validation and samples are exact */
     if (s->p.ema && state->step % r->ema_every == 0)
         ema_update(&s->p, s->dev->threads, ema_decay(pow(r->ema, (double)r->ema_every), state->step / r->ema_every));
     status = log_add_step(&t->log, &line, err);

@@ -32,10 +32,10 @@ static const struct choice {
     bool (*runs)(void);
     const cpu_isa *isa;
     const int8_micro *int8; /* NULL: isa's */
-    cpu_pairs *pairs;
+    const cpu_bf16 *bf16;
 } choices[] = {
 #if defined(__x86_64__)
-    {"avx512bf16", has_bf16, &cpu_isa_avx512, &cpu_int8_avx512vnni, &cpu_pairs_avx512bf16},
+    {"avx512bf16", has_bf16, &cpu_isa_avx512, &cpu_int8_avx512vnni, &cpu_bf16_avx512},
     {"avx512vnni", has_vnni, &cpu_isa_avx512, &cpu_int8_avx512vnni, NULL},
     {"avx512", has_avx512, &cpu_isa_avx512, NULL, NULL},
     {"avx2", has_avx2, &cpu_isa_avx2, NULL, NULL},
@@ -65,9 +65,9 @@ device *cpu_open(int threads)
     }
     st->isa = best->isa;
     st->int8 = best->int8 ? best->int8 : best->isa->int8;
-    st->pairs = best->pairs;
+    st->bf16 = best->bf16;
     st->threads = pool_threads(p);
-    *dev = (device){.be = best->isa->table, .threads = p, .state = st, .gains_by_fast = best->int8 != NULL};
+    *dev = (device){.be = best->isa->table, .threads = p, .state = st, .gains_by_fast = best->int8 != NULL, .gains_by_bf16 = best->bf16 != NULL};
     return dev;
 }
 

@@ -31,6 +31,14 @@ struct tile;
 typedef void (*const cpu_pairs[12][2][2])(const struct tile *);
 extern cpu_pairs cpu_pairs_avx512bf16;
 
+/* Products in bf16: tiles of them, and whole matrices (kernels/gemm.h over pairs). */
+struct gemm;
+typedef struct cpu_bf16 {
+    cpu_pairs *tiles;
+    void (*product)(device *, const struct gemm *);
+} cpu_bf16;
+extern const cpu_bf16 cpu_bf16_avx512;
+
 /* One compilation of the kernels. */
 typedef struct cpu_isa {
     const char *name;             /* "generic", "avx2", "avx512" */
@@ -48,7 +56,7 @@ typedef struct scratch { float *p; size_t nfloats; } scratch;
 typedef struct cpu_state {
     const cpu_isa *isa;
     const int8_micro *int8; /* isa's, or the one with VNNI */
-    cpu_pairs *pairs;       /* NULL: no products in bf16 */
+    const cpu_bf16 *bf16;   /* NULL: no products in bf16 */
     int threads;
     scratch s[CPU_SCRATCHES];
 } cpu_state;

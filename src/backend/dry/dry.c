@@ -59,7 +59,7 @@ static void mse_backward(device *d, tensor da, tensor dy, tensor a, tensor b, co
 const backend backend_dry = {
     .name = "dry", .dry = true, .open = dry_open, .close = dry_close,
     .write = write, .read = read, .zero = t1, .copy = t2, .add_to = t2,
-    .linear = linear, .linear_backward = linear_backward, .embed = embed, .embed_backward = embed,
+    .linear = linear, .linear_backward = linear_backward, .symmetric = t3, .embed = embed, .embed_backward = embed,
     .adaln = adaln, .adaln_backward = adaln_backward, .gateadd = gateadd, .gateadd_backward = gateadd_backward,
     .qknorm = qknorm, .qknorm_backward = qknorm_backward, .attention = attention, .attention_backward = attention_backward,
     .routemap = routemap, .routemap_backward = routemap_backward,

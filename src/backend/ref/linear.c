@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
+#include "base/half.h"
 #include "base/mem.h"
 
 static const weight_part *part_of(const weight *w, int *row)
@@ -21,12 +22,16 @@ static void weight_row(const weight *w, int row, float *values)
     for (int k = 0; p->row_scale && k < w->in; k++) values[k] *= p->row_scale[row];
 }
 
-/* All rows, [out, in]; the caller frees them.  NULL: no memory, and the device has failed. */
+/* A number as a product takes it. */
+static float seen(const device *dev, float x) { return dev->bf16 ? round_bf16(x) : x; }
+
+/* All rows, [out, in], as products take them; the caller frees them.  NULL: no memory, and the device has failed. */
 static float *weight_rows(device *dev, const weight *w)
 {
     float *values = mem_alloc(sizeof *values * (size_t)w->out * (size_t)w->in);
     if (!values) dev->failed = true;
     for (int o = 0; values && o < w->out; o++) weight_row(w, o, values + (size_t)o * (size_t)w->in);
+    for (size_t i = 0; values && dev->bf16 && i < (size_t)w->out * (size_t)w->in; i++) values[i] = round_bf16(values[i]);
     return values;
 }
 
@@ -63,10 +68,10 @@ static bool rounds(const device *dev, tensor x, const weight *w, int row)
     return dev->fast && x.rows >= FAST_ROWS && dtype_block(p->type) > 1 && p->type != DT_Q2_K && p->type != DT_NF4 && !p->row_scale;
 }
 
-/* A row of x as it is and as dev->fast rounds it, [in] each. */
-static void both_rows(tensor x, int t, double *plain, double *rounded)
+/* A row of x as products take it and as dev->fast rounds it, [in] each. */
+static void both_rows(const device *dev, tensor x, int t, double *plain, double *rounded)
 {
-    for (int k = 0; k < x.cols; k++) plain[k] = rounded[k] = *at(x, t, k);
+    for (int k = 0; k < x.cols; k++) plain[k] = rounded[k] = seen(dev, *at(x, t, k));
     for (int k = 0; k + 32 <= x.cols; k += 32) {
         bool finite = true;
         float most = 0;
@@ -85,7 +90,7 @@ void ref_linear(device *dev, tensor y, tensor x, const weight *w, tensor low)
     if (!plain) dev->failed = true;
     for (int t = 0; W && plain && t < y.rows; t++) {
         double *rounded = plain + w->in;
-        both_rows(x, t, plain, rounded);
+        both_rows(dev, x, t, plain, rounded);
         for (int o = 0; o < w->out; o++) {
             const double *a = rounds(dev, x, w, o) ? rounded : plain;
             double s = ref_bias(w, o);
@@ -99,31 +104,32 @@ void ref_linear(device *dev, tensor y, tensor x, const weight *w, tensor low)
         for (int t = 0; t < y.rows; t++) {
             for (int r = 0; r < a->rank; r++) {
                 double s = 0;
-                for (int k = 0; k < w->in; k++) s += (double)*at(x, t, k) * a->A[r * w->in + k];
+                for (int k = 0; k < w->in; k++) s += (double)seen(dev, *at(x, t, k)) * seen(dev, a->A[r * w->in + k]);
                 *at(low, t, column + r) = (float)s;
             }
             for (int o = 0; o < a->rows; o++) {
                 double s = 0;
-                for (int r = 0; r < a->rank; r++) s += (double)*at(low, t, column + r) * a->B[o * a->rank + r];
-                *at(y, t, a->row0 + o) += (float)(a->scale * s);
+                for (int r = 0; r < a->rank; r++) s += (double)seen(dev, a->scale * *at(low, t, column + r)) * seen(dev, a->B[o * a->rank + r]);
+                *at(y, t, a->row0 + o) += (float)s;
             }
         }
 }
 
 /* dlow = scale dy B; dx += dlow A; dA += dlow^T x; dB += scale dy^T low. */
-static void adapter_backward(tensor dx, tensor dy, tensor x, const adapter *a, tensor low, int in)
+static void adapter_backward(const device *dev, tensor dx, tensor dy, tensor x, const adapter *a, tensor low, int in)
 {
     for (int t = 0; t < x.rows; t++)
         for (int r = 0; r < a->rank; r++) {
-            double dlow = 0;
+            double sum = 0;
             for (int o = 0; o < a->rows; o++) {
-                double g = a->scale * *at(dy, t, a->row0 + o);
-                dlow += g * a->B[o * a->rank + r];
-                if (a->grad_B) a->grad_B[o * a->rank + r] += (float)(g * *at(low, t, r));
+                double g = seen(dev, a->scale * *at(dy, t, a->row0 + o));
+                sum += g * seen(dev, a->B[o * a->rank + r]);
+                if (a->grad_B) a->grad_B[o * a->rank + r] += (float)(g * seen(dev, *at(low, t, r)));
             }
+            double dlow = dev->bf16 ? round_bf16((float)sum) : sum;
             for (int k = 0; k < in; k++) {
-                if (dx.p) *at(dx, t, k) += (float)(dlow * a->A[r * in + k]);
-                if (a->grad_A) a->grad_A[r * in + k] += (float)(dlow * *at(x, t, k));
+                if (dx.p) *at(dx, t, k) += (float)(dlow * seen(dev, a->A[r * in + k]));
+                if (a->grad_A) a->grad_A[r * in + k] += (float)(dlow * seen(dev, *at(x, t, k)));
             }
         }
 }
@@ -135,7 +141,7 @@ void ref_linear_backward(device *dev, tensor dx, tensor dy, tensor x, const weig
     for (int t = 0; W && t < x.rows; t++)
         for (int k = 0; k < w->in; k++) {
             double s = 0;
-            for (int o = 0; o < w->out; o++) s += (double)*at(dy, t, o) * W[(size_t)o * (size_t)w->in + (size_t)k];
+            for (int o = 0; o < w->out; o++) s += (double)seen(dev, *at(dy, t, o)) * W[(size_t)o * (size_t)w->in + (size_t)k];
             *at(dx, t, k) += (float)s;
         }
     mem_free(W);
@@ -143,7 +149,7 @@ void ref_linear_backward(device *dev, tensor dx, tensor dy, tensor x, const weig
         for (int k = 0; k < w->in; k++) {
             float *g = ref_weight_grad(w, o, k);
             double s = 0;
-            for (int t = 0; g && t < x.rows; t++) s += (double)*at(dy, t, o) * *at(x, t, k);
+            for (int t = 0; g && t < x.rows; t++) s += (double)seen(dev, *at(dy, t, o)) * seen(dev, *at(x, t, k));
             if (g) *g += (float)s;
         }
         float *g = ref_bias_grad(w, o);
@@ -154,8 +160,18 @@ void ref_linear_backward(device *dev, tensor dx, tensor dy, tensor x, const weig
     for (const adapter *a = w->adapters; a; column += a->rank, a = a->next) {
         tensor mine = low;
         mine.p += column;
-        adapter_backward(dx, dy, x, a, mine, w->in);
+        adapter_backward(dev, dx, dy, x, a, mine, w->in);
     }
+}
+
+void ref_symmetric(device *dev, tensor y, tensor x, tensor w)
+{
+    for (int i = 0; i < y.rows; i++)
+        for (int j = 0; j <= i; j++) {
+            double s = 0;
+            for (int k = 0; k < x.cols; k++) s += (double)seen(dev, *at(x, i, k)) * seen(dev, *at(w, j, k));
+            *at(y, i, j) = *at(y, j, i) = (float)s;
+        }
 }
 
 void ref_embed(device *dev, tensor y, const int32_t *ids, const weight *w)

@@ -89,7 +89,7 @@ static void ref_mul_backward(device *dev, tensor da, tensor db, tensor dy, tenso
 const backend backend_ref = {
     .name = "ref", .open = ref_open, .close = ref_close,
     .write = ref_write, .read = ref_read, .zero = ref_zero, .copy = ref_copy, .add_to = ref_add_to,
-    .linear = ref_linear, .linear_backward = ref_linear_backward,
+    .linear = ref_linear, .linear_backward = ref_linear_backward, .symmetric = ref_symmetric,
     .embed = ref_embed, .embed_backward = ref_embed_backward,
     .adaln = ref_adaln, .adaln_backward = ref_adaln_backward,
     .gateadd = ref_gateadd, .gateadd_backward = ref_gateadd_backward,

@@ -15,6 +15,7 @@ float *ref_bias_grad(const weight *w, int row);
 
 void ref_linear(device *, tensor y, tensor x, const weight *w, tensor low);
 void ref_linear_backward(device *, tensor dx, tensor dy, tensor x, const weight *w, tensor low);
+void ref_symmetric(device *, tensor y, tensor x, tensor w);
 void ref_embed(device *, tensor y, const int32_t *ids, const weight *w);
 void ref_embed_backward(device *, tensor dy, const int32_t *ids, const weight *w);
 void ref_attention(device *, tensor y, tensor q, tensor k, tensor v, layout l, attention_opts o, tensor lse);

@@ -112,7 +112,7 @@ static void k_attention(device *dev, tensor y, tensor q, tensor k, tensor v, lay
 {
     att_job j = {.y = y, .q = q, .k = k, .v = v, .o = o, .lse = lse};
     if (!att_prepare(dev, &j, l, true, 0) || !j.longest) return;
-    if (att_takes_bf16(dev, &j)) j.pairs = ((const cpu_state *)dev->state)->pairs;
+    if (att_takes_bf16(dev, &j)) j.pairs = ((const cpu_state *)dev->state)->bf16->tiles;
     int wanted = cpu_threads(dev) == 1 ? 1 : 4 * cpu_threads(dev), blocks = ceil_div(wanted, j.samples * o.heads);
     j.q_each = imin(imax(ceil_div(j.longest, blocks), 96), 48 * 1024 / j.wide);
     j.q_each = round_up(imin(j.q_each, j.longest), NR);

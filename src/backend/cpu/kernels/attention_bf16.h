@@ -10,7 +10,7 @@
 /* What this covers: long plain attention over whole panels without log-sum-exp, on a machine that has the instructions. */
 static bool att_takes_bf16(const device *dev, const att_job *j)
 {
-    return dev->fast && ((const cpu_state *)dev->state)->pairs && j->longest >= FAST_LENGTH && j->dim % NR == 0 && !j->bias && !j->o.causal && !j->lse.p;
+    return dev->fast && ((const cpu_state *)dev->state)->bf16 && j->longest >= FAST_LENGTH && j->dim % NR == 0 && !j->bias && !j->o.causal && !j->lse.p;
 }
 
 INLINE void bf16_store(float *to, float low, float high)

@@ -3,6 +3,7 @@
 #define CPU_KERNELS_LINEAR_H
 #include "backend/cpu/kernels/gemm.h"
 #include "backend/cpu/kernels/gemm_int8.h"
+#include "backend/cpu/kernels/rows.h"
 
 static tensor cols_of(tensor x, int col0, int cols)
 {
@@ -19,6 +20,15 @@ static quantised linear_quantise(device *dev, tensor x, const weight *w)
     return (quantised){0};
 }
 
+/* In bf16 where the device is asked for that. */
+static void product(device *dev, gemm g)
+{
+    const cpu_bf16 *bf16 = ((const cpu_state *)dev->state)->bf16;
+    g.rounded = dev->bf16;
+    if (g.rounded && bf16) bf16->product(dev, &g);
+    else gemm_run(dev, g);
+}
+
 /* y[:, part] = x W_part^T + bias;  y[:, adapter] += scale (x A^T) B^T, x A^T being kept in `low`. */
 static void k_linear(device *dev, tensor y, tensor x, const weight *w, tensor low)
 {
@@ -26,14 +36,14 @@ static void k_linear(device *dev, tensor y, tensor x, const weight *w, tensor lo
     for (int i = 0, at = 0; i < w->nparts; at += w->part[i++].rows) {
         const weight_part *p = &w->part[i];
         if (in_ints.q && int8_takes(p)) gemm_int8(dev, &in_ints, p, y.p + at, y.ld);
-        else gemm_run(dev, (gemm){.M = x.rows, .N = p->rows, .K = w->in, .a = x.p, .lda = (size_t)x.ld, .b = p->data, .ldb = (size_t)w->in,
+        else product(dev, (gemm){.M = x.rows, .N = p->rows, .K = w->in, .a = x.p, .lda = (size_t)x.ld, .b = p->data, .ldb = (size_t)w->in,
                              .b_type = p->type, .b_rows = true, .b_scale = p->row_scale, .c = y.p + at, .ldc = (size_t)y.ld, .bias = p->bias});
     }
     int at = 0;
     for (const adapter *a = w->adapters; a; at += a->rank, a = a->next) {
-        gemm_run(dev, (gemm){.M = x.rows, .N = a->rank, .K = w->in, .a = x.p, .lda = (size_t)x.ld, .b = a->A, .ldb = (size_t)w->in,
+        product(dev, (gemm){.M = x.rows, .N = a->rank, .K = w->in, .a = x.p, .lda = (size_t)x.ld, .b = a->A, .ldb = (size_t)w->in,
                              .b_type = DT_F32, .b_rows = true, .c = low.p + at, .ldc = (size_t)low.ld});
-        gemm_run(dev, (gemm){.M = x.rows, .N = a->rows, .K = a->rank, .a = low.p + at, .lda = (size_t)low.ld, .a_scale = a->scale,
+        product(dev, (gemm){.M = x.rows, .N = a->rows, .K = a->rank, .a = low.p + at, .lda = (size_t)low.ld, .a_scale = a->scale,
                              .b = a->B, .ldb = (size_t)a->rank, .b_type = DT_F32, .b_rows = true,
                              .c = y.p + a->row0, .ldc = (size_t)y.ld, .add = true});
     }
@@ -43,7 +53,7 @@ static void k_linear(device *dev, tensor y, tensor x, const weight *w, tensor lo
 static void weight_gradient(device *dev, float *grad, tensor dy, tensor x, float scale)
 {
     if (grad)
-        gemm_run(dev, (gemm){.M = dy.cols, .N = x.cols, .K = x.rows, .a = dy.p, .lda = (size_t)dy.ld, .a_cols = true, .a_scale = scale,
+        product(dev, (gemm){.M = dy.cols, .N = x.cols, .K = x.rows, .a = dy.p, .lda = (size_t)dy.ld, .a_cols = true, .a_scale = scale,
                              .b = x.p, .ldb = (size_t)x.ld, .b_type = DT_F32, .c = grad, .ldc = (size_t)x.cols, .add = true});
 }
 
@@ -54,11 +64,11 @@ static void adapter_backward(device *dev, const adapter *a, tensor dx, tensor dy
     if (!dx.p && !a->grad_A) return;
     dlow.p = cpu_scratch(dev, CPU_TEMP, (size_t)dlow.rows * (size_t)dlow.ld);
     if (!dlow.p) return;
-    gemm_run(dev, (gemm){.M = dy.rows, .N = a->rank, .K = a->rows, .a = dy.p, .lda = (size_t)dy.ld, .a_scale = a->scale,
+    product(dev, (gemm){.M = dy.rows, .N = a->rank, .K = a->rows, .a = dy.p, .lda = (size_t)dy.ld, .a_scale = a->scale,
                          .b = a->B, .ldb = (size_t)a->rank, .b_type = DT_F32, .c = dlow.p, .ldc = (size_t)dlow.ld});
     weight_gradient(dev, a->grad_A, dlow, x, 1);
     if (dx.p)
-        gemm_run(dev, (gemm){.M = dy.rows, .N = x.cols, .K = a->rank, .a = dlow.p, .lda = (size_t)dlow.ld, .b = a->A, .ldb = (size_t)x.cols,
+        product(dev, (gemm){.M = dy.rows, .N = x.cols, .K = a->rank, .a = dlow.p, .lda = (size_t)dlow.ld, .b = a->A, .ldb = (size_t)x.cols,
                              .b_type = DT_F32, .c = dx.p, .ldc = (size_t)dx.ld, .add = true});
 }
 
@@ -68,7 +78,7 @@ static void k_linear_backward(device *dev, tensor dx, tensor dy, tensor x, const
         const weight_part *p = &w->part[i];
         tensor d = cols_of(dy, at, p->rows);
         if (dx.p)
-            gemm_run(dev, (gemm){.M = dy.rows, .N = w->in, .K = p->rows, .a = d.p, .lda = (size_t)d.ld, .b = p->data, .ldb = (size_t)w->in,
+            product(dev, (gemm){.M = dy.rows, .N = w->in, .K = p->rows, .a = d.p, .lda = (size_t)d.ld, .b = p->data, .ldb = (size_t)w->in,
                                  .b_type = p->type, .b_scale = p->row_scale, .c = dx.p, .ldc = (size_t)dx.ld, .add = true});
         weight_gradient(dev, p->grad, d, x, 1);
         if (p->grad_bias) colsum_add(dev, p->grad_bias, d);
@@ -76,6 +86,23 @@ static void k_linear_backward(device *dev, tensor dx, tensor dy, tensor x, const
     int at = 0;
     for (const adapter *a = w->adapters; a; at += a->rank, a = a->next)
         adapter_backward(dev, a, dx, cols_of(dy, a->row0, a->rows), x, cols_of(low, at, a->rank));
+}
+
+/* What lies below the diagonal to above it, a tile at a time: a line of the cache is used while it is there. */
+static void mirror_task(void *arg, int task, int worker)
+{
+    const tensor *y = arg;
+    (void)worker;
+    for (int r0 = 0, c0 = task * VL; r0 <= c0; r0 += VL)
+        for (int i = r0; i < imin(r0 + VL, y->rows); i++)
+            for (int j = imax(c0, i + 1); j < imin(c0 + VL, y->rows); j++) row(*y, i)[j] = row(*y, j)[i];
+}
+
+static void k_symmetric(device *dev, tensor y, tensor x, tensor w)
+{
+    product(dev, (gemm){.M = x.rows, .N = w.rows, .K = x.cols, .a = x.p, .lda = (size_t)x.ld, .b = w.p, .ldb = (size_t)w.ld, .b_type = DT_F32, .b_rows = true,
+                        .c = y.p, .ldc = (size_t)y.ld, .lower = true});
+    pool_run(dev->threads, ceil_div(y.rows, VL), mirror_task, &y);
 }
 
 /* The part that holds row id of the stacked table; id becomes the row within it. */

@@ -7,10 +7,6 @@
 #include "backend/cpu/kernels/simd.h"
 
 INLINE float *row(tensor t, int i) { return t.p + (size_t)i * (size_t)t.ld; }
-INLINE int imin(int a, int b) { return a < b ? a : b; }
-INLINE int imax(int a, int b) { return a > b ? a : b; }
-INLINE int ceil_div(int a, int b) { return (a + b - 1) / b; }
-INLINE int round_up(int a, int b) { return ceil_div(a, b) * b; }
 
 /* y += x */
 INLINE void add_row(float *y, const float *x, int n)

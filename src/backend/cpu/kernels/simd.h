@@ -240,6 +240,11 @@ INLINE void v_transpose(vf r[VL])
 #define NR (2 * VL)
 _Static_assert(MR <= VL, "a row of a packed panel is one vector store");
 
+INLINE int imin(int a, int b) { return a < b ? a : b; }
+INLINE int imax(int a, int b) { return a > b ? a : b; }
+INLINE int ceil_div(int a, int b) { return (a + b - 1) / b; }
+INLINE int round_up(int a, int b) { return ceil_div(a, b) * b; }
+
 INLINE vf v_zero(void) { return v_set(0.0f); }
 
 /* n elements from element i of an array of type t (a constant at every call). */

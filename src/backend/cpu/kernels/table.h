@@ -20,7 +20,7 @@ const backend CPU_TABLE = {
 #define KERNEL(op) .op = k_##op
 #define BOTH(op) .op = k_##op, .op##_backward = k_##op##_backward
     KERNEL(write), KERNEL(read), KERNEL(zero), KERNEL(copy), KERNEL(add_to), KERNEL(add),
-    BOTH(linear), BOTH(embed), BOTH(adaln), BOTH(gateadd), BOTH(qknorm), BOTH(attention), BOTH(routemap),
+    BOTH(linear), KERNEL(symmetric), BOTH(embed), BOTH(adaln), BOTH(gateadd), BOTH(qknorm), BOTH(attention), BOTH(routemap),
     BOTH(softmax), BOTH(takerows),
     BOTH(gelu), BOTH(quickgelu), BOTH(silu), BOTH(mul), BOTH(scale), BOTH(layernorm), BOTH(rmsnorm),
     KERNEL(groupstats), BOTH(groupnorm),
