@@ -6,7 +6,7 @@
 #define TRAIN_RECIPE_H
 #include <stdbool.h>
 #include "base/error.h"
-#include "train/stages/flow.h"
+#include "train/flow/flow.h"
 #include "train/lr.h"
 #include "train/mixture.h"
 #include "train/optimizer.h"

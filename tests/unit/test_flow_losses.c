@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "train/stages/adapter_set.h"
-#include "train/stages/flow_cut.h"
-#include "train/stages/flow_loss.h"
+#include "train/flow/flow_cut.h"
+#include "train/flow/flow_loss.h"
 #include "train/stages/sized.h"
 #include "train/network.h"
 

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "base/rng.h"
-#include "train/stages/flow_maps.h"
+#include "train/flow/flow_maps.h"
 
 /* cmocka comes last: it has a macro called fail. */
 #include <setjmp.h>

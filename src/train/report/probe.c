@@ -12,9 +12,9 @@
 #include "image/resize.h"
 #include "pipe/latent.h"
 #include "train/stages/adapter_set.h"
-#include "train/stages/caption.h"
-#include "train/stages/encode.h"
-#include "train/stages/flow_loss.h"
+#include "train/flow/caption.h"
+#include "train/flow/encode.h"
+#include "train/flow/flow_loss.h"
 #include "train/stages/sized.h"
 #include "train/stages/vae_loss.h"
 

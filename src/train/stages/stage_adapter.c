@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "train/stages/adapter_set.h"
 #include "train/export.h"
-#include "train/stages/flow_validate.h"
+#include "train/flow/flow_validate.h"
 #include "train/report/sheet.h"
 
 enum { SEEDS = 4 };

@@ -15,7 +15,7 @@
 #include "train/report/sheet.h"
 #include "train/stages/adapter_set.h"
 #include "train/stages/dpo.h"
-#include "train/stages/flow_validate.h"
+#include "train/flow/flow_validate.h"
 
 enum { SEEDS = 3 };
 

@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "train/export.h"
-#include "train/stages/flow_validate.h"
+#include "train/flow/flow_validate.h"
 #include "train/init.h"
 #include "train/report/sheet.h"
 

@@ -1,5 +1,5 @@
 /* caption.c - both tokenizers, padded and cut as the networks want it. */
-#include "train/stages/caption.h"
+#include "train/flow/caption.h"
 
 #include "base/mem.h"
 

@@ -10,7 +10,7 @@
 #define TRAIN_FLOW_LOSS_H
 #include "model/clip.h"
 #include "model/t5.h"
-#include "train/stages/flow_batch.h"
+#include "train/flow/flow_batch.h"
 
 /* The networks that take part.  task [2, D] and idx [slots, D] are DreamO's tables; NULL: no condition embedding. */
 typedef struct flow_model {

@@ -1,5 +1,5 @@
 /* flow_loss.c - both losses. */
-#include "train/stages/flow_loss.h"
+#include "train/flow/flow_loss.h"
 
 /* task row for every token, plus the slot's row for references (spec 2.2). */
 static tensor condition(nn *cx, const flow_model *m, const flow_batch *b)

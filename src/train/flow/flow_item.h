@@ -3,7 +3,7 @@
  * All choices come from the recipe's seed and the sample's number. */
 #ifndef TRAIN_FLOW_ITEM_H
 #define TRAIN_FLOW_ITEM_H
-#include "train/stages/caption.h"
+#include "train/flow/caption.h"
 #include "train/stages/stage.h"
 
 typedef enum flow_reference { REF_RIGHT, REF_OTHER, REF_NONE } flow_reference;

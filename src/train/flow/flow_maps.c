@@ -1,5 +1,5 @@
 /* flow_maps.c - by ranks (Mann and Whitney 1947): the sum of the subject's tells how many pairs it wins. */
-#include "train/stages/flow_maps.h"
+#include "train/flow/flow_maps.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 /* flow_stage.c - composing, encoding, running. */
-#include "train/stages/flow_stage.h"
+#include "train/flow/flow_stage.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "train/stages/encode.h"
-#include "train/stages/flow_maps.h"
+#include "train/flow/encode.h"
+#include "train/flow/flow_maps.h"
 
 enum { ENCODE_AT_ONCE = 8 };
 

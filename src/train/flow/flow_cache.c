@@ -1,5 +1,5 @@
 /* flow_cache.c - keys, and which captions T5 has to see. */
-#include "train/stages/flow_cache.h"
+#include "train/flow/flow_cache.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* flow_item.c - composing one sample. */
-#include "train/stages/flow_item.h"
+#include "train/flow/flow_item.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* flow_cut.c - which rows stay. */
-#include "train/stages/flow_cut.h"
+#include "train/flow/flow_cut.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * with others' of the same task, with none - can be compared in pairs. */
 #ifndef TRAIN_FLOW_VALIDATE_H
 #define TRAIN_FLOW_VALIDATE_H
-#include "train/stages/flow_stage.h"
+#include "train/flow/flow_stage.h"
 
 #define FLOW_LEVELS 4 /* of equally many draws: the loss is told for each, lowest noise first */
 

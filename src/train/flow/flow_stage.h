@@ -1,10 +1,10 @@
 /* flow_stage.h - what training the base and training the adapter have in common: samples to packed batches, steps, validation. */
 #ifndef TRAIN_FLOW_STAGE_H
 #define TRAIN_FLOW_STAGE_H
-#include "train/stages/flow_cache.h"
-#include "train/stages/flow_cut.h"
-#include "train/stages/flow_item.h"
-#include "train/stages/flow_loss.h"
+#include "train/flow/flow_cache.h"
+#include "train/flow/flow_cut.h"
+#include "train/flow/flow_item.h"
+#include "train/flow/flow_loss.h"
 
 typedef struct flow_stage {
     flow_model model;

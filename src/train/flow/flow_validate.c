@@ -1,5 +1,5 @@
 /* flow_validate.c - right, another's, none; kind by kind. */
-#include "train/stages/flow_validate.h"
+#include "train/flow/flow_validate.h"
 
 #include <math.h>
 #include <stdio.h>

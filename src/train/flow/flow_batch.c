@@ -1,11 +1,11 @@
 /* flow_batch.c - layouts, positions and mixing of a packed batch. */
-#include "train/stages/flow_batch.h"
+#include "train/flow/flow_batch.h"
 
 #include <string.h>
 
 #include "base/mem.h"
 #include "pipe/schedule.h"
-#include "train/stages/flow.h"
+#include "train/flow/flow.h"
 
 /* Rotary tables of the shapes met so far: sines and cosines cost more than the rest of composing. */
 enum { MEMO = 64 };

@@ -6,7 +6,7 @@
 #ifndef TRAIN_FLOW_CUT_H
 #define TRAIN_FLOW_CUT_H
 #include "base/rng.h"
-#include "train/stages/flow_batch.h"
+#include "train/flow/flow_batch.h"
 
 typedef struct flow_cut {
     dit_short s;            /* points into the lists below */

@@ -1,5 +1,5 @@
 /* encode.c - pictures to tokens. */
-#include "train/stages/encode.h"
+#include "train/flow/encode.h"
 
 #include "base/mem.h"
 

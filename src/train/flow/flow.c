@@ -1,5 +1,5 @@
 /* flow.c - noise levels and mixing. */
-#include "train/stages/flow.h"
+#include "train/flow/flow.h"
 
 #include <math.h>
 

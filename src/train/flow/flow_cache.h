@@ -7,7 +7,7 @@
  * its gradient, and never kept; CLIP has no such rows. */
 #ifndef TRAIN_FLOW_CACHE_H
 #define TRAIN_FLOW_CACHE_H
-#include "train/stages/flow_batch.h"
+#include "train/flow/flow_batch.h"
 #include "train/stages/stage.h"
 
 typedef struct flow_cache {

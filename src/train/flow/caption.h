@@ -1,7 +1,7 @@
 /* caption.h - a caption as both encoders read it. */
 #ifndef TRAIN_CAPTION_H
 #define TRAIN_CAPTION_H
-#include "train/stages/flow_batch.h"
+#include "train/flow/flow_batch.h"
 #include "train/network.h"
 
 typedef struct caption {
