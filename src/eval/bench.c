@@ -23,6 +23,7 @@ typedef struct bench {
     dreamo_kernel_row row;
     void *user;
     bool stopped;
+    bool bf16; /* what trains multiplies in bf16 */
 } bench;
 
 typedef enum direction { FORWARD, BACKWARD, FORWARD_FAST /* activations in 8 bits */ } direction;
@@ -95,6 +96,7 @@ static void measure(bench *b, const char *kernel, const char *shape, dtype type,
     char weights[24];
     int n = 0;
     if (b->memory.full) return;
+    b->dev->bf16 = b->bf16;
     run(b->dev, o); /* pages, caches, scratch */
     double before = cpu_peak(b->dev);
     while (n < RUNS_MAX && (n < RUNS_MIN || spent < SECONDS_A_ROW)) {
@@ -112,7 +114,8 @@ static void measure(bench *b, const char *kernel, const char *shape, dtype type,
         before = after;
         spent += took;
     }
-    snprintf(weights, sizeof weights, "%s%s", dtype_name(type), o->fast ? " int8" : "");
+    b->dev->bf16 = false;
+    snprintf(weights, sizeof weights, "%s%s", dtype_name(type), o->fast ? " int8" : b->bf16 ? " bf16" : "");
     dreamo_kernel_rate r = {.kernel = kernel, .shape = shape, .weights = weights, .gflops = bench_median(rate, n) * 1e-9,
                             .peak_share = bench_median(share, n), .cpu_share = bench_median(own, n), .runs = n};
     r.best_share = share[n - 1];
@@ -219,12 +222,24 @@ static void bench_whole_step(bench *b, bench_network which)
 
 /* ---- the list: FLUX's shapes, then the default model's and its autoencoder's ---- */
 
+static const int small[][3] = {{512, 192, 576}, {512, 192, 768}, {2048, 192, 192}, {2048, 192, 576}, {2048, 768, 192}, {2048, 256, 1024}, {2048, 1024, 256}};
+
+/* What a training step with bf16 products does, where that is faster. */
+static void bench_all_bf16(bench *b)
+{
+    if (!b->dev->gains_by_bf16) return;
+    b->bf16 = true;
+    for (size_t s = 0; s < sizeof small / sizeof *small; s++) bench_linear(b, FORWARD, small[s][0], small[s][1], small[s][2], DT_F32, false);
+    for (size_t s = 0; s < sizeof small / sizeof *small; s++) bench_linear(b, BACKWARD, small[s][0], small[s][1], small[s][2], DT_F32, true);
+    bench_whole_step(b, BENCH_DIT);
+    b->bf16 = false;
+}
+
 static void bench_all_linear(bench *b)
 {
     static const int rows[] = {256, 1024, 1536}, flux[][2] = {{3072, 9216}, {3072, 3072}, {3072, 12288}, {12288, 3072}};
     static const dtype quantised[] = {DT_Q8_0, DT_Q4_0, DT_F8_E4M3};
     static const dtype integers[] = {DT_Q8_0, DT_Q6_K, DT_Q5_K, DT_Q4_K, DT_Q4_0};
-    static const int small[][3] = {{512, 192, 576}, {512, 192, 768}, {2048, 192, 192}, {2048, 192, 576}, {2048, 768, 192}, {2048, 256, 1024}, {2048, 1024, 256}};
     for (dtype t = DT_F32; t <= DT_F16; t++)
         for (int i = 0; i < 3; i++) bench_linear(b, FORWARD, rows[i], flux[0][0], flux[0][1], t, false);
     for (int s = 1; s < 4; s++) bench_linear(b, FORWARD, 1024, flux[s][0], flux[s][1], DT_BF16, false);
@@ -271,6 +286,7 @@ dreamo_status bench_kernels(device *dev, const char *only, dreamo_kernel_row row
     }
     bench_whole_step(&b, BENCH_DIT);
     bench_whole_step(&b, BENCH_VAE);
+    bench_all_bf16(&b);
     bool full = b.memory.full || dev->failed;
     arena_free(&b.memory);
     if (full) return fail(err, DREAMO_MEMORY, "no memory to measure in");

@@ -1,13 +1,14 @@
-/* bench_step.c - see bench_step.h.  Sizes: 16 samples of 64 noise, 64 reference and 16 text tokens; 8 pictures of 64x64. */
+/* bench_step.c - see bench_step.h.  Sizes: 16 samples of 64 noise, 64 reference and 24 text tokens in the transformer that
+ * recipes/mini trains; 8 pictures of 64x64. */
 #include "eval/bench_step.h"
 #include "base/mem.h"
 #include "model/dit.h"
 #include "model/vae.h"
 
-enum { SAMPLES = 16, NOISE = 64, REFERENCE = 64, TEXT = 16, IMAGE = NOISE + REFERENCE, PICTURES = 8, SIDE = 64 };
+enum { SAMPLES = 16, NOISE = 64, REFERENCE = 64, TEXT = 24, IMAGE = NOISE + REFERENCE, PICTURES = 8, SIDE = 64 };
 
-static const dit_config small_dit = {.layers = 2, .single_layers = 5, .heads = 6, .head_dim = 32, .in_channels = 32, .out_channels = 32,
-                                     .text_dim = 192, .pooled_dim = 192, .rope_axes = {8, 12, 12}, .guidance = true};
+static const dit_config small_dit = {.layers = 4, .single_layers = 8, .heads = 8, .head_dim = 32, .in_channels = 64, .out_channels = 64,
+                                     .text_dim = 192, .pooled_dim = 128, .rope_axes = {4, 14, 14}};
 static const vae_config small_vae = {.image_channels = 3, .latent_channels = 8, .levels = 3, .channels = {24, 48, 96}, .layers = 1, .groups = 8,
                                      .scaling = 1};
 
@@ -64,7 +65,7 @@ static bool prepare(bench_step *s, bench_network which)
         s->sin = values(s, rows * 16, 1);
         s->input = values(s, (size_t)SAMPLES * IMAGE * 192, 1);
         s->small = values(s, (size_t)SAMPLES * 256, 1);
-        s->wanted = values(s, (size_t)SAMPLES * IMAGE * 32, 1);
+        s->wanted = values(s, (size_t)SAMPLES * IMAGE * 64, 1);
     } else {
         s->vae = vae_new(&small_vae);
         if (!s->vae) return false;
@@ -100,11 +101,11 @@ void bench_step_free(bench_step *s)
 static tensor dit_loss(bench_step *s)
 {
     nn *cx = s->cx;
-    dit_batch b = {.tokens = tensor_from(cx, SAMPLES * IMAGE, 32, s->input), .text = tensor_from(cx, SAMPLES * TEXT, 192, s->input),
-                   .pooled = tensor_from(cx, SAMPLES, 192, s->small), .time = tensor_from(cx, SAMPLES, 256, s->small),
-                   .guidance = tensor_from(cx, SAMPLES, 256, s->small), .img = {SAMPLES, SAMPLES, s->image}, .txt = {SAMPLES, SAMPLES, s->text},
+    dit_batch b = {.tokens = tensor_from(cx, SAMPLES * IMAGE, small_dit.in_channels, s->input), .text = tensor_from(cx, SAMPLES * TEXT, small_dit.text_dim, s->input),
+                   .pooled = tensor_from(cx, SAMPLES, small_dit.pooled_dim, s->small), .time = tensor_from(cx, SAMPLES, 256, s->small),
+                   .img = {SAMPLES, SAMPLES, s->image}, .txt = {SAMPLES, SAMPLES, s->text},
                    .joint = {SAMPLES, 2 * SAMPLES, s->joint}, .pe = {s->cos, s->sin, 16}};
-    return op_mse(cx, dit_forward(cx, s->dit, &b), tensor_from(cx, SAMPLES * IMAGE, 32, s->wanted), NULL);
+    return op_mse(cx, dit_forward(cx, s->dit, &b), tensor_from(cx, SAMPLES * IMAGE, small_dit.out_channels, s->wanted), NULL);
 }
 
 static tensor vae_loss(bench_step *s)
@@ -128,5 +129,5 @@ double bench_step_flops(const bench_step *s) { return s->flops; }
 
 const char *bench_step_shape(const bench_step *s)
 {
-    return s->dit ? "DiT 2+5 blocks of 192, 16x144 tokens" : "VAE 24-48-96, 8x64x64";
+    return s->dit ? "DiT 4+8 blocks of 256, 16x152 tokens" : "VAE 24-48-96, 8x64x64";
 }
