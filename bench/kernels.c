@@ -6,8 +6,8 @@
 static bool print(void *user, const dreamo_kernel_rate *r)
 {
     (void)user;
-    printf("{\"kernel\":\"%s\",\"shape\":\"%s\",\"weights\":\"%s\",\"gflops\":%.1f,\"peak_share\":%.3f,\"best_share\":%.3f,\"cpu_share\":%.3f,\"runs\":%d}\n", r->kernel,
-           r->shape, r->weights, r->gflops, r->peak_share, r->best_share, r->cpu_share, r->runs);
+    printf("{\"kernel\":\"%s\",\"shape\":\"%s\",\"weights\":\"%s\",\"gflops\":%.1f,\"peak_share\":%.3f,\"best_share\":%.3f,\"cpu_share\":%.3f,\"seconds\":%.6g,\"cpu_seconds\":%.6g,\"runs\":%d}\n", r->kernel,
+           r->shape, r->weights, r->gflops, r->peak_share, r->best_share, r->cpu_share, r->seconds, r->cpu_seconds, r->runs);
     fflush(stdout);
     return true;
 }

@@ -393,6 +393,7 @@ typedef struct dreamo_kernel_rate {
     double peak_share;       /* median of rate / peak, 0..1; in integers it may pass 1 */
     double best_share;       /* of the best run */
     double cpu_share;        /* peak_share reckoned with processor time instead of elapsed time: other programs do not count */
+    double seconds, cpu_seconds; /* of one run: elapsed, and of processor time on all threads together */
     int runs;
 } dreamo_kernel_rate;
 typedef bool (*dreamo_kernel_row)(void *user, const dreamo_kernel_rate *row); /* false: stop, DREAMO_CANCELLED */

@@ -92,7 +92,7 @@ static double cpu_seconds(void) /* used by all threads of this process */
 
 static void measure(bench *b, const char *kernel, const char *shape, dtype type, double flops, void (*run)(device *, operands *), operands *o)
 {
-    double rate[RUNS_MAX], share[RUNS_MAX], own[RUNS_MAX], spent = 0;
+    double rate[RUNS_MAX], share[RUNS_MAX], own[RUNS_MAX], spent = 0, cpu_each[RUNS_MAX];
     char weights[24];
     int n = 0;
     if (b->memory.full) return;
@@ -110,6 +110,7 @@ static void measure(bench *b, const char *kernel, const char *shape, dtype type,
         double cpu = (cpu_seconds() - start_cpu) / cpu_threads(b->dev), after = cpu_peak(b->dev), peak = (before + after) / 2;
         rate[n] = flops * repeats / took;
         share[n] = rate[n] / peak;
+        cpu_each[n] = cpu * cpu_threads(b->dev) / repeats;
         own[n++] = flops * repeats / cpu / peak;
         before = after;
         spent += took;
@@ -117,7 +118,7 @@ static void measure(bench *b, const char *kernel, const char *shape, dtype type,
     b->dev->bf16 = false;
     snprintf(weights, sizeof weights, "%s%s", dtype_name(type), o->fast ? " int8" : b->bf16 ? " bf16" : "");
     dreamo_kernel_rate r = {.kernel = kernel, .shape = shape, .weights = weights, .gflops = bench_median(rate, n) * 1e-9,
-                            .peak_share = bench_median(share, n), .cpu_share = bench_median(own, n), .runs = n};
+                            .seconds = flops / bench_median(rate, n), .cpu_seconds = bench_median(cpu_each, n), .peak_share = bench_median(share, n), .cpu_share = bench_median(own, n), .runs = n};
     r.best_share = share[n - 1];
     if (!b->row(b->user, &r)) b->stopped = true;
 }

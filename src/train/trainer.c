@@ -436,6 +436,8 @@ dreamo_status trainer_run(const dreamo_train_options *o, const trainer_part *par
     if (!s)
         log_note(&t.log, "%s: %lld numbers are trained, %s with %d threads, from step %lld", t.s.kind->name,
                  (long long)params_total(&t.s.p), t.s.dev->be->name, pool_threads(t.s.dev->threads), (long long)t.state.step);
+    if (!s && t.r.products == PRODUCTS_BF16 && !t.s.dev->gains_by_bf16)
+        log_note(&t.log, "products = bf16: there is no instruction for them here, so rounding only costs time; fp32 is faster");
     double started = seconds_now(), before = t.state.seconds;
     int64_t second = t.state.step + 2;
     if (loaded && writes(&t)) s = look_at_model(&t, err);

@@ -234,6 +234,34 @@ static void test_resume_is_exact(void **state)
     }
 }
 
+/* Products in bf16: the first loss is fp32's but for rounding, later ones drift apart as steps of this length let them; a resumed run is exact. */
+static void test_products_in_bf16(void **state)
+{
+    (void)state;
+    static const char *const stages[] = { "base", "adapter" };
+    for (int i = 0; i < 2; i++) {
+        double exact[6], x[6], y[6], off = 0;
+        dreamo_error err = { 0 };
+        run r = { .stage = stages[i], .out = i ? "exact-adapter" : "exact-base", .steps = 6, .more = { "optimizer=muon" } };
+        must_train(&r);
+        assert_int_equal(losses(r.out, exact, 6), 6);
+        r.more[1] = "products=bf16";
+        r.out = i ? "bf16-adapter" : "bf16-base";
+        must_train(&r);
+        assert_int_equal(losses(r.out, x, 6), 6);
+        r.out = i ? "bf16-adapter-parts" : "bf16-base-parts";
+        r.stop_after = 3;
+        assert_int_equal(train(&r, &err), DREAMO_CANCELLED);
+        r.stop_after = 0;
+        r.resume = true;
+        must_train(&r);
+        assert_int_equal(losses(r.out, y, 6), 6);
+        assert_memory_equal(x, y, sizeof x);
+        for (int k = 0; k < 6; k++) off = fmax(off, fabs(x[k] / exact[k] - 1));
+        if (!(off > 1e-7 && off < 2e-2 && fabs(x[0] / exact[0] - 1) < 1e-3)) fail_msg("%s: losses are %.3g off", stages[i], off);
+    }
+}
+
 /* The state of one optimizer is no beginning for another, and the message says so. */
 static void test_another_optimizer(void **state)
 {
@@ -730,7 +758,7 @@ static int enter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plan), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_resume_is_exact), cmocka_unit_test(test_another_optimizer),
+        cmocka_unit_test(test_plan), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_resume_is_exact), cmocka_unit_test(test_another_optimizer), cmocka_unit_test(test_products_in_bf16),
         cmocka_unit_test(test_resume_does_what_was_due),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_falls_back), cmocka_unit_test(test_nan), cmocka_unit_test(test_backends_agree),
