@@ -125,7 +125,7 @@ def cpu_seconds():
     return t.user + t.system
 
 
-def timed(step, count=3):
+def timed(step, count=2):
     """Processor and elapsed seconds of a step."""
     cpu, start = cpu_seconds(), time.perf_counter()
     for _ in range(count):

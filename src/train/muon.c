@@ -85,7 +85,7 @@ static double late(double k) { return 2 * k + half_product * (k + 4 * ROUNDS - 3
 static bool multiplies_late(int rows, int cols) { return late((double)cols / rows) < early((double)cols / rows); }
 
 /* Products that are multiplied early may be rounded, as Muon is published.  Late, all rounds' squares of singular values come from the first round's,
- * and what rounding adds to small ones would grow by the fourth power of `a` squared. */
+ * and what rounding adds to a small one would grow by `a` squared in each. */
 static bool may_round(int rows, int cols) { return !multiplies_late(rows, cols); }
 
 static double cost(const matrix *a)
