@@ -148,13 +148,18 @@ def main():
     bench, rounds = sys.argv[1] if len(sys.argv) > 1 else "build/bench/bench_kernels", int(sys.argv[2]) if len(sys.argv) > 2 else 3
     steps = {kind: stepper(kind) for kind in sys.argv[3:] or ("eager", "compile", "autocast", "compile-autocast")}
     seen = {}
-    for step in steps.values():  # compile, caches
-        timed(step, 2)
-    for _ in range(rounds):
+
+    def note(name, times):
+        seen.setdefault(name, []).append(times)
+        print(f"  {name:24} {times[0]:7.3f} s of processor time, {times[1]:7.3f} s elapsed", flush=True)
+
+    for number in range(rounds):
         for name, row in ours(bench).items():
-            seen.setdefault(name, []).append((row["cpu_seconds"], row["seconds"]))
+            note(name, (row["cpu_seconds"], row["seconds"]))
         for kind, step in steps.items():
-            seen.setdefault("torch " + kind, []).append(timed(step))
+            if number == 0:  # compile, caches
+                timed(step, 2)
+            note("torch " + kind, timed(step))
     base = median([cpu for cpu, _ in seen["ours F32"]])
     for name, times in seen.items():
         cpu, wall = median([t[0] for t in times]), median([t[1] for t in times])
