@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/dtype.h"
+#include "weights/kind.h"
 
 static char folder[64];
 
@@ -57,6 +59,19 @@ bool fuzz_put_next(fuzz_parts *p, const char *name)
     bool any = fuzz_next(p, &data, &nbytes);
     fuzz_put(name, data, nbytes);
     return any;
+}
+
+void fuzz_walk(const st_file *f)
+{
+    float few[64];
+    for (int i = 0; i < f->ntensors; i++) {
+        const st_tensor *t = &f->tensors[i];
+        unsigned char last = 0;
+        if (t->nbytes) memcpy(&last, (const char *)t->data + t->nbytes - 1, 1);
+        fuzz_must(st_find(f, t->name) != NULL, "a tensor is found by its name");
+        if (t->count == 64) dtype_to_f32(t->type, t->data, 64, few);
+    }
+    kind_of_weights(f);
 }
 
 void fuzz_must(bool holds, const char *what)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include "base/error.h"
 #include "base/mem.h"
+#include "format/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes);
 
@@ -21,6 +22,9 @@ void fuzz_put(const char *name, const void *data, size_t nbytes);
 typedef struct fuzz_parts { const uint8_t *at, *end; bool over; } fuzz_parts;
 bool fuzz_next(fuzz_parts *p, const uint8_t **data, size_t *nbytes);
 bool fuzz_put_next(fuzz_parts *p, const char *name);
+
+/* A weight file that was opened: each tensor is found by its name and can be read to its last number; then it is named. */
+void fuzz_walk(const st_file *f);
 
 /* After the target: nothing that was taken through mem.h is left, and a failure has a message. */
 void fuzz_must(bool holds, const char *what);

@@ -1,6 +1,8 @@
-/* fuzz_catalogue.c - a furniture catalogue's properties, its pieces drawn with a mesh of the input's: the archive around them is made here. */
+/* fuzz_catalogue.c - a furniture catalogue's properties, and its pieces with a mesh of the input's, drawn small: the archive around them is
+ * made here. */
 #include <zlib.h>
 #include "data/source/furniture.h"
+#include "data/source/raster.h"
 #include "fuzz.h"
 
 typedef struct archive { unsigned char *p; size_t n; } archive;
@@ -63,11 +65,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
     dreamo_status status = furniture_open("f", &s, &err);
     fuzz_told(status, &err);
     for (int i = 0; !status && i < s.nitems && i < 2; i++) { /* the first tell all */
-        asset piece;
+        obj_mesh mesh;
+        unsigned char pixels[16 * 16 * 4];
         dreamo_error why = { 0 };
-        dreamo_status drawn = furniture_draw(&s, i, &piece, &why);
+        dreamo_status drawn = furniture_mesh(&s, i, &mesh, &why);
+        if (!drawn) {
+            drawn = raster_views(&mesh, &(view){ 0.1, 0.05 }, 1, 16, pixels, &why);
+            obj_free(&mesh);
+        }
         fuzz_told(drawn, &why);
-        asset_free(&piece);
     }
     if (!status) furniture_close(&s);
     fuzz_must(mem_live() == 0, "all memory is given back");

@@ -296,6 +296,7 @@ dreamo_status bench_kernels(device *dev, const char *only, dreamo_kernel_row row
 
 dreamo_status dreamo_bench_kernels(int threads, const char *only, dreamo_kernel_row row, void *user, dreamo_error *err)
 {
+    if (!row) return fail(err, DREAMO_ARG, "the function for the rows is missing");
     device *dev = backend_cpu.open(threads);
     if (!dev) return fail(err, DREAMO_DEVICE, "cannot open the CPU backend: no memory, or DREAMO_CPU asks for what this machine lacks");
     dreamo_status s = bench_kernels(dev, only, row, user, err);

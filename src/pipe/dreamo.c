@@ -104,14 +104,16 @@ dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_refe
 dreamo_status dreamo_about(const dreamo_model *m, dreamo_model_about *out, dreamo_error *err)
 {
     if (!m || !out) return fail(err, DREAMO_ARG, "%s is missing", !m ? "the model" : "the place for the answer");
-    if (out->size < sizeof *out) return fail(err, DREAMO_VERSION, "a place of %zu bytes, this library knows %zu", out->size, sizeof *out);
+    size_t size = out->size < sizeof *out ? out->size : sizeof *out; /* an older program has a smaller place */
+    if (size < sizeof size) return fail(err, DREAMO_ARG, "a place of %zu bytes: its size is not set", out->size);
     const char *slash = strrchr(m->home, '/');
     const model_defaults *d = &m->defaults;
     int cell = model_cell(m), slots = m->tables.task ? m->tables.nslots - 1 : 0;
-    *out = (dreamo_model_about){ .size = sizeof *out, .name = slash && slash[1] ? slash + 1 : m->home, .hash = m->hash, .backend = m->backend->name,
+    const dreamo_model_about a = { .size = size, .name = slash && slash[1] ? slash + 1 : m->home, .hash = m->hash, .backend = m->backend->name,
                                  .threads = pool_threads(m->dev->threads), .width = d->width, .height = d->height, .steps = d->steps,
                                  .ref_res = d->ref_res, .guidance = d->guidance, .true_cfg = d->true_cfg, .cell = cell,
                                  .max_side = REQUEST_SIDE_MAX - REQUEST_SIDE_MAX % cell, .max_steps = DENOISE_STEPS_MAX,
                                  .max_refs = slots < CONDITION_REFS ? slots : CONDITION_REFS, .weight_bytes = model_weight_bytes(m) };
+    memcpy(out, &a, size);
     return DREAMO_OK;
 }

@@ -402,6 +402,8 @@ dreamo_status dreamo_open(const dreamo_model_options *given, dreamo_model **mode
     dreamo_status s = options_take(o, sizeof own, given, err);
     if (s) return s;
     if (o->nloras < 0 || (o->nloras > 0 && !o->loras)) return fail(err, DREAMO_ARG, "%d LoRAs, but no list of them", o->nloras);
+    for (int i = 0; i < o->nloras; i++)
+        if (!o->loras[i].path) return fail(err, DREAMO_ARG, "LoRA %d has no file", i + 1);
     dreamo_model *m = mem_calloc(1, sizeof *m);
     if (!m) return no_memory("model", err);
     if (!make_lock(&m->busy)) {

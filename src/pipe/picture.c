@@ -33,6 +33,7 @@ dreamo_status dreamo_image_read(const char *path, dreamo_image *out, dreamo_erro
 
 dreamo_status dreamo_image_decode(const void *data, size_t nbytes, const char *what, int64_t max_pixels, dreamo_image *out, dreamo_error *err)
 {
+    if (!out) return fail(err, DREAMO_ARG, "the place for the picture is missing");
     *out = (dreamo_image){ 0 };
     if (!data && nbytes) return fail(err, DREAMO_ARG, "no picture is given");
     if (max_pixels <= 0 || max_pixels > IMAGE_MAX_PIXELS) max_pixels = IMAGE_MAX_PIXELS;

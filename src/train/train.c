@@ -9,11 +9,20 @@ void dreamo_train_options_init_sized(dreamo_train_options *o, size_t nbytes)
     options_give(o, nbytes, &usual, sizeof usual);
 }
 
+static dreamo_status check_overrides(const dreamo_train_options *o, dreamo_error *err)
+{
+    if (o->noverrides < 0 || (o->noverrides > 0 && !o->overrides)) return fail(err, DREAMO_ARG, "%d settings, but no list of them", o->noverrides);
+    for (int i = 0; i < o->noverrides; i++)
+        if (!o->overrides[i]) return fail(err, DREAMO_ARG, "setting %d is missing", i + 1);
+    return DREAMO_OK;
+}
+
 dreamo_status dreamo_train(const dreamo_train_options *o, dreamo_error *err)
 {
     dreamo_train_options own;
     dreamo_train_options_init(&own);
     dreamo_status s = options_take(&own, sizeof own, o, err);
+    if (!s) s = check_overrides(&own, err);
     return s ? s : plan_run(&own, err);
 }
 
@@ -23,6 +32,7 @@ dreamo_status dreamo_train_plan(const dreamo_train_options *o, dreamo_train_cost
     if (!costs) return fail(err, DREAMO_ARG, "the place for the costs is missing");
     dreamo_train_options_init(&own);
     dreamo_status s = options_take(&own, sizeof own, o, err);
+    if (!s) s = check_overrides(&own, err);
     return s ? s : plan_costs(&own, costs, err);
 }
 

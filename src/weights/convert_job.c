@@ -278,6 +278,8 @@ dreamo_status convert_job_open(convert_job *j, const dreamo_convert_options *giv
     if (s) return s;
     if (o->threads < 0 || o->threads > 1024) return fail(err, DREAMO_ARG, "threads %d: allowed is 0 to 1024", o->threads);
     if (o->nfuse < 0 || (o->nfuse > 0 && !o->fuse)) return fail(err, DREAMO_ARG, "%d LoRAs, but no list of them", o->nfuse);
+    for (int i = 0; i < o->nfuse; i++)
+        if (!o->fuse[i].path) return fail(err, DREAMO_ARG, "LoRA %d has no file", i + 1);
     j->to_caller = (reporter){ o->progress, o->user };
     if (!o->in || !o->out) return fail(err, DREAMO_ARG, "the %s is missing", o->in ? "name of the output" : "file to convert");
     s = choose_type(j, err);

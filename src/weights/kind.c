@@ -49,6 +49,21 @@ static const row rows[] = {
     { { ".on_input" }, NULL, "(IA)3 (LyCORIS)", 0, NO_METHOD, true },
     { { ".vera_lambda_b" }, NULL, "VeRA", 0, NO_METHOD, true },
     { { ".lambda_layer" }, NULL, "T-LoRA (LyCORIS)", 0, NO_METHOD, true },
+    { { ".oft_R" }, NULL, "OFT by PEFT 0.16 or later", 0, NO_METHOD, true },
+    { { ".lora_E" }, NULL, "AdaLoRA", 0, NO_METHOD, true },
+    { { ".boft_R" }, NULL, "BOFT", 0, NO_METHOD, true },
+    { { ".bone_" }, NULL, "Bone", 0, NO_METHOD, true },
+    { { ".miss_" }, NULL, "MiSS", 0, NO_METHOD, true },
+    { { ".c3a_kernel" }, NULL, "C3A", 0, NO_METHOD, true },
+    { { ".fourierft_spectrum" }, NULL, "FourierFT", 0, NO_METHOD, true },
+    { { ".waveft_spectrum" }, NULL, "WaveFT", 0, NO_METHOD, true },
+    { { ".hra_u" }, NULL, "HRA", 0, NO_METHOD, true },
+    { { ".ia3_l" }, NULL, "(IA)3", 0, NO_METHOD, true },
+    { { ".ln_tuning_layers" }, NULL, "LayerNorm tuning", 0, NO_METHOD, true },
+    { { ".randlora_" }, NULL, "RandLoRA", 0, NO_METHOD, true },
+    { { ".road_theta" }, NULL, "RoAd", 0, NO_METHOD, true },
+    { { ".shira_weight" }, NULL, "SHiRA", 0, NO_METHOD, true },
+    { { ".vblora_" }, NULL, "VB-LoRA", 0, NO_METHOD, true },
     { { ".lokr_w" }, NULL, "LoKr (LyCORIS)", 0, NULL, true },
     { { ".hada_w1_a" }, NULL, "LoHa (LyCORIS)", 0, NULL, true },
     { { ".oft_blocks" }, NULL, "OFT (LyCORIS, kohya)", 0, NULL, true },
@@ -63,6 +78,7 @@ static const row rows[] = {
     { { ".lora.down." }, NULL, "LoRA in the naming of diffusers' attention processors", 0, NULL, true },
     { { ".diff$" }, NULL, "differences of weights", 0, NULL, true },
     { { ".diff_b$" }, NULL, "differences of biases", 0, NULL, true },
+    { { ".set_weight$" }, NULL, "weights that replace those of a model", 0, NO_METHOD, true },
     /* what stands beside a transformer */
     { { "controlnet_x_embedder" }, NULL, "ControlNet for FLUX.1", 0, NOT_A_PART, false },
     { { "controlnet_blocks." }, NULL, "ControlNet", 0, NOT_A_PART, false },
@@ -326,7 +342,8 @@ static const char *is(const char *words)
 {
     static const char *const many[] = { "weights", "tensors", "differences", "DreamO embedding tables" };
     static const char *const none[] = { "Stable Diffusion's", "FLUX.2's", "Wan's", "PuLID's", "LoRA", "LoKr", "LoHa", "OFT", "DoRA",
-                                        "(IA)3", "VeRA", "GLoRA", "T-LoRA", "LoCon", "CLIP with", "T5 with", "SigLIP", "BERT", "XLM", "FLUX.1 Redux", "FLUX.1 Canny or Depth as" };
+                                        "(IA)3", "VeRA", "GLoRA", "T-LoRA", "LoCon", "AdaLoRA", "BOFT", "Bone", "MiSS", "C3A", "FourierFT", "WaveFT", "HRA", "LayerNorm",
+                                        "RandLoRA", "RoAd", "SHiRA", "VB-LoRA", "CLIP with", "T5 with", "SigLIP", "BERT", "XLM", "FLUX.1 Redux", "FLUX.1 Canny or Depth as" };
     for (size_t i = 0; i < sizeof many / sizeof *many; i++)
         if (strncmp(words, many[i], strlen(many[i])) == 0) return "holds ";
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)

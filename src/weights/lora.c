@@ -48,6 +48,7 @@ static void fill_alphas(lora_reader *r, bool *ranks_differ, bool *guessed)
         if (!isnan(g->alpha) || !g->rank) continue;
         g->alpha = (float)lora_alpha_of(&r->alphas, stem, g->rank);
         if (isfinite(g->alpha)) continue;
+        if (isinf(g->alpha) && !r->alphas.unknown) r->alphas.unknown = "lora_alpha";
         g->alpha = g->target.diffusers && !isnan(common) ? common : (float)g->rank;
         *guessed = true;
         if (!g->target.diffusers || !isnan(common)) continue;

@@ -334,7 +334,9 @@ static void test_metadata(void **state)
         { "my_alpha_field", "7", 1, "its metadata says \"my_alpha_field\", which is not understood" },
         { "lora_adapter_metadata", "{\"transformer.lora_alpha\": 6}", 1.5f, NULL }, { "lora_adapter_metadata", "{\"lora_alpha\": 6, \"use_rslora\": true}", 3, NULL },
         { "lora_adapter_metadata", "{\"transformer.lora_alpha\": 6, \"transformer.alpha_pattern\": {\"attn.to_q\": 20, \"o_q\": 1}}", 5, NULL },
-        { "lora_adapter_metadata", "{\"lora_alpha\": 1e300}", 1, NULL }, { "ss_network_alpha", "1e60", 1, NULL }, { "lora_alpha", "-3", 1, NULL },
+        { "lora_adapter_metadata", "{\"lora_alpha\": 1e300}", 1, "\"lora_alpha\", which is not understood" },
+        { "ss_network_alpha", "1e60", 1, "\"ss_network_alpha\", which is not understood" },
+        { "lora_alpha", "-3", 1, "\"lora_alpha\", which is not understood" }, { "lora_alpha", "lots", 1, "\"lora_alpha\", which is not understood" },
         { "lora_adapter_metadata", "{broken", 1, "\"lora_adapter_metadata\", which is not understood" },
     };
     (void)state;
@@ -462,6 +464,7 @@ static void test_names(void **state)
         { "base_model.model.transformer.single_transformer_blocks.0.proj_mlp", &m->singles[0].in, 96, 128, false },
         { "lora_unet_single_blocks_1_linear1", &m->singles[1].in, 0, 224, false },
         { "lora_transformer_single_transformer_blocks_1_attn_to_v", &m->singles[1].in, 64, 32, false },
+        { "lycoris_single_transformer_blocks_1_attn_to_v", &m->singles[1].in, 64, 32, false }, /* the LyCORIS library alone, SimpleTuner */
         { "diffusion_model.single_blocks.0.linear2", &m->singles[0].out, 0, 32, false },
         { "model.diffusion_model.double_blocks.0.txt_mod.lin", &m->doubles[0].txt.mod, 0, 192, false },
         { "single_blocks_0_processor_qkv_lora", &m->singles[0].in, 0, 96, false },

@@ -109,6 +109,66 @@ static void missing_pointers(void **state)
     ARG(dreamo_fetch_run(NULL, NULL));
     ARG(dreamo_fetch_run(&fo, NULL));
     assert_null(dreamo_mapped_file(NULL));
+    dreamo_model_about about = { .size = sizeof about };
+    dreamo_distil_options di;
+    const dreamo_reference ref = { .path = NULL };
+    void *bytes;
+    size_t nbytes;
+    int removed;
+    char hex[65];
+    dreamo_distil_options_init(NULL), dreamo_distil_options_init(&di);
+    ARG(dreamo_about(NULL, &about, NULL));
+    ARG(dreamo_about(m, NULL, NULL));
+    ARG(dreamo_bench_kernels(1, NULL, NULL, NULL, NULL));
+    dreamo_bytes_free(NULL);
+    ARG(dreamo_dataset_distil(NULL, NULL));
+    ARG(dreamo_dataset_distil(&di, NULL));
+    assert_false(dreamo_dataset_is_own(NULL));
+    ARG(dreamo_dataset_pack(NULL, "x", 1 << 20, NULL));
+    ARG(dreamo_dataset_pack(DATA, NULL, 1 << 20, NULL));
+    ARG(dreamo_dataset_remove(NULL, "x", NULL, NULL, &removed, NULL));
+    ARG(dreamo_dataset_remove(DATA, NULL, NULL, NULL, &removed, NULL));
+    ARG(dreamo_dataset_remove(DATA, "x", NULL, NULL, NULL, NULL)); /* no checksum */
+    ARG(dreamo_dataset_split(NULL, "x", 0.1, NULL));
+    ARG(dreamo_dataset_split(DATA, NULL, 0.1, NULL));
+    ARG(dreamo_dataset_tally(NULL, 64, NULL, NULL, NULL));
+    ARG(dreamo_dataset_tally(DATA, 64, NULL, NULL, NULL));
+    ARG(dreamo_dataset_vocabulary(NULL, 100, 64, "x", NULL));
+    ARG(dreamo_dataset_vocabulary(DATA, 100, 64, NULL, NULL));
+    ARG(dreamo_image_decode(NULL, 8, "x", 100, &image, NULL));
+    ARG(dreamo_image_decode("x", 1, "x", 100, NULL, NULL));
+    assert_int_not_equal(dreamo_image_decode("x", 1, NULL, 100, &image, NULL), DREAMO_OK); /* it needs no name */
+    ARG(dreamo_image_encode(NULL, "png", 90, &bytes, &nbytes, NULL));
+    ARG(dreamo_image_encode(&image, "png", 90, &bytes, &nbytes, NULL));
+    ARG(dreamo_image_metadata(NULL, 8, "x", &text, NULL));
+    ARG(dreamo_image_metadata("x", 1, "x", NULL, NULL));
+    ARG(dreamo_lora_rename(NULL, MODEL, "kohya", "x", true, NULL, NULL, NULL));
+    ARG(dreamo_lora_rename("x", MODEL, NULL, "x", true, NULL, NULL, NULL));
+    ARG(dreamo_lora_rename("x", MODEL, "kohya", NULL, true, NULL, NULL, NULL));
+    ARG(dreamo_reference_show(NULL, &ref, 0, NULL, NULL, &image, NULL));
+    ARG(dreamo_reference_show(m, NULL, 0, NULL, NULL, &image, NULL));
+    ARG(dreamo_reference_show(m, &ref, 0, NULL, NULL, NULL, NULL));
+    ARG(dreamo_reference_show(m, &ref, 0, NULL, NULL, &image, NULL)); /* neither a file nor a picture */
+    dreamo_sha256(NULL, 0, hex);
+    assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"); /* of nothing: FIPS 180-4's example */
+    /* lists that are announced and not there */
+    r.prompt = "x", r.nrefs = 2, r.refs = NULL;
+    ARG(dreamo_generate(m, &r, &image, NULL));
+    ARG(dreamo_plan_request(m, &r, &plan, NULL));
+    r.refs = &ref, r.nrefs = -1;
+    ARG(dreamo_generate(m, &r, &image, NULL));
+    mo.dir = MODEL, mo.nloras = 1, mo.loras = NULL;
+    ARG(dreamo_open(&mo, &other, NULL));
+    mo.loras = &(dreamo_lora){ .path = NULL, .scale = 1 };
+    ARG(dreamo_open(&mo, &other, NULL));
+    co.in = MODEL, co.out = "x.gguf", co.nfuse = 1, co.fuse = NULL;
+    ARG(dreamo_convert(&co, NULL));
+    co.fuse = mo.loras;
+    ARG(dreamo_convert_plan(&co, &costs, NULL));
+    to.recipe = "x", to.model = MODEL, to.out = "x", to.data = DATA, to.noverrides = 1;
+    ARG(dreamo_train(&to, NULL));
+    to.overrides = &(const char *){ NULL };
+    ARG(dreamo_train_plan(&to, &tc, NULL));
 }
 
 /* ---- options from other headers ---- */

@@ -144,6 +144,7 @@ static dreamo_status pack(const own_set *d, const char *out, uint64_t shard_nbyt
 dreamo_status dreamo_dataset_pack(const char *path, const char *out, uint64_t shard_nbytes, dreamo_error *err)
 {
     own_set *d;
+    if (!path || !out) return fail(err, DREAMO_ARG, "the %s is missing", !path ? "dataset" : "folder for the tar files");
     if (shard_nbytes < LEAST_SHARD || shard_nbytes > MOST_SHARD)
         return fail(err, DREAMO_ARG, "shards of %llu bytes are not in %d..%d", (unsigned long long)shard_nbytes, LEAST_SHARD, MOST_SHARD);
     dreamo_status s = load_whole(path, false, &d, err);
@@ -217,6 +218,7 @@ static dreamo_status divide(own_set *d, double share, dreamo_error *err)
 dreamo_status dreamo_dataset_split(const char *path, const char *out, double share, dreamo_error *err)
 {
     own_set *d;
+    if (!path) return fail(err, DREAMO_ARG, "the dataset is missing");
     if (!(share > 0 && share < 1)) return fail(err, DREAMO_ARG, "the share that is held out is %g: it must lie between 0 and 1", share);
     dreamo_status s = load_whole(path, false, &d, err);
     if (s) return s;
@@ -400,6 +402,7 @@ static dreamo_status write_without(const removing *r, dreamo_error *err)
 dreamo_status dreamo_dataset_remove(const char *path, const char *hash, dreamo_progress progress, void *user, int *removed, dreamo_error *err)
 {
     removing r = { .progress = progress, .user = user };
+    if (!path || !hash) return fail(err, DREAMO_ARG, "the %s is missing", !path ? "dataset" : "source's checksum");
     if (strlen(hash) < 8 || strlen(hash) > 64 || strspn(hash, "0123456789abcdef") != strlen(hash))
         return fail(err, DREAMO_ARG, "source: \"%.80s\" is not a sha256, or its first eight digits or more", hash);
     dreamo_status s = load_whole(path, true, &r.d, err);

@@ -9,7 +9,7 @@
 
 enum { TOP = 20 }; /* words and licences told */
 
-bool dreamo_dataset_is_own(const char *path) { return own_is(path); }
+bool dreamo_dataset_is_own(const char *path) { return path && own_is(path); }
 
 dreamo_status own_captions(const data_set *set, filewriter *w, dreamo_error *err)
 {
@@ -117,6 +117,7 @@ dreamo_status dreamo_dataset_tally(const char *path, int side, dreamo_dataset_ro
 {
     data_set *set;
     heap words = { 0 }, licences = { 0 }, sizes = { 0 }, buckets = { 0 };
+    if (!path || !row) return fail(err, DREAMO_ARG, "%s is missing", !path ? "the dataset" : "the function for its rows");
     if (side < 16 || side > 1024) return fail(err, DREAMO_ARG, "side: %d is not in 16..1024", side);
     if (!own_is(path)) return fail(err, DREAMO_ARG, "%s: holds no pictures of one's own", path);
     dreamo_status s = own_open(path, &set, err);

@@ -296,6 +296,16 @@ static void list_views(view *out)
             *out++ = (view){ (-70 + 140.0 * y / (FURNITURE_YAWS - 1)) / 360, pitches[p] / 360 };
 }
 
+dreamo_status furniture_mesh(const furniture_source *s, int i, obj_mesh *out, dreamo_error *err)
+{
+    const furniture_item *item = &s->items[i];
+    *out = (obj_mesh){ 0 };
+    dreamo_status status = load_mesh(s->catalogues[item->catalogue].zip, item->model, out, err);
+    if (!status) status = mesh_normalise(out, item->rotation, (double[3]){ item->width, item->height, item->depth }, item->model, err);
+    if (status) obj_free(out);
+    return status;
+}
+
 dreamo_status furniture_draw(const furniture_source *s, int i, asset *out, dreamo_error *err)
 {
     enum { NVIEWS = FURNITURE_YAWS * FURNITURE_PITCHES };
@@ -314,8 +324,7 @@ dreamo_status furniture_draw(const furniture_source *s, int i, asset *out, dream
     list_views(views);
     size_t nbytes = (size_t)NVIEWS * ASSET_RENDER * ASSET_RENDER * 4;
     unsigned char *pixels = mem_alloc(nbytes);
-    dreamo_status status = pixels ? load_mesh(c->zip, item->model, &mesh, err) : fail(err, DREAMO_MEMORY, "%s: no memory for its views", item->model);
-    if (!status) status = mesh_normalise(&mesh, item->rotation, (double[3]){ item->width, item->height, item->depth }, item->model, err);
+    dreamo_status status = pixels ? furniture_mesh(s, i, &mesh, err) : fail(err, DREAMO_MEMORY, "%s: no memory for its views", item->model);
     dreamo_error why = { 0 };
     if (!status && (status = raster_views(&mesh, views, NVIEWS, ASSET_RENDER, pixels, &why)) != DREAMO_OK)
         fail(err, status, "%s: %s", item->model, why.message);

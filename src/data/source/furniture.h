@@ -2,6 +2,7 @@
 #ifndef DATA_FURNITURE_H
 #define DATA_FURNITURE_H
 #include "data/source/asset.h"
+#include "data/source/obj.h"
 
 #define FURNITURE_YAWS 8     /* -70 to 70 degrees: the front and both sides */
 #define FURNITURE_PITCHES 2  /* 12 and 28 degrees from above */
@@ -24,5 +25,6 @@ typedef struct furniture_source {
 
 dreamo_status furniture_open(const char *folder, furniture_source *out, dreamo_error *err);
 void          furniture_close(furniture_source *s); /* a zeroed source is allowed */
+dreamo_status furniture_mesh(const furniture_source *s, int i, obj_mesh *out, dreamo_error *err); /* a piece in its size, as it stands; obj_free */
 dreamo_status furniture_draw(const furniture_source *s, int i, asset *out, dreamo_error *err);
 #endif

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "data/source/unpack.h"
 
-enum { SIDE = 28, PIXELS = SIDE * SIDE, MOST_PICTURES = 1000000 };
+enum { SIDE = 28, PIXELS = SIDE * SIDE, MOST_PICTURES = 1000000, DEFLATE_MOST = 1032 /* bytes that one can become, about */ };
 
 /* The classes by label; a label without a name is not clothing for the body (shoes, bags). */
 static const struct { const char *name, *part; } classes[10] = {
@@ -34,6 +34,7 @@ static dreamo_status read_idx(const char *folder, const char *name, int rank, in
         status = fail(err, DREAMO_FORMAT, "%s: not a gzipped IDX file of %s", path, rank == 3 ? "28 x 28 pictures" : "labels");
     uint32_t n = status ? 0 : u32_at(head + 4);
     if (!status && (!n || n > MOST_PICTURES)) status = fail(err, DREAMO_LIMIT, "%s: %u items; 1 to %d are allowed", path, n, MOST_PICTURES);
+    if (!status && each * n > DEFLATE_MOST * m.nbytes) status = fail(err, DREAMO_FORMAT, "%s: %zu bytes cannot hold the %u items that its header announces", path, m.nbytes, n);
     if (!status && !(*data = mem_alloc(start + each * n))) status = fail(err, DREAMO_MEMORY, "%s: no memory for %u items", path, n);
     if (!status && (unpacked = unpack(m.data, m.nbytes, UNPACK_GZIP, *data, start + each * n, true)) != DREAMO_OK)
         status = fail(err, unpacked, unpacked == DREAMO_MEMORY ? "%s: no memory to unpack %u items" : "%s: damaged, or not the %u items that its header announces", path, n);

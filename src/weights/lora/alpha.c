@@ -18,8 +18,11 @@ static double number(const char *text)
 {
     char *end;
     double v = text && *text ? strtod(text, &end) : NAN;
-    return text && *text && *end == '\0' && isfinite(v) && v > 0 ? v : NAN;
+    return text && *text && *end == '\0' && v > 0 && v < 1e30 ? v : NAN;
 }
+
+/* kohya's trainer writes None where each alpha is its rank. */
+static bool understood(const char *value) { return !isnan(number(value)) || strcmp(value, "None") == 0; }
 
 static bool is_number_field(const char *key)
 {
@@ -48,7 +51,7 @@ dreamo_status lora_alphas_read(const st_file *f, lora_alphas *out, dreamo_error 
     dreamo_status s = text ? DREAMO_OK : read_beside(f, out, err);
     for (const char *const *n = numbers; *n && isnan(out->number); n++) out->number = number(st_meta(f, *n));
     for (int i = 0; i < f->nmeta; i++)
-        if (strcasestr(f->meta_key[i], "alpha") && !is_number_field(f->meta_key[i])) out->unknown = f->meta_key[i];
+        if (strcasestr(f->meta_key[i], "alpha") && !(is_number_field(f->meta_key[i]) && understood(f->meta_value[i]))) out->unknown = f->meta_key[i];
     if (s) lora_alphas_free(out);
     return s;
 }

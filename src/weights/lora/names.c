@@ -26,7 +26,7 @@ static const struct { const char *name; flux_scope where; } blocks[] = {
     { "single_transformer_blocks_", FLUX_SINGLE }, { "single_blocks_", FLUX_SINGLE },
 };
 
-static const char *const prefixes[] = { "base_model_model_", "lora_unet_", "lora_transformer_", "model_diffusion_model_",
+static const char *const prefixes[] = { "base_model_model_", "lora_unet_", "lora_transformer_", "lycoris_", "model_diffusion_model_",
                                         "diffusion_model_", "transformer_" };
 
 static const struct { const char *suffix; lora_role role; } roles[] = {
