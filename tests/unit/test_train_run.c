@@ -276,6 +276,17 @@ static void test_another_optimizer(void **state)
     assert_non_null(strstr(err.message, "this network with this optimizer"));
 }
 
+/* A log without the figures that a second run has otherwise: how long it took. */
+static void forget_times(char *log)
+{
+    static const char *const names[] = { "\"s_per_step\":", "\"samples_per_s\":", "\"left_s\":" };
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+        for (char *at = log; (at = strstr(at, names[k]));) {
+            at += strlen(names[k]);
+            memmove(at, at + strcspn(at, ",}"), strlen(at + strcspn(at, ",}")) + 1);
+        }
+}
+
 /* model/ is that of the loaded step, whatever a killed process left of it; so are validation, `latest` and the number of checkpoints. */
 static void test_resume_does_what_was_due(void **state)
 {
@@ -288,6 +299,8 @@ static void test_resume_does_what_was_due(void **state)
     must_train(&r);
     assert_int_equal(copy_folder("due/model", "due-model", SIZE_MAX, &(int){ 0 }, &err), DREAMO_OK);
     assert_int_equal(file_read("due/log.ndjson", 1 << 20, &log, &n, &err), DREAMO_OK);
+    char *kept = mem_strdup(log);
+    forget_times(kept);
     r.resume = true;
     for (int kind = 0; kind < 4; kind++) {
         if (kind == 0) assert_int_equal(folder_remove("due/model", &err), DREAMO_OK);       /* gone */
@@ -306,13 +319,15 @@ static void test_resume_does_what_was_due(void **state)
         same_file("due-model", "due/model", "trained.json");
         assert_int_equal(file_read("due/log.ndjson", 1 << 20, &again, &nagain, &err), DREAMO_OK);
         assert_non_null(strstr(again, "{\"step\":3,\"validation\""));
-        assert_int_equal(nagain, n);
+        forget_times(again);
+        assert_string_equal(again, kept);
         mem_free(again);
         assert_int_equal(file_read("due/latest", 100, &again, &nagain, &err), DREAMO_OK);
         assert_string_equal(again, "ckpt-000003");
         mem_free(again);
         for (size_t i = 0; i < sizeof left / sizeof *left; i++) assert_false(file_exists(left[i]));
     }
+    mem_free(kept);
     mem_free(log);
 }
 
