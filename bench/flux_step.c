@@ -1,9 +1,9 @@
 /* flux_step.c - training steps of FLUX's blocks at their real width, one for each line of standard input.
  *
- *     flux_step [TYPE [LAYERS SINGLE_LAYERS [SIDE REFERENCE TEXT [RANK]]]]      (F32 1 2 512 256 512 128)
+ *     flux_step [TYPE [LAYERS SINGLE_LAYERS [SIDE REFERENCE TEXT [RANK [bf16]]]]]      (F32 1 2 512 256 512 128)
  *
  * DreamO's adapter (LoRA of RANK on attention, task and index tables) on random weights stored as TYPE; one picture of SIDE x SIDE, one reference,
- * TEXT rows of text.  A step is forward, way back and AdamW.  First a line with what it is, then for each line that comes in the seconds, the
+ * TEXT rows of text; bf16: products as a recipe with products = bf16 has them.  A step is forward, way back and AdamW.  First a line with what it is, then for each line that comes in the seconds, the
  * processor's seconds, and the loss.  bench/flux_torch.py puts PyTorch beside it. */
 #include <math.h>
 #include <stdio.h>
@@ -163,6 +163,7 @@ int main(int argc, char **argv)
                      .text_dim = 4096, .pooled_dim = 768, .rope_axes = { 16, 56, 56 }, .guidance = true };
     scene s = { .type = (dtype)type };
     open_scene(&s, &c, argc > 6 ? atoi(argv[4]) : 512, argc > 6 ? atoi(argv[5]) : 256, argc > 6 ? atoi(argv[6]) : 512, argc > 7 ? atoi(argv[7]) : 128);
+    s.dev->bf16 = argc > 8 && strcmp(argv[8], "bf16") == 0;
     dreamo_error err = { 0 };
     sized z;
     optimizer *opt;

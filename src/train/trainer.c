@@ -470,6 +470,7 @@ dreamo_status trainer_plan(const dreamo_train_options *o, const trainer_part *pa
     if (!s) {
         int64_t parts = t.r.batch / t.r.micro;
         const params *p = &t.s.p;
+        t.s.dev->bf16 = t.r.products == PRODUCTS_BF16;
         double rate = rate_measure(t.s.dev, t.s.n.dit ? dit_type(t.s.n.dit) : DT_F32, false), flops = micro.flops * (double)parts + optimizer_flops(t.opt);
         *costs = (dreamo_train_costs){
             .parameters = params_total(p), .frozen = network_count(&t.s.n) - t.s.in_networks,

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "format/safetensors.h"
 #include "train/stages/adapter_set.h"
-#include "train/stages/flow_loss.h"
+#include "train/flow/flow_loss.h"
 #include "train/stages/sized.h"
 #include "named_weights.h"
 
