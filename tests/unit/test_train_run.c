@@ -766,8 +766,8 @@ static void test_stored_base(void **state)
     st_close(&made[0]);
     st_close(&made[1]);
     dreamo_error err = { 0 };
-    run wrong = { .stage = "adapter", .out = "wrong", .steps = 1, .dit = t5 };
-    assert_int_equal(train(&wrong, &err), DREAMO_ARG);
+    run wrong = { .stage = "adapter", .out = "wrong", .steps = 2, .dit = t5 };
+    assert_int_equal(train(&wrong, &err), DREAMO_FORMAT);
     assert_non_null(strstr(err.message, "t5xxl-Q8_0.gguf"));
 }
 
