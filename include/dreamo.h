@@ -347,7 +347,8 @@ typedef struct dreamo_train_options {
     const char *recipe;            /* a file of name = value lines */
     const char *const *overrides;  /* "name=value", applied after the recipe */
     int noverrides;
-    const char *model;             /* model folder; parts that have a config but no weights are begun anew */
+    const char *model;             /* model folder; parts that have a config but no weights are begun anew.  Or a folder of FLUX's single weight
+                                      files, or the name of a folder beside the default model ("flux-dev") */
     const char *data;              /* dataset folder, or pictures of one's own */
     const char *out;               /* run folder, made when missing; one trainer at a time (DREAMO_BUSY) */
     bool resume;                   /* go on from the newest whole checkpoint in `out` */
@@ -360,6 +361,7 @@ typedef struct dreamo_train_options {
     /* With given pictures: a folder that keeps what the frozen autoencoder and text encoders make of them, made when missing; runs may
      * share it.  Losses are the same without.  NULL = none. */
     const char *cache;
+    const char *dit, *t5, *clip, *vae; /* parts from other files, safetensors or GGUF, trained on as they are stored; NULL = from `model` */
 } dreamo_train_options;
 
 DREAMO_API void          dreamo_train_options_init_sized(dreamo_train_options *o, size_t nbytes);
@@ -374,6 +376,9 @@ typedef struct dreamo_train_costs {
     double flops;                  /* in a step, forward and backward */
     uint64_t param_bytes;          /* values, gradients, moments, average */
     uint64_t work_bytes;           /* arenas */
+    uint64_t weight_bytes;         /* of the weight files that are there, mapped and not copied: the system may drop and read again what it needs */
+    uint64_t peak_bytes;           /* most memory of the process: these, but the T5 encoder's weights and the transformer's never at once */
+    double seconds;                /* a step, from the rate measured on this machine, without composing samples; < 0 unknown */
 } dreamo_train_costs;
 DREAMO_API dreamo_status dreamo_train_plan(const dreamo_train_options *o, dreamo_train_costs *costs, dreamo_error *err);
 

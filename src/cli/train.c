@@ -7,6 +7,10 @@
 
 const option train_options[] = {
     { "model", 'm', VALUE_TEXT, false, 0, 0, "DIR", "model folder; parts that have a config and no weights are begun anew" },
+    { "dit", 0, VALUE_TEXT, false, 0, 0, "FILE", "transformer from another file: trained on as it is stored" },
+    { "t5", 0, VALUE_TEXT, false, 0, 0, "FILE", "T5 encoder from another file" },
+    { "clip", 0, VALUE_TEXT, false, 0, 0, "FILE", "CLIP encoder from another file" },
+    { "vae", 0, VALUE_TEXT, false, 0, 0, "FILE", "autoencoder from another file" },
     { "data", 0, VALUE_TEXT, false, 0, 0, "DIR", "dataset folder; or pictures of your own: a folder, x.jsonl, x.tar, 'x-*.tar'" },
     { "out", 'o', VALUE_TEXT, false, 0, 0, "DIR", "run folder: checkpoints, log.ndjson, samples, model" },
     { "resume", 0, VALUE_NONE, false, 0, 0, NULL, "go on from the newest whole checkpoint" },
@@ -61,15 +65,17 @@ static dreamo_status run_plan(const dreamo_train_options *o, dreamo_error *err)
     if (s) return s;
     if (screen_json()) {
         printf("{\"event\":\"plan\",\"parameters\":%lld,\"frozen\":%lld,\"steps\":%lld,\"batch\":%lld,\"tokens\":%lld,\"ops\":%lld,\"flops\":%.6g,"
-               "\"param_bytes\":%llu,\"work_bytes\":%llu}\n",
+               "\"param_bytes\":%llu,\"work_bytes\":%llu,\"weight_bytes\":%llu,\"peak_bytes\":%llu,\"seconds\":%.6g}\n",
                (long long)c.parameters, (long long)c.frozen, (long long)c.steps, (long long)c.batch, (long long)c.tokens, (long long)c.ops, c.flops,
-               (unsigned long long)c.param_bytes, (unsigned long long)c.work_bytes);
+               (unsigned long long)c.param_bytes, (unsigned long long)c.work_bytes, (unsigned long long)c.weight_bytes, (unsigned long long)c.peak_bytes, c.seconds);
         return DREAMO_OK;
     }
     printf("trained    %.3f M numbers, %.3f M frozen\n", (double)c.parameters / 1e6, (double)c.frozen / 1e6);
     printf("run        %lld steps of %lld samples, %lld rows\n", (long long)c.steps, (long long)c.batch, (long long)c.tokens);
-    printf("a step     %.2f GFLOP in %lld ops\n", c.flops / 1e9, (long long)c.ops);
-    printf("memory     %.1f MB of parameters and optimizer, %.1f MB of work\n", (double)c.param_bytes / 1e6, (double)c.work_bytes / 1e6);
+    printf("a step     %.2f GFLOP in %lld ops", c.flops / 1e9, (long long)c.ops);
+    if (c.seconds >= 0) printf(", about %.*f s on this machine", c.seconds < 10 ? 2 : 0, c.seconds);
+    printf("\nmemory     %.1f MB of parameters and optimizer, %.1f MB of work\n", (double)c.param_bytes / 1e6, (double)c.work_bytes / 1e6);
+    if (c.weight_bytes) printf("           %.1f MB of weights, mapped; %.1f MB at most\n", (double)c.weight_bytes / 1e6, (double)c.peak_bytes / 1e6);
     return DREAMO_OK;
 }
 
@@ -89,6 +95,10 @@ int run_train(const parsed *p)
     o.overrides = p->args + 1;
     o.noverrides = p->nargs - 1;
     o.model = option_text(p, "model", NULL);
+    o.dit = option_text(p, "dit", NULL);
+    o.t5 = option_text(p, "t5", NULL);
+    o.clip = option_text(p, "clip", NULL);
+    o.vae = option_text(p, "vae", NULL);
     o.data = option_text(p, "data", NULL);
     o.out = option_text(p, "out", NULL);
     o.resume = option_flag(p, "resume");

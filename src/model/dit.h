@@ -69,6 +69,8 @@ typedef struct dit_batch {
 /* -> velocity [image rows, out_channels]; the caller keeps the noise rows (spec 1.11). */
 tensor dit_forward(nn *cx, const dit *m, const dit_batch *b);
 
+dtype dit_type(const dit *m); /* as which most of its weights are stored */
+
 /* Modulations depend on time, guidance and pooled text only, and their layers are a quarter of FLUX's weights (spec 1.1): a sampler makes those of
  * all its steps before the first.  b: time, guidance and pooled are used, a sample a step.  table [samples, dit_mod_cols] in host memory. */
 int  dit_mod_cols(const dit_config *c);

@@ -71,6 +71,12 @@ void dit_free(dit *m)
     mem_free(m);
 }
 
+dtype dit_type(const dit *m)
+{
+    const dit_config *c = &m->config;
+    return c->single_layers ? m->singles[0].out.part[0].type : c->layers ? m->doubles[0].img.proj.part[0].type : m->x_in.part[0].type;
+}
+
 static void visit_embedder(const visitor *v, mlp_embedder *e, const char *name)
 {
     visit_weight(v, &e->in, 0, true, "time_text_embed.%s.linear_1", name);

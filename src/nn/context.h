@@ -29,6 +29,8 @@ struct record {
     int n;
     float f;
     bool flag;
+    nn_turn_fn turn;
+    void *turner;
 };
 
 /* One block that was run.  Taped, its ops stand on the tape from first_record on; checkpointed, fn makes them again from `in`. */

@@ -84,6 +84,10 @@ void nn_block(nn *cx, nn_block_fn fn, const void *weights, tensor *io, int n, co
  * just added to.  A dry run makes the same calls as the run itself. */
 typedef void (*nn_watch_fn)(void *user, const float *grad);
 void nn_watch(nn *cx, nn_watch_fn fn, void *user);
+/* fn(user, false) now, when everything up to x is computed, and fn(user, true) on the way back, when nothing is left of what came after x.  Not in a
+ * dry run; the second only with a tape and a gradient to x. */
+typedef void (*nn_turn_fn)(void *user, bool back);
+void nn_turn(nn *cx, tensor x, nn_turn_fn fn, void *user);
 /* From loss [1,1]: adds to all parameters' gradients.  Once in a step: the tape is spent. */
 void nn_backward(nn *cx, tensor loss);
 

@@ -95,6 +95,17 @@ static void embed_back(nn *cx, const record *r, tensor dy, const tensor *d)
     nn_done(cx, 0, 3 * tensor_nbytes(dy));
 }
 
+/* Whether a row that is looked up lies in a part that trains: a text without [ref#k] asks nothing of the encoder's way back.  A dry run may have
+ * no ids yet. */
+static bool table_trains(const int32_t *ids, int n, const weight *w)
+{
+    if (!ids) return weight_trains(w);
+    for (int p = 0, first = 0; p < w->nparts; first += w->part[p++].rows)
+        for (int i = 0; w->part[p].grad && i < n; i++)
+            if (ids[i] >= first && ids[i] < first + w->part[p].rows) return true;
+    return false;
+}
+
 tensor op_embed(nn *cx, const int32_t *ids, int n, const weight *w)
 {
     if (!nn_require(cx, !w->adapters, "embed %s: a table takes no adapter", name_of(w))) return none;
@@ -106,7 +117,7 @@ tensor op_embed(nn *cx, const int32_t *ids, int n, const weight *w)
     cx->be->embed(cx->dev, y, ids, w);
     nn_done(cx, 0, 2 * tensor_nbytes(y));
     nn_reads(cx, w, n);
-    record *r = tape_add(cx, embed_back, weight_trains(w), &y, none, none, none);
+    record *r = tape_add(cx, embed_back, table_trains(ids, n, w), &y, none, none, none);
     if (r) {
         r->ids = ids;
         r->w = w;

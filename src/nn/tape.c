@@ -48,6 +48,21 @@ tensor tensor_leaf(nn *cx, tensor x)
     return x;
 }
 
+static void turn_back(nn *cx, const record *r, tensor dy, const tensor *d)
+{
+    (void)dy;
+    (void)d;
+    if (!cx->be->dry) r->turn(r->turner, true);
+}
+
+void nn_turn(nn *cx, tensor x, nn_turn_fn fn, void *user)
+{
+    if (!nn_ok(cx)) return;
+    if (!cx->be->dry) fn(user, false);
+    record *r = cx->taping && x.slot ? record_add(cx) : NULL;
+    if (r) *r = (record){ .back = turn_back, .y = x, .turn = fn, .turner = user };
+}
+
 /* ---- gradients ---- */
 
 static tensor view_of_grad(const slot *s, tensor x)

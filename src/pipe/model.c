@@ -336,8 +336,7 @@ static dreamo_status find_folder(dreamo_model *m, const dreamo_model_options *o,
 
 dtype model_weights_type(const dreamo_model *m)
 {
-    const dit *d = m->dit;
-    return d->config.single_layers ? d->singles[0].out.part[0].type : d->config.layers ? d->doubles[0].img.proj.part[0].type : d->x_in.part[0].type;
+    return dit_type(m->dit);
 }
 
 /* Where weights were rounded to blocks, by half a percent to seven, the 0.2 % that rounding activations adds to a velocity is no question of quality

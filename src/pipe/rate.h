@@ -3,7 +3,7 @@
 #define PIPE_RATE_H
 #include "nn/nn.h"
 
-/* Flops a second of a matrix product of a few hundred rows with weights stored so, measured for about 20 ms; < 0: no memory.  fast: by a device
+/* Flops a second of a matrix product of a few hundred rows with weights stored so, measured for about 50 ms; < 0: no memory.  fast: by a device
  * that may round (dev->fast). */
 double rate_measure(device *dev, dtype stored, bool fast);
 #endif

@@ -8,6 +8,10 @@
 #include "base/sha256.h"
 #include "weights/bind.h"
 #include "weights/config.h"
+#include "weights/default_model.h"
+#include "weights/fit.h"
+#include "weights/kind.h"
+#include "weights/parts.h"
 
 /* ---- what the four parts have in common ---- */
 
@@ -30,13 +34,16 @@ void *network_get(network *n, network_part part)
 
 /* ---- opening ---- */
 
-static dreamo_status shape_part(network *n, network_part part, const char *config, dreamo_error *err)
+/* `file`: where the weights are, when not in the config's folder: a transformer's sizes are those that it tells. */
+static dreamo_status shape_part(network *n, network_part part, const char *config, const char *file, dreamo_error *err)
 {
     union { dit_config dit; t5_config t5; clip_config clip; vae_config vae; } c;
     dreamo_status s = DREAMO_OK;
     switch (part) {
     case PART_DIT:
-        if (!(s = config_dit(config, &c.dit, err))) n->dit = dit_new(&c.dit);
+        s = config_dit(config, &c.dit, err);
+        if (!s && file) s = fit_dit(file, &c.dit, err);
+        if (!s) n->dit = dit_new(&c.dit);
         break;
     case PART_T5:
         if (!(s = config_t5(config, &c.t5, err))) n->t5 = t5_new(&c.t5);
@@ -51,14 +58,15 @@ static dreamo_status shape_part(network *n, network_part part, const char *confi
     return s || network_get(n, part) ? s : fail(err, DREAMO_MEMORY, "%s: no memory for the network", config);
 }
 
-static dreamo_status bind_part(network *n, network_part part, const char *folder, dreamo_error *err)
+static dreamo_status bind_part(network *n, network_part part, const char *path, dreamo_error *err)
 {
     bound_files *files = &n->files[part];
+    if (!(n->from[part] = mem_strdup(path))) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
     switch (part) {
-    case PART_DIT: return bind_dit(n->dit, folder, files, err);
-    case PART_T5: return bind_t5(n->t5, folder, files, err);
-    case PART_CLIP: return bind_clip(n->clip, folder, files, err);
-    default: return bind_vae(n->vae, folder, files, err);
+    case PART_DIT: return bind_dit(n->dit, path, files, err);
+    case PART_T5: return bind_t5(n->t5, path, files, err);
+    case PART_CLIP: return bind_clip(n->clip, path, files, err);
+    default: return bind_vae(n->vae, path, files, err);
     }
 }
 
@@ -71,13 +79,14 @@ static bool has_weights(const char *folder, const char *stem)
     return there;
 }
 
-static dreamo_status open_part(network *n, network_part part, bool may_lack, dreamo_error *err)
+/* file NULL: in the model's folder. */
+static dreamo_status open_part(network *n, network_part part, const char *file, bool may_lack, dreamo_error *err)
 {
     char *folder = path_join(n->dir, parts_table[part].folder), *config = folder ? path_join(folder, "config.json") : NULL;
-    dreamo_status s = config ? shape_part(n, part, config, err) : fail(err, DREAMO_MEMORY, "%s: no memory", n->dir);
+    dreamo_status s = config ? shape_part(n, part, config, file, err) : fail(err, DREAMO_MEMORY, "%s: no memory", n->dir);
     n->has[part] = !s;
-    n->fresh[part] = !s && may_lack && !has_weights(folder, parts_table[part].stem);
-    if (!s && !n->fresh[part]) s = bind_part(n, part, folder, err);
+    n->fresh[part] = !s && may_lack && !file && !has_weights(folder, parts_table[part].stem);
+    if (!s && !n->fresh[part]) s = bind_part(n, part, file ? file : folder, err);
     mem_free(folder);
     mem_free(config);
     return s;
@@ -113,14 +122,42 @@ static dreamo_status check_together(const network *n, dreamo_error *err)
     return DREAMO_OK;
 }
 
-dreamo_status network_open(network *n, const char *dir, unsigned parts, unsigned may_lack, dreamo_error *err)
+/* A folder without model_index.json that holds a transformer: its single files, under the shipped configurations of FLUX.1-dev. */
+static dreamo_status find_single_files(network *n, const char *file[PARTS], parts *found, dreamo_error *err)
 {
-    *n = (network){ .dir = mem_strdup(dir) };
+    static const int holds[PARTS] = { [PART_DIT] = HAS_DIT, [PART_T5] = HAS_T5, [PART_CLIP] = HAS_CLIP, [PART_VAE] = HAS_VAE };
+    char *index = path_join(n->dir, "model_index.json"), *config = path_join(n->dir, "vae/config.json");
+    dreamo_status s = index && config ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", n->dir);
+    bool layout = !s && (file_exists(index) || file_exists(config));
+    int given = 0;
+    mem_free(index);
+    mem_free(config);
+    if (s || layout) return s;
+    for (int i = 0; i < PARTS; i++) given |= file[i] ? holds[i] : 0;
+    s = parts_find(n->dir, given, found, err);
+    if (!s) s = parts_check(found, n->dir, given, err);
+    if (s) return s;
+    char *const all[PARTS] = { [PART_DIT] = found->dit, [PART_T5] = found->t5, [PART_CLIP] = found->clip, [PART_VAE] = found->vae };
+    for (int i = 0; i < PARTS; i++)
+        if (!file[i]) file[i] = all[i];
+    mem_free(n->dir);
+    n->dir = model_folder("flux-dev");
+    return n->dir ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for the model's name");
+}
+
+dreamo_status network_open(network *n, const char *dir, const char *const file[PARTS], unsigned parts_wanted, unsigned may_lack, dreamo_error *err)
+{
+    const char *from[PARTS] = { NULL };
+    parts found = { 0 };
+    *n = (network){ .dir = model_folder(dir) };
+    for (int part = 0; file && part < PARTS; part++) from[part] = file[part];
     dreamo_status s = n->dir ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", dir);
-    if (!s && !folder_exists(dir)) s = fail(err, DREAMO_NOT_FOUND, "%s: no such folder", dir);
+    if (!s && !folder_exists(n->dir)) s = fail(err, DREAMO_NOT_FOUND, "%s: no such folder", dir);
+    if (!s) s = find_single_files(n, from, &found, err);
     for (int part = 0; !s && part < PARTS; part++)
-        if (parts & 1u << part) s = open_part(n, (network_part)part, (may_lack & 1u << part) != 0, err);
-    if (!s) s = open_words(n, parts, err);
+        if (parts_wanted & 1u << part) s = open_part(n, (network_part)part, from[part], (may_lack & 1u << part) != 0, err);
+    parts_free(&found);
+    if (!s) s = open_words(n, parts_wanted, err);
     if (!s) s = check_together(n, err);
     if (s) network_close(n);
     return s;
@@ -128,7 +165,10 @@ dreamo_status network_open(network *n, const char *dir, unsigned parts, unsigned
 
 void network_close(network *n)
 {
-    for (int part = 0; part < PARTS; part++) bind_close(&n->files[part]);
+    for (int part = 0; part < PARTS; part++) {
+        bind_close(&n->files[part]);
+        mem_free(n->from[part]);
+    }
     dit_free(n->dit);
     t5_free(n->t5);
     clip_free(n->clip);
@@ -149,6 +189,13 @@ int64_t network_count(network *n)
     return count;
 }
 
+uint64_t network_nbytes(const network *n)
+{
+    uint64_t nbytes = 0;
+    for (int part = 0; part < PARTS; part++) nbytes += bind_nbytes(&n->files[part]);
+    return nbytes;
+}
+
 static void hash_parts(const network *n, int first, int end, char hex[65])
 {
     sha256 h;
@@ -158,6 +205,7 @@ static void hash_parts(const network *n, int first, int end, char hex[65])
         for (int f = 0; f < n->files[part].set.nfiles; f++) {
             const filemap *m = &n->files[part].set.files[f].map;
             sha256_add(&h, m->data, m->nbytes);
+            file_map_forget(m); /* gigabytes that are not needed all at once */
             any = true;
         }
     sha256_text(&h, hex);

@@ -12,7 +12,8 @@
 typedef enum network_part { PART_DIT, PART_T5, PART_CLIP, PART_VAE, PARTS } network_part;
 
 typedef struct network {
-    char *dir;
+    char *dir;                       /* of configurations and vocabularies */
+    char *from[PARTS];               /* what the parts were bound to; NULL: fresh or not opened */
     dit *dit;
     t5 *t5;
     clip *clip;
@@ -23,9 +24,11 @@ typedef struct network {
     bpe *clip_words;
 } network;
 
-/* `parts`: a bit (1 << PART_...) for each part wanted; a part in `may_lack` may have a config and no weights.  The text
+/* dir: a model in the diffusers layout, or a folder of FLUX's single weight files, told apart by content, under the shipped configurations.
+ * file[part], NULL: from dir; `file` NULL: all of them.
+ * `parts`: a bit (1 << PART_...) for each part wanted; a part in `may_lack` may have a config and no weights.  The text
  * encoders come with their tokenizers.  On failure *n is closed. */
-dreamo_status network_open(network *n, const char *dir, unsigned parts, unsigned may_lack, dreamo_error *err);
+dreamo_status network_open(network *n, const char *dir, const char *const file[PARTS], unsigned parts, unsigned may_lack, dreamo_error *err);
 void          network_close(network *n);
 
 void        *network_get(network *n, network_part part);
@@ -33,6 +36,7 @@ network_walk network_walker(network_part part);
 const char  *network_folder(network_part part);  /* "transformer", "text_encoder_2", ... */
 const char  *network_stem(network_part part);    /* of its weight file */
 int64_t      network_count(network *n);           /* numbers in the opened parts */
+uint64_t     network_nbytes(const network *n);    /* of their files, which are mapped */
 /* sha256 over the weight files of the opened parts; 64 zeros when there are none. */
 void network_hash(const network *n, char hex[65]);
 /* The same of one part. */

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "pipe/rate.h"
 #include "train/checkpoint.h"
 #include "train/ema.h"
 #include "train/export.h"
@@ -81,7 +82,8 @@ static dreamo_status open_stage(trainer *t, dreamo_error *err)
     stage *s = &t->s;
     if (!be || be->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
     if (t->o->cache && t->r.stage == STAGE_VAE) return fail(err, DREAMO_ARG, "%s: nothing of the autoencoder's training stays the same", t->o->cache);
-    *s = (stage){ .kind = kinds[t->r.stage], .r = &t->r, .cache = t->o->cache, .model = t->o->model, .data = s->data, .dev = be->open(t->o->threads),
+    *s = (stage){ .kind = kinds[t->r.stage], .r = &t->r, .cache = t->o->cache, .model = t->o->model, .data = s->data,
+                  .file = { [PART_DIT] = t->o->dit, [PART_T5] = t->o->t5, [PART_CLIP] = t->o->clip, [PART_VAE] = t->o->vae }, .dev = be->open(t->o->threads),
                   .begin_from = t->part ? t->part->begin_from : NULL };
     if (!s->dev) return fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
     dreamo_status status = sized_open(&s->tape, s->dev, true, t->r.checkpoint, err);
@@ -192,6 +194,7 @@ static dreamo_status open_run(trainer *t, dreamo_error *err)
     dreamo_status s = writes(t) ? take_folder(t, err) : DREAMO_OK;
     if (!s) s = data_open(o->data, &t->s.data, err);
     if (!s) s = open_stage(t, err);
+    if (!s) network_hash(&t->s.n, t->s.frozen_hash);
     if (!s) begin_state(t);
     if (!s && !(t->partial = mem_calloc((size_t)t->s.p.nchunks + 1, sizeof *t->partial)))
         s = fail(err, DREAMO_MEMORY, "no memory for the norm");
@@ -310,7 +313,7 @@ static dreamo_status export_model(trainer *t, dreamo_error *err)
     int skipped = 0;
     bool enough = temp && final && mark && text;
     dreamo_status status = enough ? checkpoint_sweep(t->o->out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", t->o->out);
-    if (!status) status = copy_folder(t->o->model, temp, COPY_MAX, &skipped, err);
+    if (!status) status = copy_folder(s->n.dir, temp, COPY_MAX, &skipped, err);
     s->kind->use(s, average_or_value(t));
     if (!status) status = s->kind->export(s, temp, err);
     s->kind->use(s, s->p.value);
@@ -318,7 +321,7 @@ static dreamo_status export_model(trainer *t, dreamo_error *err)
     if (!status) status = folder_replace(temp, final, err);
     if (!status) t->exported = t->state.step;
     else if (temp && folder_exists(temp)) folder_remove(temp, NULL); /* its room is the next checkpoint's */
-    if (!status && skipped) log_note(&t->log, "%s: %d large files of %s were not copied", final, skipped, t->o->model);
+    if (!status && skipped) log_note(&t->log, "%s: %d large files of %s were not copied", final, skipped, s->n.dir);
     mem_free(text);
     mem_free(mark);
     mem_free(temp);
@@ -462,18 +465,24 @@ dreamo_status trainer_plan(const dreamo_train_options *o, const trainer_part *pa
     trainer t = { .o = o, .part = part, .lock = -1 };
     nn_counts micro = { 0 };
     int64_t tokens = 0;
+    uint64_t before = memory_now();
     dreamo_status s = read_recipe(&t, err);
     if (!s) s = open_stage(&t, err);
     if (!s) s = t.s.kind->plan(&t.s, &micro, &tokens, err);
     if (!s) {
         int64_t parts = t.r.batch / t.r.micro;
         const params *p = &t.s.p;
+        t.s.dev->bf16 = t.r.products == PRODUCTS_BF16;
+        double rate = rate_measure(t.s.dev, t.s.n.dit ? dit_type(t.s.n.dit) : DT_F32, false), flops = micro.flops * (double)parts + optimizer_flops(t.opt);
         *costs = (dreamo_train_costs){
             .parameters = params_total(p), .frozen = network_count(&t.s.n) - t.s.in_networks,
             .steps = t.r.steps, .batch = t.r.batch, .tokens = tokens * parts, .ops = micro.ops * parts,
-            .flops = micro.flops * (double)parts + optimizer_flops(t.opt), .param_bytes = params_nbytes(p),
-            .work_bytes = micro.work_peak + micro.keep_peak,
+            .flops = flops, .param_bytes = params_nbytes(p), .work_bytes = micro.work_peak + micro.keep_peak,
+            .weight_bytes = network_nbytes(&t.s.n), .seconds = rate > 0 ? flops / rate : -1,
         };
+        /* of the text encoder's and the transformer's weights only one is there at a time (flow_stage.c) */
+        uint64_t text = bind_nbytes(&t.s.n.files[PART_T5]), dit = bind_nbytes(&t.s.n.files[PART_DIT]);
+        costs->peak_bytes = before + costs->param_bytes + costs->work_bytes + costs->weight_bytes - (text < dit ? text : dit);
     }
     close_all(&t);
     return s;

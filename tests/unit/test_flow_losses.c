@@ -46,7 +46,7 @@ static void open_scene(scene *s)
     rng r = rng_new(5, 1);
     dreamo_error err = { 0 };
     *s = (scene){ .dev = backend_ref.open(1) };
-    if (network_open(&s->n, TEST_DATA "/models/tiny", (1u << PARTS) - 1, 0, &err)) fail_msg("%s", err.message);
+    if (network_open(&s->n, TEST_DATA "/models/tiny", NULL, (1u << PARTS) - 1, 0, &err)) fail_msg("%s", err.message);
     int first = unigram_first_added(s->n.t5_words);
     assert_int_equal(adapter_set_fresh(&s->set, &s->p, s->n.dit, 3, s->n.t5, first, &err), DREAMO_OK);
     assert_int_equal(params_allocate(&s->p, false, &err), DREAMO_OK);
@@ -97,7 +97,7 @@ static void close_scene(scene *s)
 static void pass(nn *cx, void *job)
 {
     scene *s = job;
-    flow_model m = { s->n.dit, s->n.t5, s->n.clip, &s->set.task, &s->set.idx };
+    flow_model m = { .dit = s->n.dit, .t5 = s->n.t5, .clip = s->n.clip, .task = &s->set.task, .idx = &s->set.idx };
     flow_forward(cx, &m, &s->b, (flow_wishes){ true, true, s->cutting ? &s->cut.s : NULL }, &s->out);
     tensor loss = s->which[0] == 'd' ? s->out.diff : s->which[0] == 'r' ? s->out.route : s->out.holder;
     float value;

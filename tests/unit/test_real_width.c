@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
-#include "base/rng.h"
 #include "format/image_file.h"
 #include "format/safetensors.h"
 #include "model/clip.h"
 #include "model/dit.h"
 #include "model/t5.h"
 #include "model/vae.h"
+#include "named_weights.h"
 
 /* cmocka comes last: it has a macro called fail. */
 #include <setjmp.h>
@@ -31,44 +31,16 @@ static st_file want;
 
 /* ---- weights from names ---- */
 
-typedef struct filling { float *to; uint64_t first; double factor, offset; size_t n; } filling;
-
-enum { PIECE = 1 << 16 };
-
-static void fill_piece(void *arg, int task, int worker)
-{
-    const filling *f = arg;
-    size_t from = (size_t)task * PIECE, to = from + PIECE < f->n ? from + PIECE : f->n;
-    (void)worker;
-    for (size_t i = from; i < to; i++) {
-        uint64_t z = f->first + i + 0x9E3779B97F4A7C15u;
-        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-        z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-        z ^= z >> 31;
-        f->to[i] = (float)(f->offset + f->factor * (2 * (double)(z >> 11) * 0x1p-53 - 1));
-    }
-}
-
-static void fill(float *to, size_t n, const char *name, double factor, double offset)
-{
-    filling f = { to, hash_fnv1a(name, strlen(name)), factor, offset, n };
-    pool_run(dev->threads, (int)((n + PIECE - 1) / PIECE), fill_piece, &f);
-}
-
 typedef struct made { float *p[2000]; int n; } made;
 
 static void make(void *user, const param *p)
 {
     made *m = user;
-    /* T5's table has two names in the official code, and the outputs were made with this one's values */
-    const char *name = strcmp(p->name, "shared.weight") ? p->name : "encoder.embed_tokens.weight";
-    size_t n = (size_t)param_count(p), length = strlen(name);
+    size_t n = (size_t)param_count(p);
     float *data = mem_aligned(n * sizeof *data);
     assert_non_null(data);
     m->p[m->n++] = data;
-    if (p->rank >= 2) fill(data, n, name, sqrt(3.0 * (double)p->shape[0] / (double)n), 0);
-    else if (length > 4 && strcmp(name + length - 4, "bias") == 0) fill(data, n, name, 0.1, 0);
-    else fill(data, n, name, 0.2, 1);
+    fill_param(dev->threads, data, p);
     if (p->w) {
         p->w->part[p->part].type = DT_F32;
         p->w->part[p->part].data = data;
@@ -146,7 +118,7 @@ static void test_vae(void **state)
     assert_int_equal(image_read(TEST_DATA "/toy.png", &toy, NULL, 0, NULL), DREAMO_OK);
     for (int p = 0; p < H * W; p++)
         for (int k = 0; k < 3; k++) x[3 * p + k] = 2 * ((float)toy.data[(p / W * toy.width + p % W) * toy.channels + k] / 255) - 1;
-    fill(values, Z * 8 * 6, "vae.z", sqrt(3), 0);
+    fill(dev->threads, values, Z * 8 * 6, "vae.z", sqrt(3), 0);
     for (int p = 0; p < 8 * 6; p++)
         for (int k = 0; k < Z; k++) z[p * Z + k] = values[k * 8 * 6 + p];
 
@@ -216,7 +188,7 @@ static void test_t5(void **state)
 static tensor made_tensor(nn *cx, int rows, int cols, const char *name, double factor)
 {
     float *v = mem_alloc((size_t)rows * (size_t)cols * 4);
-    fill(v, (size_t)rows * (size_t)cols, name, factor * sqrt(3), 0);
+    fill(dev->threads, v, (size_t)rows * (size_t)cols, name, factor * sqrt(3), 0);
     tensor x = tensor_from(cx, rows, cols, v);
     mem_free(v);
     return x;

@@ -391,6 +391,40 @@ static void bad_fn(nn *cx, const void *weights, tensor *io, int n, const void *e
     io[0] = tensor_rows(io[0], 0, 1);
 }
 
+static void note(void *user, bool back)
+{
+    char *said = user;
+    said[strlen(said)] = back ? 'b' : 'f';
+}
+
+/* A table of two parts of which the second trains: the way back reaches it, and a turn after it, only when one of its rows is looked up. */
+static void test_a_table_that_is_not_asked(void **state)
+{
+    (void)state;
+    static const int32_t first[2] = { 0, 1 }, second[2] = { 0, 3 };
+    static const float data[4 * D] = { 1 };
+    float grad[2 * D], ones[2 * D];
+    for (int i = 0; i < 2 * D; i++) ones[i] = 1;
+    for (int i = 0; i < 4; i++) {
+        bool taping = i & 1, asked = i & 2;
+        char said[4] = "";
+        weight table = { .name = "table", .in = D, .out = 4, .kh = 1, .kw = 1, .nparts = 2,
+                         .part = { { .rows = 2, .type = DT_F32, .data = data }, { .rows = 2, .type = DT_F32, .data = data + 2 * D, .grad = grad } } };
+        memset(grad, 0, sizeof grad);
+        device *dev = backend_ref.open(1);
+        nn *cx = nn_new(&(nn_options){ .dev = dev, .work_nbytes = 1 << 16, .keep_nbytes = 1 << 16, .taping = taping }, NULL);
+        tensor x = op_embed(cx, asked ? second : first, 2, &table);
+        nn_turn(cx, x, note, said);
+        tensor loss = op_mse(cx, op_scale(cx, x, 2), tensor_from(cx, 2, D, ones), NULL);
+        if (taping) nn_backward(cx, loss);
+        assert_true(nn_ok(cx));
+        assert_string_equal(said, taping && asked ? "fb" : "f");
+        for (int k = 0; k < 2 * D; k++) assert_true((grad[k] != 0) == (taping && asked && k >= D)); /* row 3 is the part's second */
+        nn_free(cx);
+        backend_ref.close(dev);
+    }
+}
+
 static void test_the_first_failure_sticks(void **state)
 {
     net m;
@@ -514,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_depth_costs_only_what_is_kept),
         cmocka_unit_test(test_addresses_repeat),
         cmocka_unit_test(test_frozen_blocks_run_once),
+        cmocka_unit_test(test_a_table_that_is_not_asked),
         cmocka_unit_test(test_the_first_failure_sticks),
         cmocka_unit_test(test_every_allocation_may_fail),
         cmocka_unit_test(test_every_arena_may_be_full),

@@ -79,6 +79,7 @@ typedef struct run {
     int steps, stop_after;      /* 0: never */
     const char *more[9];
     int warnings;
+    const char *dit, *t5;       /* NULL: the model's own */
 } run;
 
 static bool watch(void *user, const dreamo_event *e)
@@ -106,6 +107,8 @@ static dreamo_status train(run *r, dreamo_error *err)
     o.overrides = overrides;
     o.noverrides = n;
     o.model = r->model ? r->model : MODEL;
+    o.dit = r->dit;
+    o.t5 = r->t5;
     o.data = r->data ? r->data : "data";
     o.out = r->out;
     o.resume = r->resume;
@@ -755,12 +758,60 @@ static void test_plan(void **state)
     /* values, gradients, two moments, the average; parameters begin at multiples of 16 numbers */
     assert_true(c.param_bytes >= (uint64_t)c.parameters * 20 && c.param_bytes < (uint64_t)c.parameters * 20 + 20 * 16 * 1000);
     assert_true(c.flops > 0 && c.ops > 100 && c.work_bytes > 0 && c.frozen > 0);
+    assert_true(c.seconds > 0 && c.weight_bytes > 1000000);
+    assert_true(c.peak_bytes > c.param_bytes + c.work_bytes && c.peak_bytes < c.param_bytes + c.work_bytes + c.weight_bytes + (256u << 20));
     double once = c.flops;
     static const char *const half[] = { "batch=4" };
     o.overrides = half;
     o.noverrides = 1;
     assert_int_equal(dreamo_train_plan(&o, &c, NULL), DREAMO_OK);
     assert_true(fabs(c.flops * 2 / once - 1) < 1e-9);
+}
+
+static void decode(const char *in, const char *out)
+{
+    dreamo_error err = { 0 };
+    dreamo_convert_options o;
+    dreamo_convert_options_init(&o);
+    o.in = in;
+    o.model = MODEL;
+    o.out = out;
+    o.to = "f32";
+    if (dreamo_convert(&o, &err)) fail_msg("%s", err.message);
+}
+
+/* A base in ggml's blocks, in files of its own, is trained on as the same numbers decoded are: losses, sheets and what is exported. */
+static void test_stored_base(void **state)
+{
+    static const char dit[] = TEST_DATA "/layouts/flux1-dev-Q4_0.gguf", t5[] = TEST_DATA "/layouts/t5xxl-Q8_0.gguf";
+    double loss[2][2];
+    st_file made[2];
+    (void)state;
+    decode(dit, "dit.safetensors");
+    decode(t5, "t5.safetensors");
+    for (int i = 0; i < 2; i++) {
+        run r = { .stage = "adapter", .out = i ? "decoded" : "blocks", .steps = 2, .more = { "train_t5_rows=yes", "sample_every=2" },
+                  .dit = i ? "dit.safetensors" : dit, .t5 = i ? "t5.safetensors" : t5 };
+        must_train(&r);
+        assert_int_equal(losses(r.out, loss[i], 2), 2);
+        assert_int_equal(st_open(i ? "decoded/model/dreamo/dreamo.safetensors" : "blocks/model/dreamo/dreamo.safetensors", &made[i], NULL), DREAMO_OK);
+    }
+    for (int k = 0; k < 2; k++) assert_true(fabs(loss[0][k] - loss[1][k]) < 1e-5);
+    /* rows that the adapter began from the encoder's table */
+    const st_tensor *a = st_find(&made[0], "dreamo_t5_embedding.weight"), *b = st_find(&made[1], "dreamo_t5_embedding.weight");
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < a->count; i++) {
+        difference += pow((double)((const float *)a->data)[i] - ((const float *)b->data)[i], 2);
+        size += pow(((const float *)a->data)[i], 2);
+    }
+    assert_true(size > 0 && difference < 1e-6 * size);
+    assert_true(file_exists("blocks/samples/step-000002.png"));
+    st_close(&made[0]);
+    st_close(&made[1]);
+    dreamo_error err = { 0 };
+    run wrong = { .stage = "adapter", .out = "wrong", .steps = 2, .dit = t5 };
+    assert_int_equal(train(&wrong, &err), DREAMO_FORMAT);
+    assert_non_null(strstr(err.message, "t5xxl-Q8_0.gguf"));
 }
 
 static int enter(void **state)
@@ -773,7 +824,8 @@ static int enter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plan), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_resume_is_exact), cmocka_unit_test(test_another_optimizer), cmocka_unit_test(test_products_in_bf16),
+        cmocka_unit_test(test_plan), cmocka_unit_test(test_stored_base), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_resume_is_exact),
+        cmocka_unit_test(test_another_optimizer), cmocka_unit_test(test_products_in_bf16),
         cmocka_unit_test(test_resume_does_what_was_due),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_falls_back), cmocka_unit_test(test_nan), cmocka_unit_test(test_backends_agree),

@@ -53,6 +53,7 @@ void flow_forward(nn *cx, const flow_model *m, const flow_batch *b, flow_wishes 
     if (!nn_require(cx, out->nmaps <= FLOW_MAX_LAYERS, "%d blocks, at most %d", out->nmaps, FLOW_MAX_LAYERS)) return;
     out->text = text_of(cx, m, b);
     out->pooled = pooled_of(cx, m, b);
+    if (m->turn) nn_turn(cx, out->text, m->turn, m->turner);
     dit_batch in = {
         .tokens = tensor_from(cx, b->image_rows, b->channels, b->shown),
         .text = out->text, .pooled = out->pooled,

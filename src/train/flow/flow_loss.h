@@ -18,6 +18,8 @@ typedef struct flow_model {
     const t5 *t5;
     const clip *clip;
     const weight *task, *idx;
+    nn_turn_fn turn;                  /* called between the text encoders and the transformer, both ways; NULL: nobody */
+    void *turner;
 } flow_model;
 
 #define FLOW_MAX_LAYERS 128

@@ -12,6 +12,13 @@ enum { ENCODE_AT_ONCE = 8 };
 
 /* ---- memory ---- */
 
+/* Of text encoder and transformer only one is needed at a time. */
+static void let_go(void *user, bool back)
+{
+    const network *n = user;
+    bind_forget(&n->files[back ? PART_DIT : PART_T5]);
+}
+
 dreamo_status flow_stage_open(stage *s, flow_stage *f, bool references, dreamo_error *err)
 {
     const network *n = &s->n;
@@ -19,6 +26,8 @@ dreamo_status flow_stage_open(stage *s, flow_stage *f, bool references, dreamo_e
     f->model.dit = n->dit;
     f->model.t5 = n->t5;
     f->model.clip = n->clip;
+    f->model.turn = let_go;
+    f->model.turner = &s->n;
     f->room = (int)s->r->micro;
     f->references = references;
     dreamo_status status = stage_check_sizes(s, f->cell, err);
@@ -328,6 +337,7 @@ dreamo_status flow_stage_plan(stage *s, flow_stage *f, nn_counts *counts, int64_
     flow_batch *b = &f->batch;
     compose_job job = { s, f };
     condition_sample most;
+    int named = unigram_first_added(s->n.t5_words);
     dreamo_status status = largest(s, f, &most, err);
     for (int i = 0; i < f->room && !status; i++) {
         b->sample[i] = most;
@@ -338,6 +348,7 @@ dreamo_status flow_stage_plan(stage *s, flow_stage *f, nn_counts *counts, int64_
     }
     f->backward = true;
     if (!status) status = flow_batch_shape(b, &s->n.dit->config, f->room, err);
+    for (int i = 0; i < b->text_rows && !status; i++) b->t5_ids[i] = named < 0 ? 0 : named; /* one that trains */
     if (!status && s->r->token_dropout > 0)
         status = flow_cut_make(&f->cut, b, &s->n.dit->config, s->r->token_dropout, rng_new(0, 0), err);
     if (!status) status = sized_measure(&s->tape, pass, &job, err);

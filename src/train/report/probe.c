@@ -273,7 +273,7 @@ static dreamo_status fill_batch(probe *p, const caption *words, const condition_
 static void flow_pass(nn *cx, void *job)
 {
     probe *p = job;
-    flow_model m = { p->n.dit, p->n.t5, p->n.clip, &p->set.task, &p->set.idx };
+    flow_model m = { .dit = p->n.dit, .t5 = p->n.t5, .clip = p->n.clip, .task = &p->set.task, .idx = &p->set.idx };
     const flow_batch *b = &p->batch;
     flow_forward(cx, &m, b, (flow_wishes){ .routes = true }, &p->flow);
     tensor loss = p->route ? p->flow.route : p->flow.diff;
@@ -315,7 +315,7 @@ static dreamo_status open_networks(probe *p, const dreamo_model_options *o, drea
     if (!be || be->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
     if (!o->dir) return fail(err, DREAMO_ARG, "a probe needs a model folder");
     if (o->nloras != 1) return fail(err, DREAMO_ARG, "a probe needs exactly one LoRA, %d are given", o->nloras);
-    dreamo_status s = network_open(&p->n, o->dir, (1u << PARTS) - 1, 0, err);
+    dreamo_status s = network_open(&p->n, o->dir, (const char *const[PARTS]){ o->dit, o->t5, o->clip, o->vae }, (1u << PARTS) - 1, 0, err);
     if (!s) s = lora_open(o->loras[0].path, o->loras[0].scale, p->n.dit, p->n.t5->config.width, &p->lora, err);
     if (!s) s = adapter_set_from_file(&p->set, &p->p, &p->lora, unigram_first_added(p->n.t5_words), err);
     p->base_first = p->p.n;

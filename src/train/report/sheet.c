@@ -115,6 +115,12 @@ dreamo_status sheet_generated(stage *s, const char *model, const char *path, con
     o.threads = pool_threads(s->dev->threads);
     o.loras = loras;
     o.nloras = w.lora ? 2 : 0;
+    if (w.frozen) {
+        o.dit = s->n.from[PART_DIT];
+        o.t5 = s->n.from[PART_T5];
+        o.clip = s->n.from[PART_CLIP];
+    }
+    o.vae = s->n.from[PART_VAE]; /* only its own stage trains it, which draws other sheets */
     dreamo_status status = own ? compose_rows(&j, kinds, err) : fail(err, DREAMO_MEMORY, "%s: no memory", model);
     if (!status) status = dreamo_open(&o, &j.m, err);
     if (!status) status = bitmap_new(&j.out, (j.refs + 1 + w.seeds) * j.width * ZOOM, j.rows * j.height * ZOOM, 3, err);

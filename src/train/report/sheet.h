@@ -10,6 +10,7 @@ typedef struct sheet_wishes {
     int seeds;
     const char *lora;       /* applied on top of the model's adapter; NULL: none */
     double true_cfg;        /* 0: as the model says */
+    bool frozen;            /* the networks themselves are not trained: they are taken from where the run has them */
 } sheet_wishes;
 
 dreamo_status sheet_generated(stage *s, const char *model, const char *path, const mixture *kinds, sheet_wishes w, dreamo_error *err);

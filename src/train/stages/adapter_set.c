@@ -159,13 +159,17 @@ static dreamo_status split_t5(adapter_set *a, params *p, t5 *text, const lora_fi
         return fail(err, DREAMO_MISMATCH, "the T5 table has %d rows, [ref#1] to [res] need rows %d to %d", whole.rows,
                     a->t5_first, after - 1);
     const param_slot *s = &p->slot[a->t5_slot];
-    size_t row = (size_t)w->in * dtype_nbytes(whole.type);
-    if (!f && whole.data)
-        dtype_to_f32(whole.type, (const char *)whole.data + (size_t)a->t5_first * row, s->count, p->value + s->at);
+    size_t row = dtype_nbytes_of(whole.type, (size_t)w->in);
+    if (!f && whole.data) {
+        float *begin = p->value + s->at;
+        dtype_to_f32(whole.type, (const char *)whole.data + (size_t)a->t5_first * row, s->count, begin);
+        for (size_t i = 0; whole.row_scale && i < s->count; i++) begin[i] *= whole.row_scale[(size_t)a->t5_first + i / (size_t)w->in];
+    }
     weight_part head = whole, tail = whole;
     head.rows = a->t5_first;
     tail.rows = whole.rows - after;
     if (whole.data) tail.data = (const char *)whole.data + (size_t)after * row;
+    if (whole.row_scale) tail.row_scale = whole.row_scale + after;
     w->part[0] = head;
     w->part[1] = (weight_part){ .rows = DREAMO_T5_ROWS, .type = DT_F32, .data = p->value + s->at,
                                 .grad = train ? p->grad + s->at : NULL };

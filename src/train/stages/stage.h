@@ -36,6 +36,7 @@ struct stage {
     const stage_kind *kind;
     const recipe *r;
     const char *model;        /* folder */
+    const char *file[PARTS];  /* parts that come from elsewhere; NULL: from the folder */
     data_set *data;           /* NULL while planning */
     device *dev;
     const char *cache;        /* folder of what frozen encoders made; NULL: none */

@@ -42,11 +42,10 @@ static dreamo_status open_adapter(stage *s, dreamo_error *err)
     adapter_stage *a = s->self = mem_calloc(1, sizeof *a);
     if (!a) return fail(err, DREAMO_MEMORY, "no memory for a stage");
     unsigned all = (1u << PARTS) - 1;
-    dreamo_status status = network_open(&s->n, s->model, all, s->data ? 0 : all, err); /* a plan needs no weights */
+    dreamo_status status = network_open(&s->n, s->model, s->file, all, s->data ? 0 : all, err); /* a plan needs no weights */
     if (!status)
         status = s->r->begin == BEGIN_MODEL || s->begin_from ? begin_from_model(s, &a->set, err) : begin_adapter(s, &a->set, NULL, err);
     if (!status) status = flow_stage_open(s, &a->flow, true, err);
-    network_hash(&s->n, s->frozen_hash);
     a->flow.model.task = &a->set.task;
     a->flow.model.idx = &a->set.idx;
     return status;
@@ -101,7 +100,7 @@ static dreamo_status export_adapter(stage *s, const char *folder, dreamo_error *
 static dreamo_status sheet_adapter(stage *s, const char *model, const char *path, dreamo_error *err)
 {
     const adapter_stage *a = s->self;
-    return sheet_generated(s, model, path, &a->flow.kinds, (sheet_wishes){ .references = true, .seeds = SEEDS }, err);
+    return sheet_generated(s, model, path, &a->flow.kinds, (sheet_wishes){ .references = true, .seeds = SEEDS, .frozen = true }, err);
 }
 
 const stage_kind stage_adapter = { "adapter", open_adapter, close_adapter, micro_adapter, plan_adapter, use_adapter,

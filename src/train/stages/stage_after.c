@@ -61,7 +61,7 @@ static dreamo_status open_after(stage *s, dreamo_error *err)
     int samples = 0, with = 0;
     if (is_dpo(s) && s->data) data_preferences(s->data, &samples, &with);
     if (with && with < samples) return fail(err, DREAMO_ARG, "%d of %d samples have a rejected picture; preferences need one in each, or in none", with, samples);
-    dreamo_status status = network_open(&s->n, s->model, all, s->data ? 0 : all, err);
+    dreamo_status status = network_open(&s->n, s->model, s->file, all, s->data ? 0 : all, err);
     if (!status) status = open_dreamo(s, a, err);
     if (!status) status = adapter_set_pairs(&a->set, &s->p, s->n.dit, (int)s->r->rank, err);
     if (!status) status = params_allocate(&s->p, s->r->ema > 0, err);
@@ -69,7 +69,6 @@ static dreamo_status open_after(stage *s, dreamo_error *err)
     if (!status) status = flow_stage_open(s, &a->flow, true, err);
     if (!status) status = flow_batch_new(&a->alone, &s->n.dit->config, a->flow.room, err);
     if (status) return status;
-    network_hash(&s->n, s->frozen_hash);
     a->flow.model.task = &a->dreamo.task;
     a->flow.model.idx = &a->dreamo.idx;
     a->error = mem_calloc(3 * micro, sizeof *a->error);
@@ -374,7 +373,7 @@ static dreamo_status sheet_after(stage *s, const char *model, const char *path, 
     const after_stage *a = s->self;
     char *lora = mem_printf("%s/dreamo/%s.safetensors", model, s->kind->name);
     if (!lora) return fail(err, DREAMO_MEMORY, "%s: no memory", model);
-    sheet_wishes w = { true, SEEDS, lora, s->r->stage == STAGE_CFG ? 1 : 0 };
+    sheet_wishes w = { true, SEEDS, lora, s->r->stage == STAGE_CFG ? 1 : 0, true };
     dreamo_status status = sheet_generated(s, model, path, &a->flow.kinds, w, err);
     mem_free(lora);
     return status;

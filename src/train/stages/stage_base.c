@@ -37,11 +37,10 @@ static dreamo_status open_base(stage *s, dreamo_error *err)
     base_stage *b = s->self = mem_calloc(1, sizeof *b);
     unsigned fresh = 1u << PART_DIT | 1u << PART_T5 | 1u << PART_CLIP, all = (1u << PARTS) - 1;
     if (!b) return fail(err, DREAMO_MEMORY, "no memory for a stage");
-    dreamo_status status = network_open(&s->n, s->model, all, s->data ? fresh : all, err); /* a plan needs no weights */
+    dreamo_status status = network_open(&s->n, s->model, s->file, all, s->data ? fresh : all, err); /* a plan needs no weights */
     if (!status) status = name_params(s, b, err);
     if (!status) status = params_allocate(&s->p, s->r->ema > 0, err);
     if (status) return status;
-    network_hash(&s->n, s->frozen_hash);
     s->in_networks = params_total(&s->p);
     for (int i = 0; i < TRAINED; i++) {
         network_part part = trained[i].part;

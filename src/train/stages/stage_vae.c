@@ -104,9 +104,8 @@ static dreamo_status open_vae(stage *s, dreamo_error *err)
 {
     vae_stage *v = s->self = mem_calloc(1, sizeof *v);
     if (!v) return fail(err, DREAMO_MEMORY, "no memory for a stage");
-    dreamo_status status = network_open(&s->n, s->model, 1u << PART_VAE, 1u << PART_VAE, err);
+    dreamo_status status = network_open(&s->n, s->model, s->file, 1u << PART_VAE, 1u << PART_VAE, err);
     if (status) return status;
-    network_hash(&s->n, s->frozen_hash);
     int latent = s->n.vae->config.latent_channels, f = vae_factor(&s->n.vae->config);
     const mixture *sizes = &s->r->pictures;
     *v = (vae_stage){ .n = (int)s->r->micro, .factor = f, .held_w = sizes->part[0].a, .held_h = sizes->part[0].b, .pca_error = -1 };
