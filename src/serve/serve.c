@@ -17,7 +17,7 @@ enum { LISTENERS = 1000, LOOKS = 2, TICK_MS = 100, TIDY_SECONDS = 5 };
 void serve_options_init(serve_options *o)
 {
     *o = (serve_options){ .listen = "127.0.0.1:7860", .queue = 16, .max_body = 32 << 20, .max_pixels = 2 << 20, .max_upload_pixels = 16 << 20, .max_refs = 9,
-                          .max_steps = 60, .max_count = 8, .max_connections = 1024, .keep_seconds = 600, .drain_seconds = 60 };
+                          .max_steps = 60, .max_count = 8, .max_connections = 1024, .keep_seconds = 600, .drain_seconds = 60, .batch = 1 };
     dreamo_model_options_init(&o->model);
 }
 
@@ -71,6 +71,7 @@ static dreamo_status start(server *s, listening *l, problem *p)
     set_limits(s);
     s->worker.jobs = s->jobs;
     s->worker.metrics = &s->metrics;
+    s->worker.batch = (int)s->o->batch;
     s->worker.say = s->o->say;
     snprintf(s->worker.name, sizeof s->worker.name, "local");
     status = http_start(s, l->fd, p);

@@ -249,6 +249,23 @@ def two_models():
             check(a.picture(k) == b.picture(k) != a.picture(j), "and any front has any picture")
 
 
+def batches():
+    """A worker that makes several at a time puts back what does not fit, for another."""
+    seeds = range(6)
+    want = alone(seeds, 4)
+    with Redis() as r, front(r) as a:
+        ids = {n: a.submit(steps=4, seed=n, references=REFERENCE).json()["id"] for n in seeds}
+        other = a.submit(steps=2).json()["id"]
+        with Worker(r, "--batch", "4") as w:
+            for n, j in ids.items():
+                equal(a.finish(j)["state"], "done", "made")
+                check(a.picture(j) == want[n], "with the bytes of each alone, seed %d" % n)
+            equal(a.finish(other)["state"], "done", "and the one that is not like them")
+            check(w.said().count(", 4 at a time") == 4 and w.said().count(", 2 at a time") == 2, "four and two", w.said())
+            j = a.ask("GET", "/api/v1/jobs/" + other).json()
+            equal((counts(a)["done"], j["state"]), (7, "done"), "each once")
+
+
 def addresses():
     def run(*words):
         p = subprocess.run([DREAMO, *words, "-m", MODEL], capture_output=True, text=True, timeout=60)
@@ -274,4 +291,4 @@ def addresses():
 
 
 if __name__ == "__main__":
-    main([two_fronts, full, killed, three_tries, put_back, stopped, two_models, addresses])
+    main([two_fronts, full, killed, three_tries, put_back, stopped, two_models, batches, addresses])

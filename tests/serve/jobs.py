@@ -342,5 +342,36 @@ chunk = lambda k, d: struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.
 sys.stdout.buffer.write(b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 140, 140, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows, 0)) + chunk(b"IEND", b""))
 """
 
+def batches():
+    """--batch N: what waits one after the other and is alike is made at a time, with the bytes of each alone."""
+    ref = [{"task": "ip", "image": b64(PICTURE)}]
+    orders = [dict(seed=1), dict(seed=2, prompt="a boat", references=ref), dict(seed=3, count=2), dict(seed=4, steps=3), dict(seed=5), dict(seed=6, references=ref * 2),
+              dict(seed=7, guidance=3), dict(seed=8), dict(seed=9, size="64x64")]
+    with Server("--queue", "64") as s:
+        alone = [(s.picture(j, n), s.finish(j)["state"]) for o in orders for j in [s.submit(**o).json()["id"]] if s.finish(j) for n in range(o.get("count", 1))]
+    with Server("--queue", "64", "--no-worker") as s:
+        ids = [s.submit(**o).json()["id"] for o in orders]
+        s.stop()
+        with Server("--queue", "64", "--batch", "4", store=s.store) as many:
+            ends = [many.finish(j) for j in ids]
+            together = [(many.picture(j, n), e["state"]) for o, j, e in zip(orders, ids, ends) for n in range(o.get("count", 1))]
+            check(together == alone, "the bytes of each alone", [a == b for a, b in zip(together, alone)])
+            said = [line.partition(" in ")[2] for line in many.said().splitlines() if "  done in" in line]
+            equal([3 if ", 3 at" in x else 4 if ", 4 at" in x else 1 for x in said], [3] * 3 + [1] + [4] * 4 + [1], "three, one of other steps, four, one of another size")
+            long = [many.submit(steps=30, seed=n, count=2).json()["id"] for n in range(3)]
+            wait_all = [many.running(j) for j in long[1:]]
+            equal(many.ask("DELETE", "/api/v1/jobs/" + long[1]).json()["state"], "cancelled", "one of a batch is cancelled")
+            equal([many.finish(j)["state"] for j in long], ["done", "cancelled", "done"], "and the others are made")
+            check(all(wait_all), "they ran")
+            bytes_ = many.picture(long[2], 1)
+    with Server() as s:
+        j = s.submit(steps=30, seed=2, count=2).json()["id"]
+        s.finish(j)
+        check(s.picture(j, 1) == bytes_, "with their bytes")
+    for bad in ("0", "17", "x"):
+        p = subprocess.run([DREAMO, "serve", "--batch", bad, "-m", MODEL], capture_output=True, text=True, timeout=30)
+        check(p.returncode != 0 and "batch" in p.stderr, "--batch " + bad, p.stderr)
+
+
 if __name__ == "__main__":
-    main([events, many_listeners, cancel, queue, once, killed, drain, slow, flood, neighbours, full_disk])
+    main([events, many_listeners, cancel, queue, once, killed, drain, slow, flood, neighbours, full_disk, batches])

@@ -11,7 +11,7 @@
 typedef enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED, JOB_STATES } job_state;
 const char *job_state_name(job_state s);
 
-enum { JOB_ID = 32, JOB_TRIES = 3, JOB_BATCH = 16 };
+enum { JOB_ID = 32, JOB_TRIES = 3, JOB_BATCH = DREAMO_BATCH };
 
 /* A job as it is kept; strings are the reader's (job_free). */
 typedef struct job {
