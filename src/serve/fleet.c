@@ -48,7 +48,7 @@ dreamo_status fleet_work(const fleet_options *o, dreamo_error *err)
         gethostname(host, sizeof host - 1);
         snprintf(w.name, sizeof w.name, "%s-%d", *host ? host : "worker", (int)getpid());
         fleet_place at = { .worker = w.name, .url = o->queue, .model = e.about.name, .hash = e.about.hash, .backend = e.about.backend, .threads = e.about.threads,
-                           .lease_ms = o->lease_seconds * 1000 };
+                           .lease_ms = o->lease_seconds * 1000, .blobs = o->blobs };
         s = jobs_open_redis(&at, NULL, &q, &p);
     }
     if (!s) {

@@ -40,7 +40,7 @@ static dreamo_status open_queue(server *s, problem *p)
 {
     const serve_options *o = s->o;
     const fleet_place at = { .url = o->queue_at, .model = s->engine.about.name, .hash = s->engine.about.hash, .queue = o->queue,
-                             .keep_seconds = o->keep_seconds };
+                             .keep_seconds = o->keep_seconds, .blobs = o->blobs };
     return jobs_open_redis(&at, s->hub, &s->jobs, p);
 }
 

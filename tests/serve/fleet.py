@@ -1,4 +1,5 @@
 """fleet.py DREAMO MODEL [TEST...] - several servers and workers on one queue, with a redis-server of our own: workers that are killed, a Redis that is killed."""
+import hashlib
 import subprocess
 
 from harness import *
@@ -266,6 +267,47 @@ def batches():
             equal((counts(a)["done"], j["state"]), (7, "done"), "each once")
 
 
+def shared_folder():
+    """--blobs DIR: pictures and uploads as files that front and workers see; they go when their time is over."""
+    want = alone(range(4), 3)
+    with Redis() as r, tempfile.TemporaryDirectory() as folder:
+        names = lambda: sorted(os.listdir(folder))
+        keys = lambda pattern: r.say("KEYS dreamo:" + pattern).split(b"\r\n")[2::2]
+        shared = ("--blobs", folder)
+        with front(r, *shared, "--keep-results", "4s") as a, front(r, *shared, "--keep-results", "4s") as b, Worker(r, *shared), Worker(r, *shared):
+            ids = {n: a.submit(steps=3, seed=n, references=REFERENCE).json()["id"] for n in want}
+            for n, j in ids.items():
+                equal(b.finish(j)["state"], "done", "made")
+                check(b.picture(j) == a.picture(j) == want[n], "with a single machine's bytes, from either front")
+            hashes = {hashlib.sha256(open(os.path.join(folder, n), "rb").read()).hexdigest() for n in names()}
+            check(sorted(hashes) == names() and len(hashes) == 5, "four pictures and one upload, named by what is in them", names())
+            upload = hashlib.sha256(PICTURE).hexdigest()
+            check(all(b"PNG" not in r.say("HGET %s data" % k.decode()) for k in keys("image:*")), "and none of them in Redis")
+            again = b.submit(steps=3, seed=0, references=REFERENCE).json()["id"]
+            equal(b.finish(again)["state"], "done", "the same picture once more")
+            equal(len(names()), 5, "is the same file")
+            open(os.path.join(folder, "part-of-somebody"), "w").close()
+            open(os.path.join(folder, "README"), "w").close()
+            until("unneeded files go, strangers' stay", lambda: names() == ["README", "part-of-somebody"], 30)
+            equal(a.ask("GET", a.ask("GET", "/api/v1/jobs/" + ids[0]).json().get("images", ["/api/v1/jobs/%s/images/0" % ids[0]])[0]).status in (404, 410), True, "with their time")
+            sent = a.ask("POST", "/api/v1/uploads", PICTURE, {"Content-Type": "image/png"}).json()
+            check(upload in names(), "an upload is a file", sent)
+            equal((b.ask("DELETE", "/api/v1/uploads/" + upload).status, upload in names()), (204, False), "and goes when it is deleted")
+            a.ask("POST", "/api/v1/uploads", PICTURE, {"Content-Type": "image/png"})
+            with open(os.path.join(folder, upload), "r+b") as f:
+                f.write(b"x")
+            broken = a.submit(steps=2, references=[{"task": "ip", "upload": upload}])
+            check(broken.status >= 400 and "damaged" in broken.error()["message"], "a damaged file is not taken for what it was", broken.status, broken.body)
+        with front(r, *shared) as a, front(r) as without, Worker(r, *shared):
+            j = a.submit(steps=2).json()["id"]
+            a.finish(j)
+            seen = without.ask("GET", "/api/v1/jobs/%s/images/0" % j)
+            check(seen.status == 404 and "--blobs" in seen.error()["hint"], "a front that does not see the folder says so", seen.body)
+        for words, says in ((("worker", "--queue", r.url, "--blobs", "/nowhere"), "cannot be opened"), (("serve", "--blobs", folder), "for a fleet")):
+            p = subprocess.run([DREAMO, *words, "-m", MODEL], capture_output=True, text=True, timeout=60)
+            check(p.returncode != 0 and says in p.stderr, " ".join(words), p.stderr)
+
+
 def addresses():
     def run(*words):
         p = subprocess.run([DREAMO, *words, "-m", MODEL], capture_output=True, text=True, timeout=60)
@@ -291,4 +333,4 @@ def addresses():
 
 
 if __name__ == "__main__":
-    main([two_fronts, full, killed, three_tries, put_back, stopped, two_models, batches, addresses])
+    main([two_fronts, full, killed, three_tries, put_back, stopped, two_models, batches, shared_folder, addresses])

@@ -89,6 +89,7 @@ typedef struct fleet_place {
     const char *model, *hash;   /* its name; what tells it from others */
     const char *worker, *backend; /* of a worker: what it calls itself */
     int threads;
+    const char *blobs;          /* folder that all share, for pictures and uploads; NULL: they lie in Redis */
     int64_t queue, keep_seconds; /* of a front */
     int64_t lease_ms;           /* of a worker: not heard for so long, its job is another's */
 } fleet_place;
