@@ -308,6 +308,43 @@ def shared_folder():
             check(p.returncode != 0 and says in p.stderr, " ".join(words), p.stderr)
 
 
+def away():
+    """Redis gone for long: fronts say so and live, the worker waits with what it has, and every accepted job ends once.  AWAY: seconds."""
+    seconds = int(os.environ.get("AWAY", "8"))
+    want = alone(range(3), 30)
+    with Redis() as r, front(r) as a, Worker(r) as w:
+        ids = {n: a.submit(steps=30, seed=n, references=REFERENCE).json()["id"] for n in want}
+        check(a.running(ids[0]), "runs")
+        events = []
+        watching = threading.Thread(target=lambda: events.extend(Events(a, "/api/v1/jobs/%s/events" % ids[2])))
+        watching.start()
+        r.kill()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            begin = time.monotonic()
+            equal((a.ask("GET", "/health").status, a.ask("GET", "/").status), (200, 200), "alive")
+            seen = a.submit(seed=9)
+            check(seen.status == 503 and seen.headers.get("retry-after") and seen.error()["code"] == "busy", "jobs are refused", seen.status, seen.body)
+            equal(a.ask("GET", "/api/v1/jobs/" + ids[0]).status, 503, "and nothing is told of a job")
+            equal(a.ask("GET", "/ready").status, 503, "not ready")
+            check(time.monotonic() - begin < 5, "at once", time.monotonic() - begin)
+            time.sleep(0.5)
+        equal((w.process.poll(), a.process.poll()), (None, None), "both live")
+        r.start()
+        for n, j in ids.items():
+            until("known again", lambda: a.ask("GET", "/api/v1/jobs/" + j).status == 200)
+            equal(a.finish(j)["state"], "done", "made")
+            check(a.picture(j) == want[n], "with a single machine's bytes, seed %d" % n)
+        equal((counts(a)["done"], counts(a)["running"], counts(a)["queued"]), (3, 0, 0), "each once")
+        watching.join(60)
+        check(not watching.is_alive() and events and events[-1]["event"] == "done", "who listened all the time hears the end", events[-1:])
+        r.say("CONFIG SET maxmemory 1")
+        full_ = a.submit(seed=10)
+        check(full_.status == 507 and "memory" in full_.error()["message"], "a Redis that is full", full_.status, full_.body)
+        r.say("CONFIG SET maxmemory 0")
+        equal(a.finish(a.submit(seed=10).json()["id"])["state"], "done", "and the next is made")
+
+
 def addresses():
     def run(*words):
         p = subprocess.run([DREAMO, *words, "-m", MODEL], capture_output=True, text=True, timeout=60)
@@ -333,4 +370,4 @@ def addresses():
 
 
 if __name__ == "__main__":
-    main([two_fronts, full, killed, three_tries, put_back, stopped, two_models, batches, shared_folder, addresses])
+    main([two_fronts, full, killed, three_tries, put_back, stopped, two_models, batches, shared_folder, away, addresses])

@@ -342,6 +342,60 @@ chunk = lambda k, d: struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.
 sys.stdout.buffer.write(b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 140, 140, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows, 0)) + chunk(b"IEND", b""))
 """
 
+def clock():
+    """The clock set back and forth by hours: jobs end, times tell no nonsense, results go when their time is over and not before."""
+    shim = """#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    static int (*real)(clockid_t, struct timespec *);
+    long shift = 0;
+    FILE *f;
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int done = real(id, t);
+    if (id == CLOCK_REALTIME && (f = fopen(getenv("SHIFT"), "r"))) {
+        if (fscanf(f, "%ld", &shift) == 1) t->tv_sec += shift;
+        fclose(f);
+    }
+    return done;
+}
+"""
+    with tempfile.TemporaryDirectory() as d:
+        library, shift = os.path.join(d, "shift.so"), os.path.join(d, "shift")
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"], input=shim, text=True, check=True)
+
+        def set_clock(seconds):
+            with open(shift + ".new", "w") as f:
+                f.write(str(seconds))
+            os.replace(shift + ".new", shift)
+
+        set_clock(0)
+        with Server("--keep-results", "5s", env={"LD_PRELOAD": library, "SHIFT": shift, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}) as s:
+            before = s.submit(seed=1).json()["id"]
+            s.finish(before)
+            long = s.submit(steps=60, seed=2).json()["id"]
+            check(s.running(long), "runs")
+            set_clock(-3 * 3600)
+            seen = s.ask("GET", "/api/v1/jobs/" + long).json()
+            check(seen.get("seconds_left", 0) >= 0, "nothing takes less than no time", seen)
+            end = s.finish(long)
+            equal(end["state"], "done", "the job that ran is done")
+            check(all(not isinstance(v, (int, float)) or v >= 0 for v in end.values()), "no number is negative", end)
+            equal(len(list(Events(s, "/api/v1/jobs/%s/events" % s.submit(seed=3).json()["id"]))) > 3, True, "events come")
+            stop = time.monotonic() + 25
+            while s.ask("GET", "/api/v1/jobs/%s/images/0" % before).status == 200 and time.monotonic() < stop:
+                time.sleep(0.2)
+            equal(s.ask("GET", "/api/v1/jobs/%s/images/0" % before).status, 410, "what was made in the future goes, too")
+            kept = s.submit(seed=4).json()["id"]
+            s.finish(kept)
+            equal(s.ask("GET", "/api/v1/jobs/%s/images/0" % kept).status, 200, "and not at once")
+            set_clock(3 * 3600)
+            equal(s.finish(s.submit(seed=5).json()["id"])["state"], "done", "and forth")
+
+
 def batches():
     """--batch N: what waits one after the other and is alike is made at a time, with the bytes of each alone."""
     ref = [{"task": "ip", "image": b64(PICTURE)}]
@@ -374,4 +428,4 @@ def batches():
 
 
 if __name__ == "__main__":
-    main([events, many_listeners, cancel, queue, once, killed, drain, slow, flood, neighbours, full_disk, batches])
+    main([events, many_listeners, cancel, queue, once, killed, drain, slow, flood, neighbours, full_disk, clock, batches])
