@@ -104,7 +104,7 @@ static void talk(const char *text, size_t nbytes)
     bool open = true, shut = false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     fuzz_must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0, "a connection");
-    for (int idle = 0; open && idle < 20;) {
+    for (int idle = 0; open && idle < 5;) {
         struct pollfd p = { .fd = fd, .events = (short)(POLLIN | (sent < nbytes ? POLLOUT : 0)) };
         int ready = poll(&p, 1, 5);
         http_sweep(&s);
