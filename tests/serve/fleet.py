@@ -315,8 +315,8 @@ def away():
     with Redis() as r, front(r) as a, Worker(r) as w:
         ids = {n: a.submit(steps=30, seed=n, references=REFERENCE).json()["id"] for n in want}
         check(a.running(ids[0]), "runs")
-        events = []
-        watching = threading.Thread(target=lambda: events.extend(Events(a, "/api/v1/jobs/%s/events" % ids[2])))
+        events, stream = [], Events(a, "/api/v1/jobs/%s/events" % ids[2])
+        watching = threading.Thread(target=lambda: events.extend(stream))
         watching.start()
         r.kill()
         end = time.monotonic() + seconds
