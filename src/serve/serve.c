@@ -1,6 +1,7 @@
 /* serve.c - the life of a server: open everything, watch, drain, close. */
 #include "serve/serve.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,14 @@ static dreamo_status open_queue(server *s, problem *p)
     const fleet_place at = { .url = o->queue_at, .model = s->engine.about.name, .hash = s->engine.about.hash, .queue = o->queue,
                              .keep_seconds = o->keep_seconds, .blobs = o->blobs };
     return jobs_open_redis(&at, s->hub, &s->jobs, p);
+}
+
+/* Many threads that take and give small pieces: two heaps serve them as well as one for each, and stay small. */
+static void share_heaps(void)
+{
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, 2);
+#endif
 }
 
 static void allow_descriptors(int64_t connections)
@@ -138,6 +147,7 @@ dreamo_status serve_run(const serve_options *o, dreamo_error *err)
     metrics_init(&s->metrics);
     pthread_mutex_init(&s->flights.lock, NULL);
     sem_init(&s->looks, 0, LOOKS);
+    share_heaps();
     allow_descriptors(o->max_connections);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* no program that we might be made to start could gain anything */
     dreamo_status status = listen_open(o->listen, &l, &p);
