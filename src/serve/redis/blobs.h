@@ -1,6 +1,7 @@
 /* blobs.h - pictures and uploads in a folder that fronts and workers share, named by the SHA-256 of what is in them.
  *
- * The server sees no more of the library than its header, so files are written here as base/file.c writes them: a file appears whole or not at all, and is never changed; who puts what is there already makes it young again.  Which files are still needed, Redis knows. */
+ * The server sees no more of the library than its header, so files are written here as base/file.c writes them: one appears whole or not at all.  None is
+ * changed; who puts what is there already makes it young again.  Which files are still needed, Redis knows. */
 #ifndef SERVE_BLOBS_H
 #define SERVE_BLOBS_H
 #include "serve/jobs/jobs.h"

@@ -375,7 +375,10 @@ static void *read_events(void *user)
 static void redis_jobs_close(jobs *base)
 {
     redis_jobs *q = (redis_jobs *)base;
+    pthread_mutex_lock(&q->lock);
     atomic_store(&q->closing, true);
+    pthread_cond_signal(&q->some);
+    pthread_mutex_unlock(&q->lock);
     if (q->threaded) pthread_join(q->thread, NULL);
     if (q->threaded && *q->who) redis_leave(q);
     redis_close(q->r);
