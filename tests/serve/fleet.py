@@ -274,7 +274,7 @@ def shared_folder():
         names = lambda: sorted(os.listdir(folder))
         keys = lambda pattern: r.say("KEYS dreamo:" + pattern).split(b"\r\n")[2::2]
         shared = ("--blobs", folder)
-        with front(r, *shared, "--keep-results", "4s") as a, front(r, *shared, "--keep-results", "4s") as b, Worker(r, *shared), Worker(r, *shared):
+        with front(r, *shared) as a, front(r, *shared) as b, front(r, *shared, "--keep-results", "4s") as c, Worker(r, *shared), Worker(r, *shared):
             ids = {n: a.submit(steps=3, seed=n, references=REFERENCE).json()["id"] for n in want}
             for n, j in ids.items():
                 equal(b.finish(j)["state"], "done", "made")
@@ -288,8 +288,12 @@ def shared_folder():
             equal(len(names()), 5, "is the same file")
             open(os.path.join(folder, "part-of-somebody"), "w").close()
             open(os.path.join(folder, "README"), "w").close()
-            until("unneeded files go, strangers' stay", lambda: names() == ["README", "part-of-somebody"], 30)
-            equal(a.ask("GET", a.ask("GET", "/api/v1/jobs/" + ids[0]).json().get("images", ["/api/v1/jobs/%s/images/0" % ids[0]])[0]).status in (404, 410), True, "with their time")
+            kept = names()
+            short = c.submit(steps=3, seed=50).json()["id"]
+            until("a sixth picture comes", lambda: len(names()) == len(kept) + 1, 60)
+            until("and goes when its time is over; what is needed stays, and strangers' files", lambda: names() == kept, 60)
+            check(c.ask("GET", "/api/v1/jobs/%s/images/0" % short).status in (404, 410), "it is not there any more")
+            equal([a.picture(ids[0]) == want[0], a.ask("DELETE", "/api/v1/uploads/" + upload).status, upload in names()], [True, 204, False], "an upload goes when it is deleted")
             sent = a.ask("POST", "/api/v1/uploads", PICTURE, {"Content-Type": "image/png"}).json()
             check(upload in names(), "an upload is a file", sent)
             equal((b.ask("DELETE", "/api/v1/uploads/" + upload).status, upload in names()), (204, False), "and goes when it is deleted")
