@@ -234,6 +234,14 @@ static inline void       dreamo_request_init(dreamo_request *r) { dreamo_request
  * from the call's own progress callback DREAMO_BUSY (and dreamo_close is not allowed there). */
 DREAMO_API dreamo_status dreamo_generate(dreamo_model *model, const dreamo_request *r, dreamo_image *out, dreamo_error *err);
 
+/* n pictures at once (at most DREAMO_BATCH), their steps run as one packed batch: each has the bytes that dreamo_generate gives it.  Worth it where the steps of
+ * one alone leave the machine waiting: small pictures, weights that are read anew at each step.  All have the same size, number of steps and steps with true CFG
+ * (else DREAMO_MISMATCH for those that differ from the first), none may ask for a dump; prompts, references and seeds are each its own, and so are
+ * callbacks.  errs [n] and out [n] are picture by picture: one that fails, or is stopped by its callback, leaves the others alone.  Returns DREAMO_OK when
+ * all of them were made, else the status of the first that was not. */
+enum { DREAMO_BATCH = 16 };
+DREAMO_API dreamo_status dreamo_generate_batch(dreamo_model *model, const dreamo_request *const *r, int n, dreamo_image *out, dreamo_error *errs);
+
 /* What the model will see of a reference: cut out, composited, resized.  `index` is its place in the list, from 0; progress (may be NULL)
  * hears REF, WARNING and NOTE lines.  Any thread may ask while the model makes a picture. */
 DREAMO_API dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_reference *r, int index, dreamo_progress progress, void *user,

@@ -28,6 +28,8 @@ const option serve_options_table[] = {
     { "max-steps", 0, VALUE_INTEGER, false, 1, 60, "N", "60" },
     { "max-count", 0, VALUE_INTEGER, false, 1, 1000, "N", "pictures in a request, 8" },
     { "max-connections", 0, VALUE_INTEGER, false, 8, 100000, "N", "1024" },
+    { "blobs", 0, VALUE_TEXT, false, 0, 0, "DIR", "with --queue redis://: pictures and uploads as files in this folder, which the workers see, too" },
+    { "batch", 0, VALUE_INTEGER, false, 1, DREAMO_BATCH, "N", "jobs of equal size and steps that are made at a time, 1" },
     { "no-worker", 0, VALUE_NONE, false, 0, 0, NULL, "take jobs in and make none of them: another start with the same --store does" },
     { "no-web", 0, VALUE_NONE, false, 0, 0, NULL, "no web page" },
     { 0 }
@@ -91,6 +93,9 @@ int run_serve(const parsed *p)
     o.max_refs = option_integer(p, "max-refs", o.max_refs);
     o.max_steps = option_integer(p, "max-steps", o.max_steps);
     o.max_count = option_integer(p, "max-count", o.max_count);
+    o.blobs = option_text(p, "blobs", NULL);
+    if (!s && o.blobs && !o.queue_at) s = complain(&err, DREAMO_ARG, "--queue redis://HOST, or leave it out", "--blobs: is for a fleet; alone, pictures lie in the --store");
+    o.batch = option_integer(p, "batch", o.batch);
     o.max_connections = option_integer(p, "max-connections", o.max_connections);
     if (!s) s = served_time(p, "keep-results", &o.keep_seconds, &err);
     if (!s) s = served_time(p, "drain", &o.drain_seconds, &err);

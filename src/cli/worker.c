@@ -10,6 +10,8 @@ const option worker_options[] = {
     { "queue", 0, VALUE_TEXT, false, 0, 0, "URL", "redis://[:PASSWORD@]HOST[:PORT][/DB], as given to serve" },
     SERVED_MODEL_OPTIONS,
     { "lease", 0, VALUE_TEXT, false, 0, 0, "TIME", "not heard of for so long, its job is given to another worker, 10s" },
+    { "blobs", 0, VALUE_TEXT, false, 0, 0, "DIR", "the folder that was given to serve" },
+    { "batch", 0, VALUE_INTEGER, false, 1, DREAMO_BATCH, "N", "jobs of equal size and steps that are made at a time, 1" },
     { "drain", 0, VALUE_TEXT, false, 0, 0, "TIME", "after SIGTERM the job may run on so long, 60s; then it goes back into the queue" },
     { 0 }
 };
@@ -28,6 +30,8 @@ int run_worker(const parsed *p)
     if (!s) s = served_time(p, "lease", &o.lease_seconds, &err);
     if (!s) s = served_time(p, "drain", &o.drain_seconds, &err);
     if (!s && (o.lease_seconds < 2 || o.lease_seconds > 3000)) s = complain(&err, DREAMO_ARG, "2s to 50m", "--lease: %lld seconds", (long long)o.lease_seconds);
+    o.blobs = option_text(p, "blobs", NULL);
+    o.batch = option_integer(p, "batch", o.batch);
     o.say = served_say;
     o.stop = &screen_stop;
     screen_catch_signals();

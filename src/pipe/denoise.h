@@ -12,21 +12,29 @@ typedef struct sampling {
     bool official;                  /* bf16 rounding places */
 } sampling;
 
+/* One picture of a batch. */
 typedef struct denoise_input {
     const dreamo_model *m;
     const sampling *how;
     const condition_sample *sample;
     const float *references;        /* [reference rows, channels], packed, shifted, scaled; NULL without */
     prompt *positive, *negative;    /* negative NULL: true CFG off */
+    float *x;                       /* [noise rows, channels]: noise in, clean packed latent out */
+    const reporter *to;
     /* After each step but before the next, or NULL: x as it is now, the velocity that led there, and the sigma that x has. */
     dreamo_status (*preview)(void *user, const float *x, const float *v, float sigma, int step, dreamo_error *err);
     void *user;
+    dreamo_status status;           /* not DREAMO_OK: it failed or was stopped, *err says why, and the others go on without it */
+    dreamo_error *err;
 } denoise_input;
 
 #define DENOISE_STEPS_MAX 60
 
-/* x [noise rows, channels]: noise in, clean packed latent out. */
-dreamo_status denoise(const denoise_input *in, float *x, dump *d, const reporter *to, dreamo_error *err);
+#define DENOISE_BATCH DREAMO_BATCH
+
+/* n pictures in one packed batch, each with the bytes that it would have alone: no op mixes rows of different samples, and none sums in another order
+ * when there are more rows.  They agree in the model, the grid of the output, the number of steps and the steps with true CFG.  d: only with n = 1. */
+void denoise(denoise_input *in, int n, dump *d);
 /* Adds what comes before the steps (the modulations of all of them), and what they cost; *lists: bytes held beside the arenas in both. */
-dreamo_status denoise_measure(const denoise_input *in, nn_counts *before, nn_counts *steps, uint64_t *lists, dreamo_error *err);
+dreamo_status denoise_measure(denoise_input *in, nn_counts *before, nn_counts *steps, uint64_t *lists, dreamo_error *err);
 #endif

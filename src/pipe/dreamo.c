@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/options.h"
 #include "base/progress.h"
 #include "pipe/generate.h"
@@ -45,16 +46,25 @@ static dreamo_status take_call(const dreamo_model *m, const dreamo_request *give
     return options_take(own, sizeof *own, given, err);
 }
 
+/* Prepared, and told what it will cost. */
+static dreamo_status begin(generation *g, dreamo_model *m, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err)
+{
+    dreamo_status s = generation_prepare(g, m, r, err);
+    if (s == DREAMO_OK) generation_rate(m);
+    if (s == DREAMO_OK) s = generation_plan(g, plan, err);
+    return s == DREAMO_OK ? announce(g, plan, err) : s;
+}
+
 static dreamo_status generate(dreamo_model *m, const dreamo_request *r, dreamo_image *out, dreamo_error *err)
 {
-    generation g;
+    generation g, *one = &g;
     dreamo_plan plan = { 0 };
-    dreamo_status s = generation_prepare(&g, m, r, err);
-    if (s == DREAMO_OK) generation_rate(m);
-    if (s == DREAMO_OK) s = generation_plan(&g, &plan, err);
-    if (s == DREAMO_OK) s = announce(&g, &plan, err);
+    dreamo_status s = begin(&g, m, r, &plan, err);
     double start = seconds_now();
-    if (s == DREAMO_OK) s = generation_run(&g, out, err);
+    if (s == DREAMO_OK) {
+        generation_run(&one, 1, out);
+        s = g.status;
+    }
     if (s == DREAMO_OK && plan.seconds > 0) m->pace = (m->pace > 0 ? m->pace : 1) * (seconds_now() - start) / plan.seconds;
     generation_free(&g);
     return s;
@@ -70,6 +80,58 @@ dreamo_status dreamo_generate(dreamo_model *model, const dreamo_request *r, drea
     s = generate(model, &own, out, err);
     pthread_mutex_unlock(&model->busy);
     return s;
+}
+
+/* ---- batches ---- */
+
+static dreamo_status check_alike(const generation *a, const generation *b, dreamo_error *err)
+{
+    if (a->width != b->width || a->height != b->height)
+        return fail(err, DREAMO_MISMATCH, "%dx%d in a batch of %dx%d: all have the same size", b->width, b->height, a->width, a->height);
+    if (a->how.steps != b->how.steps) return fail(err, DREAMO_MISMATCH, "%d steps in a batch of %d steps: all have the same number", b->how.steps, a->how.steps);
+    if (a->cfg != b->cfg || (a->cfg && (a->how.cfg_start != b->how.cfg_start || a->how.cfg_end != b->how.cfg_end)))
+        return fail(err, DREAMO_MISMATCH, "true CFG in other steps than the rest of the batch: all have it in the same ones");
+    return DREAMO_OK;
+}
+
+/* Those that are well, together; they begin with the first one's shape. */
+static void generate_batch(dreamo_model *m, const dreamo_request *r, int n, dreamo_image *out, dreamo_error *errs, generation *all)
+{
+    generation *run[DREAMO_BATCH], *first = NULL;
+    for (int i = 0; i < n; i++) {
+        generation *g = run[i] = &all[i];
+        dreamo_plan plan = { 0 };
+        dreamo_status s = r[i].size ? begin(g, m, &r[i], &plan, &errs[i]) : errs[i].status;
+        if (s == DREAMO_OK && g->d) s = fail(&errs[i], DREAMO_ARG, "dump: a picture of a batch cannot be dumped");
+        if (s == DREAMO_OK && first) s = check_alike(first, g, &errs[i]);
+        g->m = m;
+        g->status = s;
+        if (s == DREAMO_OK && !first) first = g;
+    }
+    if (first) generation_run(run, n, out);
+    for (int i = 0; i < n; i++) generation_free(&all[i]);
+}
+
+dreamo_status dreamo_generate_batch(dreamo_model *model, const dreamo_request *const *r, int n, dreamo_image *out, dreamo_error *errs)
+{
+    dreamo_request own[DREAMO_BATCH];
+    dreamo_error few = { 0 };
+    if (!model || !r || !out || !errs) return fail(&few, DREAMO_ARG, "something is missing");
+    if (n < 1 || n > DREAMO_BATCH) return fail(&errs[0], DREAMO_ARG, "a batch of %d pictures: allowed is 1 to %d", n, DREAMO_BATCH);
+    for (int i = 0; i < n; i++) {
+        errs[i] = (dreamo_error){ 0 };
+        out[i] = (dreamo_image){ 0 };
+        if (take_call(model, r[i], &out[i], &own[i], &errs[i]) != DREAMO_OK) own[i] = (dreamo_request){ 0 };
+    }
+    if (pthread_mutex_lock(&model->busy) != 0) return fail(&errs[0], DREAMO_BUSY, "the model is making a picture, and this is its callback");
+    generation *all = mem_calloc((size_t)n, sizeof *all);
+    if (all) generate_batch(model, own, n, out, errs, all);
+    else fail(&errs[0], DREAMO_MEMORY, "no memory for a batch of %d", n);
+    mem_free(all);
+    pthread_mutex_unlock(&model->busy);
+    for (int i = 0; i < n; i++)
+        if (errs[i].status) return errs[i].status;
+    return DREAMO_OK;
 }
 
 dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err)

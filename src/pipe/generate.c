@@ -26,7 +26,7 @@ void generation_free(generation *g)
 
 dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_request *r, dreamo_error *err)
 {
-    *g = (generation){ .m = m, .r = r, .to = { r->progress, r->user }, .cell = model_cell(m) };
+    *g = (generation){ .m = m, .r = r, .to = { r->progress, r->user }, .cell = model_cell(m), .err = err };
     dreamo_status s = request_check(g, err);
     if (s == DREAMO_OK) s = model_check_files(m, err);
     if (s != DREAMO_OK) return s;
@@ -44,10 +44,18 @@ dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_re
     return s;
 }
 
+static dreamo_status show_preview(void *user, const float *x, const float *v, float sigma, int step, dreamo_error *err)
+{
+    generation *g = user;
+    if (step % g->r->preview_every || step == g->how.steps) return DREAMO_OK;
+    return preview_show(g, x, v, sigma, step, err);
+}
+
 denoise_input generation_inputs(generation *g)
 {
     return (denoise_input){ .m = g->m, .how = &g->how, .sample = &g->sample, .references = g->ref_tokens, .positive = &g->positive,
-                            .negative = g->cfg ? &g->negative : NULL, .user = g };
+                            .negative = g->cfg ? &g->negative : NULL, .x = g->x, .to = &g->to, .preview = g->r->preview_every > 0 ? show_preview : NULL,
+                            .user = g, .err = g->err };
 }
 
 /* ---- decoding ---- */
@@ -166,37 +174,57 @@ static dreamo_status tell_times(const generation *g, const double at[5], dreamo_
                        at[2] - at[1], g->how.steps, g->how.steps == 1 ? "" : "s", at[3] - at[2], at[4] - at[3], (double)used.ru_maxrss / 1024); /* KiB; MB as in the plan */
 }
 
-static dreamo_status show_preview(void *user, const float *x, const float *v, float sigma, int step, dreamo_error *err)
+/* How a stage went for picture g, and whether the next one is for it. */
+static bool well(const generation *g) { return g->status == DREAMO_OK; }
+
+static void encode_prompts(generation *g)
 {
-    generation *g = user;
-    if (step % g->r->preview_every || step == g->how.steps) return DREAMO_OK;
-    return preview_show(g, x, v, sigma, step, err);
+    if (well(g)) g->status = prompt_encode(g->m, &g->positive, g->d, "", g->err);
+    if (well(g) && g->cfg) g->status = prompt_encode(g->m, &g->negative, g->d, "neg.", g->err);
 }
 
-dreamo_status generation_run(generation *g, dreamo_image *out, dreamo_error *err)
+static void run_steps(generation *const *g, int n)
 {
+    denoise_input in[DENOISE_BATCH];
+    generation *member[DENOISE_BATCH];
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        if (!well(g[i])) continue;
+        in[count] = generation_inputs(g[i]);
+        member[count++] = g[i];
+    }
+    if (count) denoise(in, count, member[0]->d);
+    for (int i = 0; i < count; i++) member[i]->status = in[i].status;
+}
+
+static void finish(generation *g, const double at[5], dreamo_image *out)
+{
+    if (well(g) && g->r->timings) g->status = tell_times(g, at, g->err);
+    if (well(g)) g->status = metadata_write(g, &out->metadata, g->err);
+    if (well(g) && g->d) g->status = dump_write(g->d, g->r->dump, g->err);
+    if (!well(g)) dreamo_image_free(out);
+}
+
+void generation_run(generation *const *g, int n, dreamo_image *out)
+{
+    dreamo_model *m = g[0]->m;
     double at[5] = { seconds_now() };
-    dreamo_status s = prompt_encode(g->m, &g->positive, g->d, "", err);
-    if (s == DREAMO_OK && g->cfg) s = prompt_encode(g->m, &g->negative, g->d, "neg.", err);
-    bind_forget(&g->m->files[MODEL_T5]); /* one network's weights in memory at a time */
-    bind_forget(&g->m->files[MODEL_CLIP]);
+    for (int i = 0; i < n; i++) encode_prompts(g[i]);
+    bind_forget(&m->files[MODEL_T5]); /* one network's weights in memory at a time */
+    bind_forget(&m->files[MODEL_CLIP]);
     at[1] = seconds_now();
-    if (s == DREAMO_OK) s = encode_references(g, err);
-    bind_forget(&g->m->files[MODEL_VAE]);
-    if (s == DREAMO_OK) s = draw_noise(g, err);
-    if (s != DREAMO_OK) return s;
+    for (int i = 0; i < n; i++)
+        if (well(g[i])) g[i]->status = encode_references(g[i], g[i]->err);
+    bind_forget(&m->files[MODEL_VAE]);
+    for (int i = 0; i < n; i++)
+        if (well(g[i])) g[i]->status = draw_noise(g[i], g[i]->err);
     at[2] = seconds_now();
-    denoise_input in = generation_inputs(g);
-    if (g->r->preview_every > 0) in.preview = show_preview;
-    s = denoise(&in, g->x, g->d, &g->to, err);
-    bind_forget(&g->m->files[MODEL_DIT]);
+    run_steps(g, n);
+    bind_forget(&m->files[MODEL_DIT]);
     at[3] = seconds_now();
-    if (s == DREAMO_OK) s = decode_picture(g, out, err);
-    bind_forget(&g->m->files[MODEL_VAE]);
+    for (int i = 0; i < n; i++)
+        if (well(g[i])) g[i]->status = decode_picture(g[i], &out[i], g[i]->err);
+    bind_forget(&m->files[MODEL_VAE]);
     at[4] = seconds_now();
-    if (s == DREAMO_OK && g->r->timings) s = tell_times(g, at, err);
-    if (s == DREAMO_OK) s = metadata_write(g, &out->metadata, err);
-    if (s == DREAMO_OK && g->d) s = dump_write(g->d, g->r->dump, err);
-    if (s != DREAMO_OK) dreamo_image_free(out);
-    return s;
+    for (int i = 0; i < n; i++) finish(g[i], at, &out[i]);
 }

@@ -21,6 +21,8 @@ typedef struct generation {
     dump *d;
     float *ref_tokens;           /* packed, all references */
     float *x;                    /* [noise rows, channels] */
+    dreamo_status status;        /* how it went so far; after it failed nothing more is done for it */
+    dreamo_error *err;
 } generation;
 
 /* One latent to pixels: z [grid, channels] rows, rgb [pixels, 3] in -1..1, and those as bytes. */
@@ -30,8 +32,9 @@ void          pixels_to_bytes(const float *rows, size_t n, uint8_t *out);
 dreamo_status preview_show(generation *g, const float *x, const float *v, float sigma, int step, dreamo_error *err);
 
 /* Everything that can be refused, before anything long begins: numbers, pictures, prompts. */
-dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_request *r, dreamo_error *err);
-dreamo_status generation_run(generation *g, dreamo_image *out, dreamo_error *err);
+dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_request *r, dreamo_error *err); /* err: for its whole life */
+/* n of them, whose steps are run as one batch (denoise.h); how it went for each is in its status, and out[i] is filled where it went well. */
+void          generation_run(generation *const *g, int n, dreamo_image *out);
 void          generation_free(generation *g);
 
 denoise_input generation_inputs(generation *g); /* for the sampling loop */

@@ -75,7 +75,7 @@ static dreamo_status measure_decoding(const generation *g, phases *p, uint64_t h
 
 static dreamo_status measure_all(generation *g, phases *p, dreamo_error *err)
 {
-    const denoise_input in = generation_inputs(g);
+    denoise_input in = generation_inputs(g);
     uint64_t channels = (uint64_t)g->m->dit->config.in_channels * sizeof(float), lists = 0;
     uint64_t held = prompt_nbytes(g->m, &g->positive) + (g->cfg ? prompt_nbytes(g->m, &g->negative) : 0);
     nn_counts text = { 0 }, before = { 0 }, steps = { 0 };

@@ -11,7 +11,7 @@
 
 void fleet_options_init(fleet_options *o)
 {
-    *o = (fleet_options){ .lease_seconds = 10, .drain_seconds = 60 };
+    *o = (fleet_options){ .lease_seconds = 10, .drain_seconds = 60, .batch = 1 };
     dreamo_model_options_init(&o->model);
 }
 
@@ -42,13 +42,13 @@ dreamo_status fleet_work(const fleet_options *o, dreamo_error *err)
     jobs *q = NULL;
     char line[256], host[40] = "";
     metrics_init(&m);
-    worker w = { .engine = &e, .metrics = &m, .say = o->say };
+    worker w = { .engine = &e, .metrics = &m, .batch = (int)o->batch, .say = o->say };
     dreamo_status s = engine_open(&o->model, &e, &p.e);
     if (!s) {
         gethostname(host, sizeof host - 1);
         snprintf(w.name, sizeof w.name, "%s-%d", *host ? host : "worker", (int)getpid());
         fleet_place at = { .worker = w.name, .url = o->queue, .model = e.about.name, .hash = e.about.hash, .backend = e.about.backend, .threads = e.about.threads,
-                           .lease_ms = o->lease_seconds * 1000 };
+                           .lease_ms = o->lease_seconds * 1000, .blobs = o->blobs };
         s = jobs_open_redis(&at, NULL, &q, &p);
     }
     if (!s) {

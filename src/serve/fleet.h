@@ -8,6 +8,8 @@ typedef struct fleet_options {
     const char *queue;              /* redis://... */
     int64_t lease_seconds;          /* not heard for so long, its job is given to another */
     int64_t drain_seconds;          /* after `stop`: how long the running job may still take; then it is put back */
+    const char *blobs;              /* the folder that was given to serve; NULL: none */
+    int64_t batch;                  /* jobs of equal shape made at a time, 1 to DREAMO_BATCH */
     void (*say)(const char *label, const char *text);
     const volatile bool *stop;
 } fleet_options;

@@ -1,6 +1,7 @@
 /* serve.c - the life of a server: open everything, watch, drain, close. */
 #include "serve/serve.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ enum { LISTENERS = 1000, LOOKS = 2, TICK_MS = 100, TIDY_SECONDS = 5 };
 void serve_options_init(serve_options *o)
 {
     *o = (serve_options){ .listen = "127.0.0.1:7860", .queue = 16, .max_body = 32 << 20, .max_pixels = 2 << 20, .max_upload_pixels = 16 << 20, .max_refs = 9,
-                          .max_steps = 60, .max_count = 8, .max_connections = 1024, .keep_seconds = 600, .drain_seconds = 60 };
+                          .max_steps = 60, .max_count = 8, .max_connections = 1024, .keep_seconds = 600, .drain_seconds = 60, .batch = 1 };
     dreamo_model_options_init(&o->model);
 }
 
@@ -40,8 +41,16 @@ static dreamo_status open_queue(server *s, problem *p)
 {
     const serve_options *o = s->o;
     const fleet_place at = { .url = o->queue_at, .model = s->engine.about.name, .hash = s->engine.about.hash, .queue = o->queue,
-                             .keep_seconds = o->keep_seconds };
+                             .keep_seconds = o->keep_seconds, .blobs = o->blobs };
     return jobs_open_redis(&at, s->hub, &s->jobs, p);
+}
+
+/* Many threads that take and give small pieces: two heaps serve them as well as one for each, and stay small. */
+static void share_heaps(void)
+{
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, 2);
+#endif
 }
 
 static void allow_descriptors(int64_t connections)
@@ -71,6 +80,7 @@ static dreamo_status start(server *s, listening *l, problem *p)
     set_limits(s);
     s->worker.jobs = s->jobs;
     s->worker.metrics = &s->metrics;
+    s->worker.batch = (int)s->o->batch;
     s->worker.say = s->o->say;
     snprintf(s->worker.name, sizeof s->worker.name, "local");
     status = http_start(s, l->fd, p);
@@ -137,6 +147,7 @@ dreamo_status serve_run(const serve_options *o, dreamo_error *err)
     metrics_init(&s->metrics);
     pthread_mutex_init(&s->flights.lock, NULL);
     sem_init(&s->looks, 0, LOOKS);
+    share_heaps();
     allow_descriptors(o->max_connections);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* no program that we might be made to start could gain anything */
     dreamo_status status = listen_open(o->listen, &l, &p);

@@ -21,6 +21,8 @@ typedef struct serve_options {
     int64_t keep_seconds;           /* results and uploads */
     int64_t drain_seconds;          /* after `stop`: how long jobs may still run */
     const char *queue_at;           /* redis://...: jobs are handed to workers there, `store` is not used; NULL: made here */
+    int64_t batch;                  /* jobs of equal shape made at a time, 1 to DREAMO_BATCH */
+    const char *blobs;              /* with it: a folder that the workers see, too, for pictures; NULL: they lie in Redis */
     bool no_web;
     bool no_worker;                 /* take jobs in and make none of them */
     void (*say)(const char *label, const char *text); /* one line of talk; any thread */

@@ -1,4 +1,4 @@
-/* worker.h - one thread that takes jobs and makes their pictures.  It knows where jobs live only through jobs.h. */
+/* worker.h - one thread that takes jobs and makes their pictures, several of equal shape at a time.  It knows where jobs live only through jobs.h. */
 #ifndef SERVE_WORKER_H
 #define SERVE_WORKER_H
 #include <pthread.h>
@@ -7,14 +7,18 @@
 #include "serve/jobs/jobs.h"
 #include "serve/metrics.h"
 
+typedef struct task task;        /* a job on its way */
+
 typedef struct worker {
     engine *engine;
     jobs *jobs;
     metrics *metrics;
+    int batch;                   /* jobs of equal shape that are made at a time */
     limits limits;               /* wide ones: what is in the queue has passed the front's */
     char name[64];
     void (*say)(const char *label, const char *text);
     pthread_t thread;
+    task *tasks;                 /* of the thread */
     bool running;
     atomic_int stop;             /* WORKER_GO, then one of the others */
 } worker;

@@ -399,8 +399,8 @@ def keyboard():
 
 def names():
     """What a screen reader is told: every control has a name, in both languages; every word stands in the table once in each."""
-    with open(os.path.join(ROOT, "web/page.js")) as f:
-        script = f.read()
+    parts = os.path.join(ROOT, "web/page")
+    script = re.sub(r"/\*.*?\*/", "", "".join(open(os.path.join(parts, name)).read() for name in sorted(os.listdir(parts))), flags=re.S)
     words = re.search(r"const WORDS = (\{.*?\n\});", script, re.S).group(1)
     with open(os.path.join(ROOT, "web/page.html")) as f:
         html = f.read()

@@ -1,4 +1,5 @@
 """fleet.py DREAMO MODEL [TEST...] - several servers and workers on one queue, with a redis-server of our own: workers that are killed, a Redis that is killed."""
+import hashlib
 import subprocess
 
 from harness import *
@@ -249,6 +250,105 @@ def two_models():
             check(a.picture(k) == b.picture(k) != a.picture(j), "and any front has any picture")
 
 
+def batches():
+    """A worker that makes several at a time puts back what does not fit, for another."""
+    seeds = range(6)
+    want = alone(seeds, 4)
+    with Redis() as r, front(r) as a:
+        ids = {n: a.submit(steps=4, seed=n, references=REFERENCE).json()["id"] for n in seeds}
+        other = a.submit(steps=2).json()["id"]
+        with Worker(r, "--batch", "4") as w:
+            for n, j in ids.items():
+                equal(a.finish(j)["state"], "done", "made")
+                check(a.picture(j) == want[n], "with the bytes of each alone, seed %d" % n)
+            equal(a.finish(other)["state"], "done", "and the one that is not like them")
+            check(w.said().count(", 4 at a time") == 4 and w.said().count(", 2 at a time") == 2, "four and two", w.said())
+            j = a.ask("GET", "/api/v1/jobs/" + other).json()
+            equal((counts(a)["done"], j["state"]), (7, "done"), "each once")
+
+
+def shared_folder():
+    """--blobs DIR: pictures and uploads as files that front and workers see; they go when their time is over."""
+    want = alone(range(4), 3)
+    with Redis() as r, tempfile.TemporaryDirectory() as folder:
+        names = lambda: sorted(os.listdir(folder))
+        keys = lambda pattern: r.say("KEYS dreamo:" + pattern).split(b"\r\n")[2::2]
+        shared = ("--blobs", folder)
+        with front(r, *shared) as a, front(r, *shared) as b, front(r, *shared, "--keep-results", "4s") as c, Worker(r, *shared), Worker(r, *shared):
+            ids = {n: a.submit(steps=3, seed=n, references=REFERENCE).json()["id"] for n in want}
+            for n, j in ids.items():
+                equal(b.finish(j)["state"], "done", "made")
+                check(b.picture(j) == a.picture(j) == want[n], "with a single machine's bytes, from either front")
+            hashes = {hashlib.sha256(open(os.path.join(folder, n), "rb").read()).hexdigest() for n in names()}
+            check(sorted(hashes) == names() and len(hashes) == 5, "four pictures and one upload, named by what is in them", names())
+            upload = hashlib.sha256(PICTURE).hexdigest()
+            check(all(b"PNG" not in r.say("HGET %s data" % k.decode()) for k in keys("image:*")), "and none of them in Redis")
+            again = b.submit(steps=3, seed=0, references=REFERENCE).json()["id"]
+            equal(b.finish(again)["state"], "done", "the same picture once more")
+            equal(len(names()), 5, "is the same file")
+            open(os.path.join(folder, "part-of-somebody"), "w").close()
+            open(os.path.join(folder, "README"), "w").close()
+            kept = names()
+            short = c.submit(steps=3, seed=50).json()["id"]
+            until("a sixth picture comes", lambda: len(names()) == len(kept) + 1, 60)
+            until("and goes when its time is over; what is needed stays, and strangers' files", lambda: names() == kept, 60)
+            check(c.ask("GET", "/api/v1/jobs/%s/images/0" % short).status in (404, 410), "it is not there any more")
+            equal([a.picture(ids[0]) == want[0], a.ask("DELETE", "/api/v1/uploads/" + upload).status, upload in names()], [True, 204, False], "an upload goes when it is deleted")
+            sent = a.ask("POST", "/api/v1/uploads", PICTURE, {"Content-Type": "image/png"}).json()
+            check(upload in names(), "an upload is a file", sent)
+            equal((b.ask("DELETE", "/api/v1/uploads/" + upload).status, upload in names()), (204, False), "and goes when it is deleted")
+            a.ask("POST", "/api/v1/uploads", PICTURE, {"Content-Type": "image/png"})
+            with open(os.path.join(folder, upload), "r+b") as f:
+                f.write(b"x")
+            broken = a.submit(steps=2, references=[{"task": "ip", "upload": upload}])
+            check(broken.status >= 400 and "damaged" in broken.error()["message"], "a damaged file is not taken for what it was", broken.status, broken.body)
+        with front(r, *shared) as a, front(r) as without, Worker(r, *shared):
+            j = a.submit(steps=2).json()["id"]
+            a.finish(j)
+            seen = without.ask("GET", "/api/v1/jobs/%s/images/0" % j)
+            check(seen.status == 404 and "--blobs" in seen.error()["hint"], "a front that does not see the folder says so", seen.body)
+        for words, says in ((("worker", "--queue", r.url, "--blobs", "/nowhere"), "cannot be opened"), (("serve", "--blobs", folder), "for a fleet")):
+            p = subprocess.run([DREAMO, *words, "-m", MODEL], capture_output=True, text=True, timeout=60)
+            check(p.returncode != 0 and says in p.stderr, " ".join(words), p.stderr)
+
+
+def away():
+    """Redis gone for long: fronts say so and live, the worker waits with what it has, and every accepted job ends once.  AWAY: seconds."""
+    seconds = int(os.environ.get("AWAY", "8"))
+    want = alone(range(3), 30)
+    with Redis() as r, front(r) as a, Worker(r) as w:
+        ids = {n: a.submit(steps=30, seed=n, references=REFERENCE).json()["id"] for n in want}
+        check(a.running(ids[0]), "runs")
+        events, stream = [], Events(a, "/api/v1/jobs/%s/events" % ids[2])
+        watching = threading.Thread(target=lambda: events.extend(stream))
+        watching.start()
+        r.kill()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            begin = time.monotonic()
+            equal((a.ask("GET", "/health").status, a.ask("GET", "/").status), (200, 200), "alive")
+            seen = a.submit(seed=9)
+            check(seen.status == 503 and seen.headers.get("retry-after") and seen.error()["code"] == "busy", "jobs are refused", seen.status, seen.body)
+            equal(a.ask("GET", "/api/v1/jobs/" + ids[0]).status, 503, "and nothing is told of a job")
+            equal(a.ask("GET", "/ready").status, 503, "not ready")
+            check(time.monotonic() - begin < 5, "at once", time.monotonic() - begin)
+            time.sleep(0.5)
+        equal((w.process.poll(), a.process.poll()), (None, None), "both live")
+        r.start()
+        for n, j in ids.items():
+            until("known again", lambda: a.ask("GET", "/api/v1/jobs/" + j).status == 200)
+            equal(a.finish(j)["state"], "done", "made")
+            check(a.picture(j) == want[n], "with a single machine's bytes, seed %d" % n)
+        equal((counts(a)["done"], counts(a)["running"], counts(a)["queued"]), (3, 0, 0), "each once")
+        watching.join(60)
+        check(not watching.is_alive() and events and events[-1]["event"] == "done", "who listened all the time hears the end", events[-1:])
+        r.say("CONFIG SET maxmemory 1")
+        full_ = a.submit(seed=10)
+        check(full_.status == 507 and "memory" in full_.error()["message"], "a Redis that is full", full_.status, full_.body)
+        r.say("CONFIG SET maxmemory 0")
+        equal(a.finish(a.submit(seed=10).json()["id"])["state"], "done", "and the next is made")
+
+
 def addresses():
     def run(*words):
         p = subprocess.run([DREAMO, *words, "-m", MODEL], capture_output=True, text=True, timeout=60)
@@ -274,4 +374,4 @@ def addresses():
 
 
 if __name__ == "__main__":
-    main([two_fronts, full, killed, three_tries, put_back, stopped, two_models, addresses])
+    main([two_fronts, full, killed, three_tries, put_back, stopped, two_models, batches, shared_folder, away, addresses])

@@ -342,5 +342,90 @@ chunk = lambda k, d: struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.
 sys.stdout.buffer.write(b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 140, 140, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows, 0)) + chunk(b"IEND", b""))
 """
 
+def clock():
+    """The clock set back and forth by hours: jobs end, times tell no nonsense, results go when their time is over and not before."""
+    shim = """#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    static int (*real)(clockid_t, struct timespec *);
+    long shift = 0;
+    FILE *f;
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int done = real(id, t);
+    if (id == CLOCK_REALTIME && (f = fopen(getenv("SHIFT"), "r"))) {
+        if (fscanf(f, "%ld", &shift) == 1) t->tv_sec += shift;
+        fclose(f);
+    }
+    return done;
+}
+"""
+    with tempfile.TemporaryDirectory() as d:
+        library, shift = os.path.join(d, "shift.so"), os.path.join(d, "shift")
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"], input=shim, text=True, check=True)
+
+        def set_clock(seconds):
+            with open(shift + ".new", "w") as f:
+                f.write(str(seconds))
+            os.replace(shift + ".new", shift)
+
+        set_clock(0)
+        with Server("--keep-results", "5s", env={"LD_PRELOAD": library, "SHIFT": shift, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}) as s:
+            before = s.submit(seed=1).json()["id"]
+            s.finish(before)
+            long = s.submit(steps=60, seed=2).json()["id"]
+            check(s.running(long), "runs")
+            set_clock(-3 * 3600)
+            seen = s.ask("GET", "/api/v1/jobs/" + long).json()
+            check(seen.get("seconds_left", 0) >= 0, "nothing takes less than no time", seen)
+            end = s.finish(long)
+            equal(end["state"], "done", "the job that ran is done")
+            check(all(not isinstance(v, (int, float)) or v >= 0 for v in end.values()), "no number is negative", end)
+            equal(len(list(Events(s, "/api/v1/jobs/%s/events" % s.submit(seed=3).json()["id"]))) > 3, True, "events come")
+            stop = time.monotonic() + 25
+            while s.ask("GET", "/api/v1/jobs/%s/images/0" % before).status == 200 and time.monotonic() < stop:
+                time.sleep(0.2)
+            equal(s.ask("GET", "/api/v1/jobs/%s/images/0" % before).status, 410, "what was made in the future goes, too")
+            kept = s.submit(seed=4).json()["id"]
+            s.finish(kept)
+            equal(s.ask("GET", "/api/v1/jobs/%s/images/0" % kept).status, 200, "and not at once")
+            set_clock(3 * 3600)
+            equal(s.finish(s.submit(seed=5).json()["id"])["state"], "done", "and forth")
+
+
+def batches():
+    """--batch N: what waits one after the other and is alike is made at a time, with the bytes of each alone."""
+    ref = [{"task": "ip", "image": b64(PICTURE)}]
+    orders = [dict(seed=1), dict(seed=2, prompt="a boat", references=ref), dict(seed=3, count=2), dict(seed=4, steps=3), dict(seed=5), dict(seed=6, references=ref * 2),
+              dict(seed=7, guidance=3), dict(seed=8), dict(seed=9, size="64x64")]
+    with Server("--queue", "64") as s:
+        alone = [(s.picture(j, n), s.finish(j)["state"]) for o in orders for j in [s.submit(**o).json()["id"]] if s.finish(j) for n in range(o.get("count", 1))]
+    with Server("--queue", "64", "--no-worker") as s:
+        ids = [s.submit(**o).json()["id"] for o in orders]
+        s.stop()
+        with Server("--queue", "64", "--batch", "4", store=s.store) as many:
+            ends = [many.finish(j) for j in ids]
+            together = [(many.picture(j, n), e["state"]) for o, j, e in zip(orders, ids, ends) for n in range(o.get("count", 1))]
+            check(together == alone, "the bytes of each alone", [a == b for a, b in zip(together, alone)])
+            said = [line.partition(" in ")[2] for line in many.said().splitlines() if "  done in" in line]
+            equal([3 if ", 3 at" in x else 4 if ", 4 at" in x else 1 for x in said], [3] * 3 + [1] + [4] * 4 + [1], "three, one of other steps, four, one of another size")
+            long = [many.submit(steps=30, seed=n, count=2).json()["id"] for n in range(3)]
+            wait_all = [many.running(j) for j in long[1:]]
+            equal(many.ask("DELETE", "/api/v1/jobs/" + long[1]).json()["state"], "cancelled", "one of a batch is cancelled")
+            equal([many.finish(j)["state"] for j in long], ["done", "cancelled", "done"], "and the others are made")
+            check(all(wait_all), "they ran")
+            bytes_ = many.picture(long[2], 1)
+    with Server() as s:
+        j = s.submit(steps=30, seed=2, count=2).json()["id"]
+        s.finish(j)
+        check(s.picture(j, 1) == bytes_, "with their bytes")
+    for bad in ("0", "17", "x"):
+        p = subprocess.run([DREAMO, "serve", "--batch", bad, "-m", MODEL], capture_output=True, text=True, timeout=30)
+        check(p.returncode != 0 and "batch" in p.stderr, "--batch " + bad, p.stderr)
+
+
 if __name__ == "__main__":
-    main([events, many_listeners, cancel, queue, once, killed, drain, slow, flood, neighbours, full_disk])
+    main([events, many_listeners, cancel, queue, once, killed, drain, slow, flood, neighbours, full_disk, clock, batches])

@@ -11,7 +11,7 @@
 enum {
     TARGET_MAX = 8192, HEADER_BYTES = 49152, /* of a connection: the line, the headers, and what we answer with */
     EARLY_BODY = 1 << 20, /* a refused request whose body is no larger is read to its end, or the client might never see the answer */
-    POOL_THREADS = 16,
+    POOL_THREADS = 64, /* as many as may wait for one write to the disk */
 };
 
 /* ---- bodies ---- */

@@ -7,7 +7,7 @@
 /* A piece of work lives in its owner and is in the pool at most once at a time. */
 typedef struct pool_item { void (*run)(void *user); void *user; struct pool_item *next; } pool_item;
 
-enum { POOL_THREADS_MAX = 32 };
+enum { POOL_THREADS_MAX = 64 };
 typedef struct pool {
     pthread_mutex_t lock;
     pthread_cond_t some;

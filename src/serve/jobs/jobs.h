@@ -11,7 +11,7 @@
 typedef enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED, JOB_STATES } job_state;
 const char *job_state_name(job_state s);
 
-enum { JOB_ID = 32, JOB_TRIES = 3, JOB_BATCH = 16 };
+enum { JOB_ID = 32, JOB_TRIES = 3, JOB_BATCH = DREAMO_BATCH };
 
 /* A job as it is kept; strings are the reader's (job_free). */
 typedef struct job {
@@ -89,6 +89,7 @@ typedef struct fleet_place {
     const char *model, *hash;   /* its name; what tells it from others */
     const char *worker, *backend; /* of a worker: what it calls itself */
     int threads;
+    const char *blobs;          /* folder that all share, for pictures and uploads; NULL: they lie in Redis */
     int64_t queue, keep_seconds; /* of a front */
     int64_t lease_ms;           /* of a worker: not heard for so long, its job is another's */
 } fleet_place;

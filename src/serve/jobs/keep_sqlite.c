@@ -338,12 +338,22 @@ static dreamo_status jobs_cancel(jobs *base, const char *id, const char *who, jo
 
 /* ---- keeping house ---- */
 
-typedef struct age { int64_t before, long_before; } age;
+typedef struct age { int64_t now, before, long_before; } age;
+
+/* A clock that was set back would keep what it finds in its future so much longer. */
+static dreamo_status from_the_future(store *db, const age *a, problem *p)
+{
+    dreamo_status s = store_run(db, p, "UPDATE jobs SET ended=? WHERE state>1 AND ended>?", "ii", a->now, a->now);
+    if (!s) s = store_run(db, p, "UPDATE uploads SET used=? WHERE used>?", "ii", a->now, a->now);
+    if (!s) s = store_run(db, p, "UPDATE once SET created=? WHERE created>?", "ii", a->now, a->now);
+    return s;
+}
 
 static dreamo_status tidy_work(store *db, void *user, problem *p)
 {
     const age *a = user;
-    dreamo_status s = store_run(db, p, "DELETE FROM images WHERE job IN (SELECT id FROM jobs WHERE state>1 AND ended<? AND request IS NOT NULL)",
+    dreamo_status s = from_the_future(db, a, p);
+    if (!s) s = store_run(db, p, "DELETE FROM images WHERE job IN (SELECT id FROM jobs WHERE state>1 AND ended<? AND request IS NOT NULL)",
                                 "i", a->before);
     if (!s) s = store_run(db, p, "UPDATE jobs SET request=NULL WHERE state>1 AND ended<? AND request IS NOT NULL", "i", a->before);
     if (!s) s = store_run(db, p, "DELETE FROM jobs WHERE state>1 AND ended<?", "i", a->long_before);
@@ -356,7 +366,7 @@ static dreamo_status tidy_work(store *db, void *user, problem *p)
 static void jobs_tidy(jobs *base, int64_t keep_seconds)
 {
     int64_t now = jobs_now(), keep = keep_seconds * 1000;
-    age a = { now - keep, now - 10 * keep };
+    age a = { now, now - keep, now - 10 * keep };
     problem p = { 0 };
     store_write(((sqlite_jobs *)base)->db, tidy_work, &a, &p);
 }

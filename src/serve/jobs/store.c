@@ -2,30 +2,37 @@
 #include "serve/jobs/store.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { STATEMENTS = 64 };
+enum {
+    STATEMENTS = 64,
+    LOG_MANY = 1000, LOG_MOST = 32000, /* pages of 4 KB in the log: written back when nobody waits, and at the latest */
+    IDLE_MS = 100,
+};
 
 typedef struct task {
     store_work work;
     void *job;
     problem *p;
     dreamo_status status;
-    bool done;
+    sem_t done;                    /* its owner's alone: nobody is woken for others */
     struct task *next;
 } task;
 
 struct store {
     sqlite3 *db;
     char *path;
+    int log_pages;                 /* in the write-ahead log; of the writing thread */
     pthread_mutex_t db_lock;       /* the connection and its statements */
     struct { const char *sql; sqlite3_stmt *q; } kept[STATEMENTS];
     int nkept;
     pthread_mutex_t lock;          /* what follows */
-    pthread_cond_t some, answered;
+    pthread_cond_t some;
     task *first, **last;
     bool stop;
     pthread_t writer;
@@ -178,12 +185,46 @@ static void run_apart(store *s, task *list)
     }
 }
 
+static int on_commit(void *user, sqlite3 *db, const char *name, int pages)
+{
+    (void)db, (void)name;
+    ((store *)user)->log_pages = pages;
+    return SQLITE_OK;
+}
+
+static void write_back(store *s)
+{
+    pthread_mutex_lock(&s->db_lock);
+    sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    s->log_pages = 0; /* when it did not work, after the next commit again */
+    pthread_mutex_unlock(&s->db_lock);
+}
+
+/* Under the lock: nobody has come for a moment. */
+static bool idle(store *s)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t); /* a clock that is set makes it a moment longer or none */
+    t.tv_nsec += IDLE_MS * 1000000;
+    t.tv_sec += t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    return pthread_cond_timedwait(&s->some, &s->lock, &t) != 0 && !s->first && !s->stop;
+}
+
 static void *write_all(void *user)
 {
     store *s = user;
     pthread_mutex_lock(&s->lock);
     for (;;) {
-        while (!s->first && !s->stop) pthread_cond_wait(&s->some, &s->lock);
+        while (!s->first && !s->stop) {
+            if (s->log_pages < LOG_MANY) {
+                pthread_cond_wait(&s->some, &s->lock);
+            } else if (idle(s)) {
+                pthread_mutex_unlock(&s->lock);
+                write_back(s);
+                pthread_mutex_lock(&s->lock);
+            }
+        }
         task *list = s->first;
         if (!list) break;
         s->first = NULL;
@@ -195,12 +236,12 @@ static void *write_all(void *user)
             run_apart(s, list);
         }
         pthread_mutex_unlock(&s->db_lock);
-        pthread_mutex_lock(&s->lock);
         for (task *t = list, *next; t; t = next) {
             next = t->next; /* its owner may be gone right after */
-            t->done = true;
+            sem_post(&t->done);
         }
-        pthread_cond_broadcast(&s->answered);
+        if (s->log_pages >= LOG_MOST) write_back(s);
+        pthread_mutex_lock(&s->lock);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -210,12 +251,14 @@ dreamo_status store_write(store *s, store_work work, void *job, problem *p)
 {
     problem own = { 0 };
     task t = { .work = work, .job = job, .p = &own };
+    sem_init(&t.done, 0, 0);
     pthread_mutex_lock(&s->lock);
     *s->last = &t;
     s->last = &t.next;
     pthread_cond_signal(&s->some);
-    while (!t.done) pthread_cond_wait(&s->answered, &s->lock);
     pthread_mutex_unlock(&s->lock);
+    while (sem_wait(&t.done)) {} /* a signal */
+    sem_destroy(&t.done);
     if (t.status && !p->e.status) *p = own;
     return t.status;
 }
@@ -230,10 +273,10 @@ dreamo_status store_read(store *s, store_work work, void *job, problem *p)
 
 /* ---- opening ---- */
 
-/* Exclusive: the lock is the process's, and goes with it however it ends.  Deleted pictures are overwritten.  The log is written back every 32 MB:
- * submissions change the same few pages again and again, and each time they would wait. */
+/* Exclusive: the lock is the process's, and goes with it however it ends.  Deleted pictures are overwritten.  The log is written back when nobody
+ * waits: submissions change the same few pages again and again, and each time they would wait. */
 static const char *const settings[] = {
-    "PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=8000",
+    "PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=0",
     "PRAGMA secure_delete=ON", "PRAGMA cache_size=-4000", "PRAGMA journal_size_limit=16777216", "PRAGMA trusted_schema=OFF", "BEGIN EXCLUSIVE", "COMMIT",
 };
 
@@ -262,6 +305,7 @@ static dreamo_status open_db(store *s, const char *schema, int version, problem 
     }
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (!simple(s, settings[i])) return failure(s, p);
+    sqlite3_wal_hook(s->db, on_commit, s);
     dreamo_status status = check_version(s, version, p);
     return status || simple(s, schema) ? status : failure(s, p);
 }
@@ -278,7 +322,6 @@ dreamo_status store_open(const char *path, const char *schema, int version, stor
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->db_lock, NULL);
     pthread_cond_init(&s->some, NULL);
-    pthread_cond_init(&s->answered, NULL);
     dreamo_status status = open_db(s, schema, version, p);
     if (!status && pthread_create(&s->writer, NULL, write_all, s)) status = refuse(p, DREAMO_MEMORY, NULL, "no thread for the job store");
     s->running = !status;
@@ -300,7 +343,6 @@ void store_close(store *s)
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->db_lock);
     pthread_cond_destroy(&s->some);
-    pthread_cond_destroy(&s->answered);
     free(s->path);
     free(s);
 }

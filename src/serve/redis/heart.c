@@ -203,7 +203,7 @@ void *redis_heart(void *user)
             due = in_ms(q->place.lease_ms / 8 < BEAT_MS ? (int)(q->place.lease_ms / 8) : BEAT_MS);
         }
         pthread_mutex_lock(&q->lock);
-        while (!q->told && !past(&due)) pthread_cond_timedwait(&q->some, &q->lock, &due);
+        while (!q->told && !past(&due) && !atomic_load(&q->closing)) pthread_cond_timedwait(&q->some, &q->lock, &due);
         bool some = q->told;
         pthread_mutex_unlock(&q->lock);
         if (!some) continue;

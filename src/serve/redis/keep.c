@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "serve/redis/blobs.h"
 #include "serve/text.h"
 
 enum { POLL_MS = 1000 };
@@ -24,6 +25,21 @@ dreamo_status jobs_script(redis_jobs *q, const char *script, const redis_words *
     return s;
 }
 
+static bool is_hex(const char *s, size_t digits) { return strlen(s) == digits && strspn(s, "0123456789abcdef") == digits; }
+
+/* From Redis, or from the folder that *out's hash names it in. */
+static dreamo_status read_data(const redis_jobs *q, const redisReply *data, blob *out, problem *p)
+{
+    if (data && data->type == REDIS_REPLY_STRING) {
+        if (!(out->data = malloc(data->len + 1))) return refuse(p, DREAMO_MEMORY, NULL, "no memory for a picture of %zu bytes", data->len);
+        memcpy(out->data, data->str, out->nbytes = data->len);
+        return DREAMO_OK;
+    }
+    if (q->place.blobs) return blobs_get(q->place.blobs, out->sha256, out, p);
+    refuse(p, DREAMO_NOT_FOUND, NULL, "picture %.16s...: lies in a folder that others share", out->sha256);
+    return advise(p, "give --blobs DIR here, too");
+}
+
 dreamo_status redis_blob(redis_jobs *q, const char *key, blob *out, problem *p)
 {
     redis_words w = { 0 };
@@ -35,23 +51,15 @@ dreamo_status redis_blob(redis_jobs *q, const char *key, blob *out, problem *p)
     for (int i = 0; i < 4; i++) redis_text(&w, words[i]);
     dreamo_status s = redis_call(q->r, &w, 0, &a, p);
     if (s) return s;
-    const redisReply *data = redis_at(a, 0);
-    if (!data || data->type != REDIS_REPLY_STRING) {
-        s = DREAMO_NOT_FOUND;
-    } else if (!(out->data = malloc(data->len + 1))) {
-        s = refuse(p, DREAMO_MEMORY, NULL, "no memory for a picture of %zu bytes", data->len);
-    } else {
-        memcpy(out->data, data->str, data->len);
-        out->nbytes = data->len;
-        snprintf(out->sha256, sizeof out->sha256, "%s", redis_string(redis_at(a, 1)));
-        out->width = (int)redis_integer(redis_at(a, 2));
-        out->height = (int)redis_integer(redis_at(a, 3));
-    }
+    snprintf(out->sha256, sizeof out->sha256, "%s", redis_string(redis_at(a, 1)));
+    out->width = (int)redis_integer(redis_at(a, 2));
+    out->height = (int)redis_integer(redis_at(a, 3));
+    s = !is_hex(out->sha256, 64) ? DREAMO_NOT_FOUND : read_data(q, redis_at(a, 0), out, p);
     freeReplyObject(a);
     return s;
 }
 
-static bool is_hex(const char *s, size_t digits) { return strlen(s) == digits && strspn(s, "0123456789abcdef") == digits; }
+void redis_add_data(redis_words *w, const redis_jobs *q, const blob *b) { redis_bytes(w, q->place.blobs ? "" : b->data, q->place.blobs ? 0 : b->nbytes); }
 
 /* ---- submitting ---- */
 
@@ -190,9 +198,10 @@ static dreamo_status redis_upload_put(jobs *base, const blob *b, problem *p)
     redis_text(&w, b->sha256);
     redis_number(&w, b->width);
     redis_number(&w, b->height);
-    redis_bytes(&w, b->data, b->nbytes);
+    redis_add_data(&w, q, b);
     redis_number(&w, q->place.keep_seconds > 0 ? q->place.keep_seconds : 1);
-    return jobs_script(q, script_upload_put, &w, &answer, p);
+    dreamo_status s = q->place.blobs ? blobs_put(q->place.blobs, b, p) : DREAMO_OK; /* first: what is known is there */
+    return s ? s : jobs_script(q, script_upload_put, &w, &answer, p);
 }
 
 static dreamo_status no_upload(const char *sha256, problem *p)
@@ -213,14 +222,25 @@ static dreamo_status redis_upload_get(jobs *base, const char *sha256, blob *out,
     return s == DREAMO_NOT_FOUND ? no_upload(sha256, p) : s;
 }
 
+static bool needed(void *user, const char *sha256)
+{
+    redis_words w = { 0 };
+    int64_t answer;
+    problem p = { 0 };
+    redis_text(&w, sha256);
+    return jobs_script(user, script_needed, &w, &answer, &p) || answer != 0; /* not known: perhaps */
+}
+
 static dreamo_status redis_upload_drop(jobs *base, const char *sha256, problem *p)
 {
     redis_words w = { 0 };
     int64_t answer;
     if (!is_hex(sha256, 64)) return no_upload(sha256, p);
     redis_text(&w, sha256);
-    dreamo_status s = jobs_script((redis_jobs *)base, script_upload_drop, &w, &answer, p);
+    redis_jobs *q = (redis_jobs *)base;
+    dreamo_status s = jobs_script(q, script_upload_drop, &w, &answer, p);
     if (s) return s;
+    if (answer > 0 && q->place.blobs && !needed(q, sha256)) blobs_drop(q->place.blobs, sha256);
     if (answer < 0) return refuse_http(p, DREAMO_BUSY, 409, "upload %.16s...: a job that waits or runs needs it", sha256);
     return answer ? DREAMO_OK : no_upload(sha256, p);
 }
@@ -277,7 +297,12 @@ static json_t *redis_workers(jobs *base)
     return list;
 }
 
-static void redis_tidy(jobs *base, int64_t keep_seconds) { (void)base, (void)keep_seconds; } /* Redis does: everything has its time to live */
+/* Redis does: everything has its time to live, but for files. */
+static void redis_tidy(jobs *base, int64_t keep_seconds)
+{
+    redis_jobs *q = (redis_jobs *)base;
+    if (q->place.blobs) blobs_sweep(q->place.blobs, keep_seconds, needed, q);
+}
 
 /* ---- events ---- */
 
@@ -350,7 +375,10 @@ static void *read_events(void *user)
 static void redis_jobs_close(jobs *base)
 {
     redis_jobs *q = (redis_jobs *)base;
+    pthread_mutex_lock(&q->lock);
     atomic_store(&q->closing, true);
+    pthread_cond_signal(&q->some);
+    pthread_mutex_unlock(&q->lock);
     if (q->threaded) pthread_join(q->thread, NULL);
     if (q->threaded && *q->who) redis_leave(q);
     redis_close(q->r);
@@ -389,7 +417,8 @@ dreamo_status jobs_open_redis(const fleet_place *at, hub *h, jobs **out, problem
     pthread_cond_init(&q->some, &monotonic);
     pthread_condattr_destroy(&monotonic);
     if (!h) name_worker(q);
-    dreamo_status s = redis_open(at->url, &q->r, p);
+    dreamo_status s = at->blobs ? blobs_check(at->blobs, p) : DREAMO_OK;
+    if (!s) s = redis_open(at->url, &q->r, p);
     if (!s && pthread_create(&q->thread, NULL, h ? read_events : redis_heart, q)) s = refuse(p, DREAMO_MEMORY, NULL, "no thread for the queue");
     q->threaded = !s;
     if (s) redis_jobs_close(&q->base);

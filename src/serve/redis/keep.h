@@ -33,6 +33,7 @@ typedef struct redis_jobs {
 
 dreamo_status jobs_script(redis_jobs *q, const char *script, const redis_words *w, int64_t *answer, problem *p); /* one that answers a number */
 dreamo_status redis_blob(redis_jobs *q, const char *key, blob *out, problem *p); /* DREAMO_NOT_FOUND, without words */
+void          redis_add_data(redis_words *w, const redis_jobs *q, const blob *b); /* of what is put: nothing, when it lies in the shared folder */
 
 /* keep_take.c */
 extern const jobs_worker_ops redis_work;
@@ -51,5 +52,5 @@ void *redis_heart(void *q);
 void  redis_leave(redis_jobs *q);
 
 extern const char script_submit[], script_get[], script_cancel[], script_upload_put[], script_upload_drop[], script_take[], script_tell[], script_image_put[],
-                  script_finish[], script_put_back[], script_beat[], script_leave[], script_workers[];
+                  script_finish[], script_put_back[], script_beat[], script_leave[], script_workers[], script_needed[];
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "serve/redis/blobs.h"
 #include "serve/redis/keep.h"
 #include "serve/text.h"
 
@@ -142,8 +143,9 @@ static dreamo_status redis_image_put(jobs *base, const job *j, int n, const blob
     redis_text(&w, b->sha256);
     redis_number(&w, b->width);
     redis_number(&w, b->height);
-    redis_bytes(&w, b->data, b->nbytes);
-    while (!redis_lost(q, j) && (s = jobs_script(q, script_image_put, &w, &answer, p)) == DREAMO_BUSY && redis_waits(q)) *p = (problem){ 0 };
+    redis_add_data(&w, q, b);
+    if (q->place.blobs) s = blobs_put(q->place.blobs, b, p);
+    while (!s && !redis_lost(q, j) && (s = jobs_script(q, script_image_put, &w, &answer, p)) == DREAMO_BUSY && redis_waits(q)) *p = (problem){ 0 };
     if (s || answer == 0) redis_lose(q, j->id, j->tries);
     return s ? s : answer ? DREAMO_OK : refuse(p, DREAMO_CANCELLED, NULL, "another worker has the job");
 }

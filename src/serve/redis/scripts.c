@@ -5,6 +5,7 @@
  *   job:ID          hash: the job; `entry` is its place in the stream, `event` the number of its last event, `left` 1 when its worker shall stop
  *   request:ID, uses:ID (the uploads it needs), image:ID:N, preview:ID
  *   upload:SHA256, needs:SHA256 (the jobs that need it: as long as there is one, the upload has no time to live)
+ *   shows:SHA256    the jobs of which a picture lies in the shared folder under this name
  *   once:WHO\nKEY   Idempotency-Key: "BODYHASH ID", for a day
  *   counts:MODEL    hash: how many jobs are in each state
  *   events          stream of what is told about all jobs, bounded; every front reads it
@@ -103,10 +104,11 @@ const char script_cancel[] = SHARED
     "elseif was == " RUNNING " then call('HSET', P..'job:'..id, 'left', 1) end\n"
     "return was\n";
 
-/* sha256 width height data keep */
+/* sha256 width height data keep; data '': it lies in the shared folder */
 const char script_upload_put[] = SHARED
     "local u = P..'upload:'..ARGV[1]\n"
-    "if call('EXISTS', u) == 0 then call('HSET', u, 'sha256', ARGV[1], 'width', ARGV[2], 'height', ARGV[3], 'data', ARGV[4]) end\n"
+    "if call('EXISTS', u) == 0 then call('HSET', u, 'sha256', ARGV[1], 'width', ARGV[2], 'height', ARGV[3]) end\n"
+    "if ARGV[4] ~= '' then call('HSET', u, 'data', ARGV[4]) end\n"
     "if call('SCARD', P..'needs:'..ARGV[1]) == 0 then call('EXPIRE', u, ARGV[5]) end\n"
     "return 1\n";
 
@@ -159,11 +161,13 @@ const char script_tell[] = SHARED
     "end\n"
     "return call('HEXISTS', P..'job:'..id, 'left') == 1 and -1 or 1\n";
 
-/* id worker try n sha256 width height data */
+/* id worker try n sha256 width height data; data '': it lies in the shared folder */
 const char script_image_put[] = SHARED
     "local id, worker, try, n = unpack(ARGV)\n"
     "if not mine(id, worker, try) then return 0 end\n"
-    "call('HSET', P..'image:'..id..':'..n, 'sha256', ARGV[5], 'width', ARGV[6], 'height', ARGV[7], 'data', ARGV[8])\n"
+    "local i = P..'image:'..id..':'..n\n"
+    "call('HSET', i, 'sha256', ARGV[5], 'width', ARGV[6], 'height', ARGV[7])\n"
+    "if ARGV[8] ~= '' then call('HSET', i, 'data', ARGV[8]) else call('SADD', P..'shows:'..ARGV[5], id) end\n"
     "call('HSET', P..'job:'..id, 'images', n + 1)\n"
     "return 1\n";
 
@@ -183,6 +187,16 @@ const char script_put_back[] = SHARED
     "call('HDEL', P..'job:'..id, 'started', 'worker')\n"
     "call('XCLAIM', queue(v[1]), 'workers', 'nobody', 0, v[2], 'IDLE', 86400000, 'JUSTID')\n"
     "return 1\n";
+
+/* sha256 -> 1 | 0: is the file of the shared folder needed?  By an upload, or by a job whose results are still kept. */
+const char script_needed[] = SHARED
+    "local s = P..'shows:'..ARGV[1]\n"
+    "if call('EXISTS', P..'upload:'..ARGV[1]) == 1 then return 1 end\n"
+    "for _, id in ipairs(call('SMEMBERS', s)) do\n"
+    "  if call('EXISTS', P..'request:'..id) == 1 then return 1 end\n"
+    "  call('SREM', s, id)\n"
+    "end\n"
+    "return 0\n";
 
 /* worker seconds-to-live model json id try: I am here, and my job is mine -> 1 | 0: not mine any more | -1: it shall stop */
 const char script_beat[] = SHARED
