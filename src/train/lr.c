@@ -3,11 +3,11 @@
 
 #include <math.h>
 
-double lr_at(const lr_schedule *s, int64_t step)
+double lr_at(const lr_schedule *s, int64_t step, int64_t steps)
 {
     if (step <= s->warmup) return s->peak * (double)step / (double)s->warmup;
-    if (s->shape == LR_CONSTANT || s->steps <= s->warmup) return s->peak;
-    double done = (double)(step - s->warmup) / (double)(s->steps - s->warmup);
+    if (s->shape == LR_CONSTANT || steps <= s->warmup) return s->peak;
+    double done = (double)(step - s->warmup) / (double)(steps - s->warmup);
     if (done > 1) done = 1;
     return s->last + (s->peak - s->last) * 0.5 * (1 + cos(3.14159265358979323846 * done));
 }

@@ -8,8 +8,9 @@ typedef enum lr_shape { LR_CONSTANT, LR_COSINE } lr_shape;
 typedef struct lr_schedule {
     lr_shape shape;
     double peak, last;      /* cosine falls from peak to last */
-    int64_t warmup, steps;  /* warm-up rises linearly over its steps, the fall ends at `steps` */
+    int64_t warmup;         /* rises linearly over so many steps */
 } lr_schedule;
 
-double lr_at(const lr_schedule *s, int64_t step); /* step counts from 1 */
+/* Of step 1 .. steps; the cosine's fall ends with the run. */
+double lr_at(const lr_schedule *s, int64_t step, int64_t steps);
 #endif

@@ -253,7 +253,7 @@ static dreamo_status step(trainer *t, dreamo_error *err)
     const recipe *r = &t->r;
     int parts = (int)(r->batch / r->micro), mine = parts / ranks_count(t->ranks), first = mine * ranks_number(t->ranks);
     dreamo_status status = DREAMO_OK;
-    log_step line = { .step = state->step + 1, .samples = (double)r->batch, .lr = lr_at(&r->lr, state->step + 1) };
+    log_step line = { .step = state->step + 1, .samples = (double)r->batch, .lr = lr_at(&r->lr, state->step + 1, r->steps) };
     s->dev->bf16 = r->products == PRODUCTS_BF16;
     for (int i = 0; i < mine && !status; i++) {
         if (i == mine - 1) reducer_last(t->sums);

@@ -30,13 +30,13 @@
 static void test_lr(void **state)
 {
     (void)state;
-    lr_schedule cosine = { LR_COSINE, 1e-3, 1e-5, 10, 110 }, constant = { LR_CONSTANT, 1e-3, 0, 0, 100 };
-    assert_true(fabs(lr_at(&cosine, 1) - 1e-4) < 1e-15);
-    assert_true(fabs(lr_at(&cosine, 10) - 1e-3) < 1e-15);
-    assert_true(fabs(lr_at(&cosine, 60) - (1e-3 + 1e-5) / 2) < 1e-12);
-    assert_true(fabs(lr_at(&cosine, 110) - 1e-5) < 1e-15);
-    assert_true(fabs(lr_at(&cosine, 500) - 1e-5) < 1e-15);
-    assert_true(lr_at(&constant, 1) == 1e-3 && lr_at(&constant, 100) == 1e-3);
+    lr_schedule cosine = { LR_COSINE, 1e-3, 1e-5, 10 }, constant = { LR_CONSTANT, 1e-3, 0, 0 };
+    assert_true(fabs(lr_at(&cosine, 1, 110) - 1e-4) < 1e-15);
+    assert_true(fabs(lr_at(&cosine, 10, 110) - 1e-3) < 1e-15);
+    assert_true(fabs(lr_at(&cosine, 60, 110) - (1e-3 + 1e-5) / 2) < 1e-12);
+    assert_true(fabs(lr_at(&cosine, 110, 110) - 1e-5) < 1e-15);
+    assert_true(fabs(lr_at(&cosine, 500, 110) - 1e-5) < 1e-15);
+    assert_true(lr_at(&constant, 1, 100) == 1e-3 && lr_at(&constant, 100, 100) == 1e-3);
 }
 
 /* A constant value is approached as 1 - d^n. */

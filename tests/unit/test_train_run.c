@@ -91,7 +91,7 @@ static bool watch(void *user, const dreamo_event *e)
 
 static dreamo_status train(run *r, dreamo_error *err)
 {
-    static const char recipe[] = "picture = 32\nbatch = 4\nmicro = 2\nwarmup = 2\nlr = 1e-3\nlog_every = 1\nsave_every = 2\n"
+    static const char recipe[] = "picture = 32\nbatch = 4\nmicro = 2\nwarmup = 2\nlr = 1e-3\nschedule = constant\nlog_every = 1\nsave_every = 2\n"
                                  "keep = 9\nvalidate_every = 0\nvalidation = 4\nsamples = 1\nrank = 4\nkl = 1e-4\n"
                                  "init = plain\nexport_bf16 = no\n";
     char steps[32], stage[32];
@@ -148,6 +148,29 @@ static int losses(const char *out, double *loss, int room)
 }
 
 /* ---- tests ---- */
+
+/* The rate rises, falls along a half cosine and ends with the run, an interrupted one, too. */
+static void test_rate_falls(void **state)
+{
+    (void)state;
+    static const double want[] = { 5e-4, 1e-3, (1e-3 + 1e-5) / 2, 1e-5 };
+    run r = { .stage = "vae", .out = "falls", .steps = 4, .stop_after = 2, .more = { "schedule=cosine", "lr_last=1e-5" } };
+    assert_int_equal(train(&r, NULL), DREAMO_CANCELLED);
+    r.stop_after = 0;
+    r.resume = true;
+    must_train(&r);
+    char *log;
+    size_t n;
+    assert_int_equal(file_read("falls/log.ndjson", 1 << 20, &log, &n, NULL), DREAMO_OK);
+    const char *at = log;
+    for (int i = 0; i < 4; i++) {
+        at = strstr(at, "\"lr\":");
+        assert_non_null(at);
+        at += 5;
+        assert_true(fabs(strtod(at, NULL) - want[i]) < 1e-9);
+    }
+    mem_free(log);
+}
 
 /* Losses of ten steps, as this program computed them first; kernels of other machines add in another order. */
 static void test_ten_steps(void **state)
@@ -824,7 +847,7 @@ static int enter(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plan), cmocka_unit_test(test_stored_base), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_resume_is_exact),
+        cmocka_unit_test(test_plan), cmocka_unit_test(test_stored_base), cmocka_unit_test(test_ten_steps), cmocka_unit_test(test_rate_falls), cmocka_unit_test(test_resume_is_exact),
         cmocka_unit_test(test_another_optimizer), cmocka_unit_test(test_products_in_bf16),
         cmocka_unit_test(test_resume_does_what_was_due),
         cmocka_unit_test(test_refusals),
