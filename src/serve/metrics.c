@@ -1,6 +1,8 @@
 /* metrics.c - counting, and the text format of Prometheus 0.0.4. */
 #include "serve/metrics.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "serve/engine.h"
@@ -25,7 +27,33 @@ static void observe(metrics *m, histogram *h, double seconds)
     pthread_mutex_unlock(&m->lock);
 }
 
-void metrics_step(metrics *m, double seconds) { observe(m, &m->step, seconds); }
+/* The longest squares of each class of sizes, in pixels of a side. */
+static const int sides[METRICS_SIZES] = { 256, 512, 1024, 0 };
+
+static int size_of(const dreamo_plan *plan)
+{
+    int i = 0;
+    while (sides[i] && (int64_t)plan->width * plan->height > (int64_t)sides[i] * sides[i]) i++;
+    return i;
+}
+
+void metrics_step(metrics *m, const dreamo_plan *plan, double seconds)
+{
+    observe(m, &m->step[size_of(plan)], seconds);
+    pthread_mutex_lock(&m->lock);
+    m->tokens += plan->tokens;
+    pthread_mutex_unlock(&m->lock);
+}
+
+void metrics_plan(metrics *m, const dreamo_plan *plan)
+{
+    int64_t work = (int64_t)plan->work_bytes;
+    pthread_mutex_lock(&m->lock);
+    m->arena = work > m->arena ? work : m->arena;
+    m->device = (int64_t)plan->weight_bytes + work;
+    pthread_mutex_unlock(&m->lock);
+}
+
 void metrics_picture(metrics *m, double seconds) { observe(m, &m->picture, seconds); }
 
 static void bump(metrics *m, int64_t *n)
@@ -53,12 +81,31 @@ void metrics_cut(metrics *m) { bump(m, &m->cut); }
 static void head(text *t, const char *name, const char *type, const char *help) { text_format(t, "# HELP %s %s\n# TYPE %s %s\n", name, help, name,
                                                                                               type); }
 
-static void write_histogram(text *t, const char *name, const char *help, const histogram *h)
+/* `label`: "size=\"512\"," or empty. */
+static void write_histogram(text *t, const char *name, const char *label, const histogram *h)
 {
     int64_t sum = 0;
-    head(t, name, "histogram", help);
-    for (int i = 0; i < METRICS_BUCKETS; i++) text_format(t, "%s_bucket{le=\"%g\"} %lld\n", name, bounds[i], (long long)(sum += h->in[i]));
-    text_format(t, "%s_bucket{le=\"+Inf\"} %lld\n%s_sum %.6f\n%s_count %lld\n", name, (long long)h->count, name, h->sum, name, (long long)h->count);
+    char alone[40] = "";
+    if (*label) snprintf(alone, sizeof alone, "{%.*s}", (int)strlen(label) - 1, label);
+    for (int i = 0; i < METRICS_BUCKETS; i++) text_format(t, "%s_bucket{%sle=\"%g\"} %lld\n", name, label, bounds[i], (long long)(sum += h->in[i]));
+    text_format(t, "%s_bucket{%sle=\"+Inf\"} %lld\n%s_sum%s %.6f\n%s_count%s %lld\n", name, label, (long long)h->count, name, alone, h->sum, name, alone,
+                (long long)h->count);
+}
+
+static void write_steps(text *t, const metrics *m)
+{
+    head(t, "dreamo_step_seconds", "histogram", "One denoising step, by the picture's size: at most a square of so many pixels a side.");
+    for (int i = 0; i < METRICS_SIZES; i++) {
+        char label[24] = "size=\"more\",";
+        if (sides[i]) snprintf(label, sizeof label, "size=\"%d\",", sides[i]);
+        write_histogram(t, "dreamo_step_seconds", label, &m->step[i]);
+    }
+    head(t, "dreamo_tokens_total", "counter", "Tokens that the transformer was shown, a step at a time.");
+    text_format(t, "dreamo_tokens_total %lld\n", (long long)m->tokens);
+    head(t, "dreamo_arena_bytes", "gauge", "Most memory that the work on a picture took.");
+    text_format(t, "dreamo_arena_bytes{kind=\"peak\"} %lld\n", (long long)m->arena);
+    head(t, "dreamo_device_bytes", "gauge", "Weights and work of the last picture, where they are computed.");
+    text_format(t, "dreamo_device_bytes %lld\n", (long long)m->device);
 }
 
 static void write_jobs(text *t, jobs *q)
@@ -95,8 +142,9 @@ void metrics_write(metrics *m, const char *const names[METRICS_ROUTES], jobs *q,
     pthread_mutex_unlock(&m->lock);
     getrusage(RUSAGE_SELF, &used);
     write_jobs(t, q);
-    write_histogram(t, "dreamo_step_seconds", "One denoising step.", &now.step);
-    write_histogram(t, "dreamo_image_seconds", "One picture.", &now.picture);
+    write_steps(t, &now);
+    head(t, "dreamo_image_seconds", "histogram", "One picture.");
+    write_histogram(t, "dreamo_image_seconds", "", &now.picture);
     write_http(t, &now, names);
     head(t, "dreamo_peak_bytes", "gauge", "Most memory that the process has held.");
     text_format(t, "dreamo_peak_bytes %lld\n", (long long)used.ru_maxrss * 1024);

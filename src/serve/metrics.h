@@ -5,20 +5,22 @@
 #include <stdint.h>
 #include "serve/text.h"
 
-enum { METRICS_ROUTES = 48, METRICS_CLASSES = 5, METRICS_BUCKETS = 14, METRICS_REASONS = 18 };
+enum { METRICS_ROUTES = 48, METRICS_CLASSES = 5, METRICS_BUCKETS = 14, METRICS_REASONS = 18, METRICS_SIZES = 4 };
 
 typedef struct histogram { int64_t in[METRICS_BUCKETS + 1], count; double sum; } histogram;
 
 typedef struct metrics {
     pthread_mutex_t lock;
-    histogram step, picture;
+    histogram step[METRICS_SIZES], picture;                /* steps by the picture's size */
+    int64_t tokens, arena, device;                         /* tokens that the transformer was shown; most bytes of work; weights and work of the last picture */
     int64_t requests[METRICS_ROUTES][METRICS_CLASSES + 1]; /* by route and class of status, 1xx to 5xx */
     int64_t refused[METRICS_REASONS];                      /* by outcome */
     int64_t cut;                                           /* connections that were too slow */
 } metrics;
 
 void metrics_init(metrics *m);
-void metrics_step(metrics *m, double seconds);
+void metrics_step(metrics *m, const dreamo_plan *plan, double seconds);
+void metrics_plan(metrics *m, const dreamo_plan *plan); /* of a picture that is about to be made */
 void metrics_picture(metrics *m, double seconds);
 void metrics_request(metrics *m, int route, int status);
 void metrics_refused(metrics *m, dreamo_status why);

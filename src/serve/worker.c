@@ -16,6 +16,7 @@ struct task {
     ask a;
     dreamo_request r;
     dreamo_reference refs[ASK_REFS];
+    dreamo_plan plan;            /* of the picture that is being made */
     int picture;
     hub_progress now;
     double began, step_began;
@@ -48,7 +49,7 @@ static void on_step(task *t, const dreamo_event *e)
     double now = seconds(), left = e->seconds_left;
     int more = (int)t->a.count - t->picture - 1;
     if (left >= 0 && more > 0 && e->seconds_a_step > 0) left += more * (double)e->total * e->seconds_a_step;
-    metrics_step(t->w->metrics, now - t->step_began);
+    metrics_step(t->w->metrics, &t->plan, now - t->step_began);
     t->step_began = now;
     t->now = (hub_progress){ .step = (int)e->done, .steps = (int)e->total, .picture = t->picture, .seconds_left = left };
     t->w->jobs->work->progress(t->w->jobs, &t->j, &t->now);
@@ -188,6 +189,7 @@ static void make_pictures(worker *w, task *const *of, int n)
         ask_request(&t->a, t->picture, t->refs, &t->r);
         t->r.progress = on_event;
         t->r.user = t;
+        if (!dreamo_plan_request(w->engine->model, &t->r, &t->plan, NULL)) metrics_plan(w->metrics, &t->plan);
         t->step_began = began;
         r[i] = &t->r;
     }

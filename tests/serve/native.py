@@ -418,8 +418,11 @@ def about():
                 known = s.ask(method.upper(), path.replace("{id}", "0" * 32).replace("{n}", "0"), b"{}" if method == "post" else None, {"Content-Type": "application/json"} if method == "post" else {})
                 check(known.status != 405 and "there is nothing here" not in known.body.decode("utf8", "replace"), "openapi: %s %s" % (method, path), known.status)
         m = s.ask("GET", "/metrics").body.decode()
-        for name in ("dreamo_jobs{", "dreamo_queue_depth", "dreamo_step_seconds_bucket", "dreamo_image_seconds_count", "dreamo_http_requests_total{", "dreamo_refused_total{", "dreamo_model_info{", "dreamo_build_info{"):
+        for name in ("dreamo_jobs{", "dreamo_queue_depth", "dreamo_step_seconds_bucket{size=\"256\",le=", "dreamo_step_seconds_count{size=\"more\"} 0\n", "dreamo_tokens_total", "dreamo_arena_bytes{kind=\"peak\"}", "dreamo_device_bytes", "dreamo_image_seconds_count", "dreamo_http_requests_total{", "dreamo_refused_total{", "dreamo_model_info{", "dreamo_build_info{"):
             check("\n" + name in m, "metrics: " + name)
+        number = lambda name: int(m[m.index("\n" + name + " ") + len(name) + 2:].split("\n", 1)[0])
+        check(number("dreamo_tokens_total") > 0 and 0 < number('dreamo_arena_bytes{kind="peak"}') < number("dreamo_device_bytes"), "tokens and bytes are counted")
+        equal((c["loras"], c["devices"][0]["name"]), ([], "cpu"), "what is loaded, and where")
         plan = s.ask("POST", "/api/v1/plan", {"prompt": "x", "size": "128x128", "references": [{"task": "ip", "image": b64(PICTURE)}]}).json()
         check(plan.get("width") == 128 and plan.get("tokens", 0) > 0, "a plan", plan)
         wait_idle(s)

@@ -58,6 +58,17 @@ static json_t *field_rows(const limits *l)
     return list;
 }
 
+/* By their files' names, without the folders. */
+static json_t *lora_rows(const dreamo_model_options *o)
+{
+    json_t *list = json_array();
+    for (int i = 0; list && i < o->nloras; i++) {
+        const char *path = o->loras[i].path, *slash = strrchr(path, '/');
+        json_array_append_new(list, json_pack("{s:s, s:f}", "name", slash ? slash + 1 : path, "scale", (double)o->loras[i].scale));
+    }
+    return list;
+}
+
 void about_capabilities(exchange *x)
 {
     const limits *l = &x->server->limits;
@@ -72,10 +83,10 @@ void about_capabilities(exchange *x)
                               "weight_bytes", (json_int_t)m->weight_bytes);
     jobs *q = x->server->jobs;
     exchange_set(x, "Cache-Control", "no-store");
-    reply_json(x, 200, json_pack("{s:s, s:o, s:o, s:o, s:[s, s, s], s:[s, s, s], s:I, s:b, s:o, s:o*}", "version", dreamo_version(), "model", model,
+    reply_json(x, 200, json_pack("{s:s, s:o, s:o, s:o, s:[s, s, s], s:[s, s, s], s:I, s:b, s:o, s:[{s:s, s:i}], s:o, s:o*}", "version", dreamo_version(), "model", model,
                                  "limits", limits_row, "defaults", defaults, "tasks", "ip", "id", "style", "formats", "png", "jpeg", "webp",
-                                 "keep_seconds", (json_int_t)x->server->o->keep_seconds, "keys", x->server->http.guard.nkeys > 0, "fields",
-                                 field_rows(l), "workers", q->ops->workers ? q->ops->workers(q) : NULL));
+                                 "keep_seconds", (json_int_t)x->server->o->keep_seconds, "keys", x->server->http.guard.nkeys > 0, "loras",
+                                 lora_rows(&x->server->o->model), "devices", "name", m->backend, "threads", m->threads, "fields", field_rows(l), "workers", q->ops->workers ? q->ops->workers(q) : NULL));
 }
 
 /* ---- openapi.json ---- */
