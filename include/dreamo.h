@@ -489,6 +489,7 @@ typedef struct dreamo_distil_options {
     const char *backend;    /* NULL = "cpu" */
     dreamo_progress progress;
     void *user;
+    const char *dit, *t5, *clip, *vae; /* parts from other files; NULL = from `model` */
 } dreamo_distil_options;
 DREAMO_API void          dreamo_distil_options_init_sized(dreamo_distil_options *o, size_t nbytes);
 static inline void       dreamo_distil_options_init(dreamo_distil_options *o) { dreamo_distil_options_init_sized(o, sizeof *o); }

@@ -23,6 +23,10 @@ const option dataset_options[] = {
     { "shard", 0, VALUE_INTEGER, false, 1, 1900, "MB", "pack: begin a new tar file after so many megabytes (256)" },
     { "source", 0, VALUE_TEXT, false, 0, 0, "HASH", "remove: sha256 of the file whose samples go, or its first digits" },
     { "model", 'm', VALUE_TEXT, false, 0, 0, "DIR", "distil: whose base makes the pictures" },
+    { "dit", 0, VALUE_TEXT, false, 0, 0, "FILE", "distil: transformer from another file" },
+    { "t5", 0, VALUE_TEXT, false, 0, 0, "FILE", "distil: T5 from another file" },
+    { "clip", 0, VALUE_TEXT, false, 0, 0, "FILE", "distil: CLIP from another file" },
+    { "vae", 0, VALUE_TEXT, false, 0, 0, "FILE", "distil: autoencoder from another file" },
     { "pictures", 0, VALUE_TEXT, false, 0, 0, "SIZES", "distil: 128x128, or a list like 128x128:6 128x96:1" },
     { "columns", 0, VALUE_INTEGER, false, 1, 100, "N", "show: samples in a row (4)" },
     { 0 }
@@ -170,6 +174,10 @@ static dreamo_status distil(const parsed *p, const char *data, dreamo_error *err
     o.count = (int)option_integer(p, "count", o.count);
     o.threads = (int)option_integer(p, "threads", 0);
     o.progress = screen_event;
+    o.dit = option_text(p, "dit", NULL);
+    o.t5 = option_text(p, "t5", NULL);
+    o.clip = option_text(p, "clip", NULL);
+    o.vae = option_text(p, "vae", NULL);
     if (!o.model || !o.out) return complain(err, DREAMO_ARG, NULL, "dataset distil: --model DIR or --output FOLDER is missing");
     dreamo_status s = dreamo_dataset_distil(&o, err);
     if (!s) screen_result(o.out);

@@ -49,6 +49,10 @@ static dreamo_status begin(distil_job *j, dreamo_error *err)
     if (!s) s = data_open(o->data, &j->data, err);
     dreamo_model_options_init(&m);
     m.dir = o->model;
+    m.dit = o->dit;
+    m.t5 = o->t5;
+    m.clip = o->clip;
+    m.vae = o->vae;
     m.no_default_lora = true;
     m.threads = o->threads;
     m.backend = o->backend;

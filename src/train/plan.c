@@ -67,6 +67,10 @@ static dreamo_status distil(const plan *p, int i, const char *folder, dreamo_err
     mixture_write(&p->r[i ? i - 1 : i].kinds, MIXTURE_KINDS, kinds, sizeof kinds);
     mixture_write(&r->pictures, MIXTURE_SIZES, sizes, sizeof sizes);
     d.model = p->model;
+    d.dit = o->dit;
+    d.t5 = o->t5;
+    d.clip = o->clip;
+    d.vae = o->vae;
     d.data = o->data;
     d.out = folder;
     d.kinds = strcmp(kinds, "auto") == 0 ? "t2i" : kinds;

@@ -744,6 +744,7 @@ static void test_distil(void **state)
     static const char *const outs[2] = { "distilled", "again-distilled" };
     for (int i = 0; i < 2; i++) {
         o.out = outs[i];
+        if (i) o.vae = MODEL "/vae/diffusion_pytorch_model.safetensors"; /* the same one, named apart */
         if (dreamo_dataset_distil(&o, &err)) fail_msg("%s", err.message);
     }
     for (int i = 0; i < 3; i++) {
