@@ -238,8 +238,12 @@ static void test_about(void **state)
     assert_string_equal(a.name, "tiny");
     assert_int_equal(strlen(a.hash), 64);
     assert_true(a.cell == 16 && a.max_side == 4096 && a.max_steps == 60 && a.max_refs == 9 && a.threads == 1 && a.steps >= 1 && a.weight_bytes > 0);
-    a.size = 8;
-    assert_int_equal(dreamo_about(*state, &a, NULL), DREAMO_VERSION);
+    dreamo_model_about older = { .size = offsetof(dreamo_model_about, hash), .cell = 7 }; /* of a program that knew less: the rest is left alone */
+    assert_int_equal(dreamo_about(*state, &older, NULL), DREAMO_OK);
+    assert_string_equal(older.name, "tiny");
+    assert_true(!older.hash && older.cell == 7);
+    a.size = sizeof(size_t) - 1;
+    assert_int_equal(dreamo_about(*state, &a, NULL), DREAMO_ARG);
 }
 
 static int open_model(void **state)
