@@ -417,6 +417,7 @@ def about():
             for method in methods:
                 known = s.ask(method.upper(), path.replace("{id}", "0" * 32).replace("{n}", "0"), b"{}" if method == "post" else None, {"Content-Type": "application/json"} if method == "post" else {})
                 check(known.status != 405 and "there is nothing here" not in known.body.decode("utf8", "replace"), "openapi: %s %s" % (method, path), known.status)
+        wait_idle(s)
         m = s.ask("GET", "/metrics").body.decode()
         for name in ("dreamo_jobs{", "dreamo_queue_depth", "dreamo_step_seconds_bucket{size=\"256\",le=", "dreamo_step_seconds_count{size=\"more\"} 0\n", "dreamo_tokens_total", "dreamo_arena_bytes{kind=\"peak\"}", "dreamo_device_bytes", "dreamo_image_seconds_count", "dreamo_http_requests_total{", "dreamo_refused_total{", "dreamo_model_info{", "dreamo_build_info{"):
             check("\n" + name in m, "metrics: " + name)
