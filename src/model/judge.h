@@ -14,6 +14,7 @@ enum { JUDGE_THING, JUDGE_PERSON, JUDGE_STYLE, JUDGE_GARMENT, JUDGE_HEADS };
 extern const char *const judge_head_names[JUDGE_HEADS]; /* "thing", ... */
 
 typedef struct judge_config {
+    int side;                               /* of the pictures that it looks at, in pixels */
     int levels, channels[JUDGE_MAX_LEVELS]; /* each halves the sides */
     int blocks[JUDGE_MAX_LEVELS];           /* residual convolutions after that */
     int hidden;                             /* width before the heads */

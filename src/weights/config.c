@@ -275,7 +275,7 @@ dreamo_status config_judge(const char *path, judge_config *c, dreamo_error *err)
     dreamo_status s = open_config(path, &o, err);
     if (s) return s;
     *c = (judge_config){ 0 };
-    const int_field fields[] = { { "hidden", &c->hidden, 1, 8192, NEEDED }, { "embed", &c->embed, 2, 1024, NEEDED } };
+    const int_field fields[] = { { "side", &c->side, 16, 1024, NEEDED }, { "hidden", &c->hidden, 1, 8192, NEEDED }, { "embed", &c->embed, 2, 1024, NEEDED } };
     s = json_object_get(o, "model_type") ? only(o, path, "model_type", "dreamo-judge", err)
                                          : fail(err, DREAMO_FORMAT, "%s: is no judge's: field \"model_type\" is missing", path);
     if (!s) s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
@@ -283,6 +283,9 @@ dreamo_status config_judge(const char *path, judge_config *c, dreamo_error *err)
     if (!s) s = int_list(o, path, "blocks", 0, JUDGE_MAX_BLOCKS, JUDGE_MAX_LEVELS, c->blocks, &levels, err);
     if (!s && levels != c->levels)
         s = fail(err, DREAMO_FORMAT, "%s: field \"blocks\" has %d numbers, \"channels\" %d", path, levels, c->levels);
+    int cell = 1 << c->levels;
+    if (!s && (c->side % cell || c->side / cell < 2 || c->side / cell > 32))
+        s = fail(err, DREAMO_FORMAT, "%s: field \"side\" is %d: a multiple of %d from %d to %d is taken, 2 to 32 cells", path, c->side, cell, 2 * cell, 32 * cell);
     if (!s) s = count_labels(o, path, &c->labels, err);
     json_decref(o);
     return s;

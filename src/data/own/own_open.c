@@ -396,7 +396,7 @@ static void hash_items(own_set *d)
     sha256_text(&h, d->set.hash);
 }
 
-dreamo_status own_load(const char *path, bool every, own_set **out, own_faults *f, dreamo_error *err)
+dreamo_status own_load(const char *path, bool every, bool asks, own_set **out, own_faults *f, dreamo_error *err)
 {
     own_set *d = mem_calloc(1, sizeof *d);
     *out = NULL;
@@ -405,6 +405,7 @@ dreamo_status own_load(const char *path, bool every, own_set **out, own_faults *
         return fail(err, DREAMO_MEMORY, "%s: no memory", path);
     }
     d->set.maker = &own_maker;
+    d->asks = asks;
     dreamo_status s = find_files(d, every, err);
     if (!s) s = read_items(d, f, err);
     if (!s) s = complete_all(d, f, err);
@@ -421,11 +422,11 @@ dreamo_status own_load(const char *path, bool every, own_set **out, own_faults *
     return s;
 }
 
-dreamo_status own_open(const char *path, data_set **out, dreamo_error *err)
+dreamo_status own_open(const char *path, bool asks, data_set **out, dreamo_error *err)
 {
     own_faults f = { 0 };
     own_set *d;
-    dreamo_status s = own_load(path, false, &d, &f, err);
+    dreamo_status s = own_load(path, false, asks, &d, &f, err);
     if (s) return s;
     if (!f.n) {
         *out = &d->set;

@@ -1,13 +1,13 @@
 /* stage_judge.c - the judge: samples with their references, what shows the same drawn together, what does not pushed apart (judge_loss.h).
  *
  * A micro-batch is a contrast of its own: references learn to be told from all others in it, so it should be large.  All pictures of a run
- * have one size.  Validation is retrieval: each held-out reference among all others of its head in the samples of a kind. */
+ * have the size that judge/config.json says.  Validation is retrieval: each held-out reference among all others of its head in the samples of a kind. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "eval/heads.h"
+#include "eval/candidates.h"
 #include "eval/tally.h"
 #include "train/export.h"
 #include "train/init.h"
@@ -116,14 +116,11 @@ static dreamo_status open_judge(stage *s, dreamo_error *err)
     if (status) return status;
     network_hash(&s->n, s->frozen_hash);
     const judge_config *c = &s->n.judge->config;
-    const mixture_part *size = &s->r->pictures.part[0];
-    int cell = judge_cell(c);
-    j->side = size->a;
+    int cells = c->side / judge_cell(c);
+    j->side = c->side;
     j->most = (int)(s->r->micro > VALIDATION_MICRO ? s->r->micro : VALIDATION_MICRO);
-    if (s->r->pictures.n > 1 || size->a != size->b || size->a % cell || size->a / cell < 2 || size->a / cell > 32)
-        return fail(err, DREAMO_ARG, "pictures: the judge takes one square size, a multiple of %d from %d to %d", cell, 2 * cell, 32 * cell);
     if (s->r->micro > 1024) return fail(err, DREAMO_ARG, "micro = %lld: the judge takes at most 1024", (long long)s->r->micro);
-    if (!(status = stage_kinds(s, DATA_SUBJECT, &j->kinds, err))) status = windows_new(&j->all, j->side / cell, j->side / cell, err);
+    if (!(status = stage_kinds(s, DATA_SUBJECT, &j->kinds, err))) status = windows_new(&j->all, cells, cells, err);
     char *config = mem_printf("%s/judge/config.json", s->model);
     if (!status) status = config ? phrases_read(config, &j->words, err) : fail(err, DREAMO_MEMORY, "%s: no memory", s->model);
     mem_free(config);
