@@ -413,6 +413,7 @@ typedef struct dreamo_eval_options {
     int candidates;            /* 100; fewer where the data has fewer (`dreamo_eval_row.candidates` tells) */
     uint64_t seed;             /* of the samples, and the first of the pictures, 1 */
     int width, height;         /* 0 = the model's default (128 without a model) */
+    int ref_side;              /* of the references, which are squares; 0 = the model's default */
     int steps;                 /* 0 = the model's default; the next two as in dreamo_request */
     double guidance, true_cfg;
     bool placed;               /* captions with [ref#k], where there are some */

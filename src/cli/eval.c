@@ -16,6 +16,7 @@ const option eval_options[] = {
     { "among", 0, VALUE_TEXT, false, 0, 0, "DIR", "a dataset that these come from; --data by default" },
     { "seed", 0, VALUE_INTEGER, false, 0, 9e15, "N", "other samples (1)" },
     { "size", 's', VALUE_TEXT, false, 0, 0, "WxH", "of the pictures; the model's by default" },
+    { "ref-side", 0, VALUE_INTEGER, false, 16, 1024, "N", "references of N x N pixels; the model's default otherwise" },
     { "steps", 0, VALUE_INTEGER, false, 1, 1000, "N", "the model's by default" },
     { "guidance", 0, VALUE_NUMBER, false, 0, 100, "X", "the model's by default" },
     { "true-cfg", 0, VALUE_NUMBER, false, 1, 100, "X", "the model's by default" },
@@ -105,10 +106,10 @@ static void with_interval(double x, double lo, double hi)
     printf("  %16s", text);
 }
 
-static void table_row(const dreamo_eval_row *r, bool *headed)
+static void table_row(const dreamo_eval_row *r, int wanted, bool *headed)
 {
     if (!*headed)
-        printf("%-13s %5s  %16s  %16s %6s %6s %7s %6s  %16s %8s %6s %7s %6s\n", "kind", "n", "top-1 of 100", "ceiling", "floor", "all", "swapped", "merged", "text", "ceiling",
+        printf("%-13s %5s  %16s  %16s %6s %6s %7s %6s  %16s %8s %6s %7s %6s\n", "kind", "n", "top-1", "ceiling", "floor", "all", "swapped", "merged", "text", "ceiling",
                "scenes", "diverse", "copies");
     *headed = true;
     printf("%-13s %5d", r->kind, r->n);
@@ -124,7 +125,7 @@ static void table_row(const dreamo_eval_row *r, bool *headed)
     column(r->diversity, 8);
     column(r->copies, 7);
     printf("\n");
-    if (r->candidates && r->candidates < 100) printf("%-13s        (among %d candidates)\n", "", r->candidates);
+    if (r->candidates && r->candidates < wanted) printf("%-13s        (among %d: there are no more)\n", "", r->candidates);
 }
 
 static bool row(void *user, const dreamo_eval_row *r)
@@ -132,9 +133,15 @@ static bool row(void *user, const dreamo_eval_row *r)
     job *j = user;
     screen_clear();
     if (screen_json()) json_row(r);
-    else table_row(r, &j->headed);
+    else table_row(r, j->o.candidates, &j->headed);
     fflush(stdout);
     return !screen_stop;
+}
+
+/* With --json standard output holds the kinds and nothing else. */
+static bool event(void *user, const dreamo_event *e)
+{
+    return screen_json() && e->kind == DREAMO_EVENT_STEP ? !screen_stop : screen_event(user, e);
 }
 
 /* ---- options ---- */
@@ -192,6 +199,7 @@ static dreamo_status read_job(const parsed *p, job *j, dreamo_error *err)
     o->seeds = (int)option_integer(p, "seeds", o->seeds);
     o->candidates = (int)option_integer(p, "candidates", o->candidates);
     o->seed = (uint64_t)option_integer(p, "seed", (int64_t)o->seed);
+    o->ref_side = (int)option_integer(p, "ref-side", 0);
     o->steps = (int)option_integer(p, "steps", 0);
     o->guidance = option_number(p, "guidance", o->guidance);
     o->true_cfg = option_number(p, "true-cfg", 0);
@@ -201,7 +209,7 @@ static dreamo_status read_job(const parsed *p, job *j, dreamo_error *err)
     o->keep = option_text(p, "keep", NULL);
     o->page = option_text(p, "output", NULL);
     o->threads = j->model.threads;
-    o->progress = screen_event;
+    o->progress = event;
     o->row = row;
     o->user = j;
     const char *size = option_text(p, "size", NULL);

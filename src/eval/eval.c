@@ -19,6 +19,7 @@ static dreamo_status check(const dreamo_eval_options *o, dreamo_error *err)
     if (o->n < 1 || o->n > 1000000) return fail(err, DREAMO_ARG, "%d samples of a kind: 1 to 1000000", o->n);
     if (o->seeds < 1 || o->seeds > MOST_SEEDS) return fail(err, DREAMO_ARG, "%d seeds: 1 to %d", o->seeds, MOST_SEEDS);
     if (o->candidates < 2 || o->candidates > 10000) return fail(err, DREAMO_ARG, "%d candidates: 2 to 10000", o->candidates);
+    if (o->ref_side && (o->ref_side < 16 || o->ref_side > 1024)) return fail(err, DREAMO_ARG, "references of %d pixels: 16 to 1024", o->ref_side);
     if (!o->width != !o->height) return fail(err, DREAMO_ARG, "eval: a size is a width and a height");
     if (!o->model && (o->keep || o->scenes)) return fail(err, DREAMO_ARG, "eval: without a model there are no pictures to keep or to move to another scene");
     return DREAMO_OK;
@@ -93,9 +94,11 @@ static dreamo_status open_all(evaluation *e, dreamo_error *err)
 static dreamo_status draw_candidates(evaluation *e, const kinds *k, dreamo_error *err)
 {
     unsigned heads = heads_of(e, k);
+    int side = e->judge.net->config.side; /* a larger picture would only be made smaller again */
+    side = e->made.ref_side < side ? e->made.ref_side : side;
     dreamo_status s = DREAMO_OK;
     for (int h = 0; h < JUDGE_HEADS && !s; h++)
-        if (heads >> h & 1) s = candidates_draw(&e->pool[h], &e->judge, e->among ? e->among : e->data, h, e->o->candidates + SPARE, e->o->seed, e->made.ref_side, err);
+        if (heads >> h & 1) s = candidates_draw(&e->pool[h], &e->judge, e->among ? e->among : e->data, h, e->o->candidates + SPARE, e->o->seed, side, err);
     return s;
 }
 

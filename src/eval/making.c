@@ -92,7 +92,7 @@ dreamo_status pictures_open(pictures *p, const dreamo_eval_options *o, const cha
     *p = (pictures){ .o = o, .width = o->width, .height = o->height, .to = { o->progress, o->user } };
     if (!o->model) {
         if (!p->width) p->width = p->height = 128;
-        p->ref_side = p->width < p->height ? p->width : p->height;
+        p->ref_side = o->ref_side ? o->ref_side : p->width < p->height ? p->width : p->height;
         return DREAMO_OK;
     }
     dreamo_status s = dreamo_open(o->model, &p->m, err);
@@ -100,7 +100,7 @@ dreamo_status pictures_open(pictures *p, const dreamo_eval_options *o, const cha
     if (s) return s;
     if (!p->width) p->width = about.width, p->height = about.height;
     int shorter = p->width < p->height ? p->width : p->height;
-    p->ref_side = about.ref_res > 0 && about.ref_res <= 1024 ? about.ref_res / about.cell * about.cell : shorter;
+    p->ref_side = o->ref_side ? o->ref_side : about.ref_res > 0 && about.ref_res <= 1024 ? about.ref_res / about.cell * about.cell : shorter;
     const char *shipped = dreamo_default_model();
     return o->keep ? take_folder(p, o->model->dir ? o->model->dir : shipped ? shipped : "", data_hash, err) : DREAMO_OK;
 }
