@@ -118,7 +118,7 @@ cp model/vae/diffusion_pytorch_model.safetensors cut/model.safetensors
 check 3 "not a judge" eval --real --data "$data/assets" --judge cut
 cp -r $J narrow
 sed -i 's/"embed": 8/"embed": 16/' narrow/config.json
-check 3 "has another shape" eval --real --data "$data/assets" --judge narrow
+check 3 "have another shape" eval --real --data "$data/assets" --judge narrow
 check 3 "is no judge's" eval --real --data "$data/assets" --judge model/vae
 [ "$(ls -d k2 2>/dev/null)" = "" ] || { echo "not ok: k2 was made"; failed=$((failed + 1)); }
 
