@@ -11,6 +11,7 @@
 #include "train/params.h"
 
 typedef enum network_part { PART_DIT, PART_T5, PART_CLIP, PART_VAE, PART_JUDGE, PARTS } network_part;
+#define PARTS_OF_A_MODEL ((1u << PART_JUDGE) - 1) /* of what makes pictures: the judge looks at them */
 
 typedef struct network {
     char *dir;                       /* of configurations and vocabularies */

@@ -83,6 +83,7 @@ static const entry entries[] = {
     { "rank", "adapter", ENTRY_INT, AT(rank), 1, 1024, 16, NULL },
     { "routing_loss", "adapter", ENTRY_NUMBER, AT(routing_loss), 0, 100, 0, NULL },
     { "placeholder_loss", "adapter", ENTRY_NUMBER, AT(placeholder_loss), 0, 100, 0, NULL },
+    { "train_tables", "adapter", ENTRY_BOOL, AT(train_tables), 0, 1, 1, NULL },
     { "train_t5_rows", "adapter", ENTRY_BOOL, AT(train_t5_rows), 0, 1, 0, NULL },
     { "label_weight", "judge", ENTRY_NUMBER, AT(label_weight), 0, 100, 1, NULL },
 };

@@ -58,6 +58,7 @@ typedef struct recipe {
     bool self_reference;                     /* the reference is the target itself */
     double token_dropout;                    /* share of picture tokens that pass the middle single blocks by */
     double label_weight;                     /* judge: of what captions say beside what references show */
+    bool train_tables;                       /* task and index rows; a fresh adapter has none without */
     bool train_t5_rows;                      /* the rows of [ref#1] to [res] */
 } recipe;
 

@@ -11,7 +11,7 @@
 #include "eval/tally.h"
 #include "train/export.h"
 #include "train/init.h"
-#include "train/stages/encode.h"
+#include "train/flow/encode.h"
 #include "train/stages/judge_loss.h"
 #include "train/stages/stage.h"
 
