@@ -63,7 +63,10 @@ def compare(named):
             out.append(f"| {name} | {with_interval(r, 'top1')} | {share(r['all'])} | {share(r['swapped'])} | {share(r['merged'])} | {with_interval(r, 'text')} | {share(r['copies'])} |")
         order = sorted((n for n in runs if runs[n][kind]["top1"] is not None), key=lambda n: -runs[n][kind]["top1"])
         if order:
-            out.append("\nFrom the best: " + " > ".join(order))
+            ranked = order[0]
+            for before, name in zip(order, order[1:]):
+                ranked += (" = " if runs[before][kind]["top1"] == runs[name][kind]["top1"] else " > ") + name
+            out.append("\nFrom the best: " + ranked)
         out.append("")
     return "\n".join(out)
 

@@ -18,49 +18,53 @@ static bool ends(const char *s, const char *end)
 }
 
 /* The beginning and the end of a weight file, and how long it is: training changes both, and 24 GB need not be read. */
-static void hash_file(sha256 *h, const char *path)
+static dreamo_status hash_file(sha256 *h, const char *path, dreamo_error *err)
 {
     filemap map;
-    if (file_map(path, &map, NULL)) return;
+    dreamo_status s = file_map(path, &map, err);
+    if (s) return s;
     size_t n = map.nbytes < HASHED ? map.nbytes : HASHED;
     sha256_add(h, &map.nbytes, sizeof map.nbytes);
     sha256_add(h, map.data, n);
     sha256_add(h, map.data + map.nbytes - n, n);
     file_unmap(&map);
+    return DREAMO_OK;
 }
 
-static void hash_path(sha256 *h, const char *path, int depth)
+/* NULL: nothing is given.  In folders what looks like weights or settings. */
+static dreamo_status hash_path(sha256 *h, const char *path, int depth, dreamo_error *err)
 {
     char **names = NULL;
     int n = 0;
-    if (!path || !depth) return;
-    if (!folder_exists(path)) {
-        if (file_exists(path)) hash_file(h, path);
-        return;
-    }
-    if (folder_list(path, &names, &n, NULL)) return;
-    for (int i = 0; i < n; i++) {
+    if (!path || !depth) return DREAMO_OK;
+    if (!folder_exists(path)) return file_exists(path) ? hash_file(h, path, err) : DREAMO_OK;
+    dreamo_status s = folder_list(path, &names, &n, err);
+    for (int i = 0; i < n && !s; i++) {
         char *inside = path_join(path, names[i]);
-        if (inside && (folder_exists(inside) || ends(names[i], ".safetensors") || ends(names[i], ".gguf") || ends(names[i], ".json"))) hash_path(h, inside, depth - 1);
+        if (!inside) s = fail(err, DREAMO_MEMORY, "%s: no memory", path);
+        else if (folder_exists(inside) || ends(names[i], ".safetensors") || ends(names[i], ".gguf") || ends(names[i], ".json")) s = hash_path(h, inside, depth - 1, err);
         mem_free(inside);
     }
     folder_list_free(names, n);
+    return s;
 }
 
-static void fingerprint(const dreamo_model_options *m, const char *folder, char hex[65])
+static dreamo_status fingerprint(const dreamo_model_options *m, const char *folder, char hex[65], dreamo_error *err)
 {
+    dreamo_status s = DREAMO_OK;
     sha256 h;
     const char *const files[] = { folder, m->dit, m->t5, m->clip, m->vae, m->variant_dir };
     unsigned char flags[2] = { m->no_turbo, m->no_default_lora };
     sha256_init(&h);
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) hash_path(&h, files[i], DEPTH);
-    for (int i = 0; i < m->nloras; i++) {
-        hash_path(&h, m->loras[i].path, DEPTH);
+    for (size_t i = 0; i < sizeof files / sizeof *files && !s; i++) s = hash_path(&h, files[i], DEPTH, err);
+    for (int i = 0; i < m->nloras && !s; i++) {
+        s = hash_path(&h, m->loras[i].path, DEPTH, err);
         sha256_add(&h, &m->loras[i].scale, sizeof m->loras[i].scale);
     }
     if (m->variant) sha256_add(&h, m->variant, strlen(m->variant));
     sha256_add(&h, flags, sizeof flags);
     sha256_text(&h, hex);
+    return s;
 }
 
 /* eval.json in the folder: all that decides what a picture of this name is. */
@@ -69,10 +73,14 @@ static dreamo_status take_folder(const pictures *p, const char *model, const cha
     const dreamo_eval_options *o = p->o;
     char hex[65], *now = NULL, *then = NULL, *path = path_join(o->keep, "eval.json");
     size_t nbytes;
-    fingerprint(o->model, model, hex);
+    dreamo_status s = fingerprint(o->model, model, hex, err);
+    if (s) {
+        mem_free(path);
+        return s;
+    }
     now = mem_printf("{\"model\":\"%s\",\"data\":\"%s\",\"seed\":%llu,\"width\":%d,\"height\":%d,\"ref_side\":%d,\"steps\":%d,\"guidance\":%g,\"true_cfg\":%g,\"placed\":%d}\n", hex,
                      data_hash, (unsigned long long)o->seed, p->width, p->height, p->ref_side, o->steps, o->guidance, o->true_cfg, o->placed);
-    dreamo_status s = path && now ? folder_make(o->keep, err) : fail(err, DREAMO_MEMORY, "%s: no memory", o->keep);
+    s = path && now ? folder_make(o->keep, err) : fail(err, DREAMO_MEMORY, "%s: no memory", o->keep);
     if (!s && !file_exists(path)) s = file_replace(path, now, strlen(now), err);
     else if (!s && !(s = file_read(path, 1 << 16, &then, &nbytes, err)) && strcmp(now, then) != 0) {
         fail(err, DREAMO_MISMATCH, "%s: keeps pictures of another model, other data or other settings", o->keep);

@@ -158,7 +158,7 @@ dreamo_status network_open(network *n, const char *dir, const char *const file[P
     for (int part = 0; file && part < PARTS; part++) from[part] = file[part];
     dreamo_status s = n->dir ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", dir);
     if (!s && !folder_exists(n->dir)) s = fail(err, DREAMO_NOT_FOUND, "%s: no such folder", dir);
-    if (!s) s = find_single_files(n, from, &found, err);
+    if (!s && parts_wanted & PARTS_OF_A_MODEL) s = find_single_files(n, from, &found, err);
     for (int part = 0; !s && part < PARTS; part++)
         if (parts_wanted & 1u << part) s = open_part(n, (network_part)part, from[part], (may_lack & 1u << part) != 0, err);
     parts_free(&found);

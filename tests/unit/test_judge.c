@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "eval/order.h"
 #include "eval/phrases.h"
+#include "eval/score.h"
 #include "eval/tally.h"
 #include "eval/windows.h"
 #include "train/params.h"
@@ -176,6 +177,134 @@ static void test_interval(void **state)
     assert_true(tally_share((tally){ 0, 0 }) < 0);
 }
 
+/* ---- a picture and its references ---- */
+
+/* A judge of 8 x 8 cells whose things are the axes of four dimensions; nothing of it computes. */
+typedef struct looked { judging j; judge net; candidates pool[JUDGE_HEADS]; asked now, other; float *cells, *vectors; } looked;
+enum { AXES = 4, STRIDE = JUDGE_HEADS * AXES + 1 };
+
+static void open_looked(looked *l)
+{
+    *l = (looked){ .net.config = { .embed = AXES, .labels = 1 } };
+    l->j.net = &l->net;
+    assert_int_equal(windows_new(&l->j.all, 8, 8, NULL), DREAMO_OK);
+    l->j.everywhere = windows_whole(&l->j.all);
+    l->j.whole = (windows){ 8, 8, 1, &l->j.everywhere };
+    l->cells = mem_calloc(64 * STRIDE, sizeof(float));
+    l->vectors = mem_calloc((size_t)l->j.all.n * AXES, sizeof(float));
+    for (int i = 0; i < 64; i++) l->cells[i * STRIDE + AXES - 1] = 1; /* the last axis is the ground */
+    candidates *c = &l->pool[JUDGE_THING];
+    *c = (candidates){ .n = AXES - 1, .what = mem_calloc(AXES, sizeof *c->what), .vectors = mem_calloc(AXES * AXES, sizeof(float)) };
+    for (int i = 0; i < c->n; i++) {
+        c->what[i] = (shown){ 100 + (uint64_t)i, 200 + (uint64_t)i };
+        c->vectors[i * AXES + i] = 1;
+    }
+    assert_int_equal(asked_new(&l->now, &l->j, NULL), DREAMO_OK);
+    assert_int_equal(asked_new(&l->other, &l->j, NULL), DREAMO_OK);
+}
+
+static void close_looked(looked *l)
+{
+    candidates_free(&l->pool[JUDGE_THING]);
+    asked_free(&l->now);
+    asked_free(&l->other);
+    windows_free(&l->j.all);
+    mem_free(l->cells);
+    mem_free(l->vectors);
+}
+
+static void ask_for(asked *a, int axis, int slot)
+{
+    a->head[a->n] = JUDGE_THING;
+    a->slot[a->n] = slot;
+    a->what[a->n] = (shown){ 100 + (uint64_t)axis, 200 + (uint64_t)axis };
+    a->wanted[a->n++ * AXES + axis] = 1;
+}
+
+static void stand(looked *l, int axis, window at)
+{
+    for (int y = at.y; y < at.y + at.h; y++)
+        for (int x = at.x; x < at.x + at.w; x++) {
+            float *cell = l->cells + (y * 8 + x) * STRIDE;
+            memset(cell, 0, AXES * sizeof *cell);
+            cell[axis] = 1;
+        }
+}
+
+static void test_found(void **state)
+{
+    (void)state;
+    looked l;
+    answer a;
+    order o;
+    int pairs = 0;
+    open_looked(&l);
+    ask_for(&l.now, 0, 1);
+    ask_for(&l.now, 1, 2);
+    stand(&l, 0, (window){ 0, 2, 3, 3 });
+    stand(&l, 1, (window){ 5, 3, 3, 3 });
+    score_picture(&l.j, l.pool, 100, &l.now, NULL, l.cells, l.vectors, &a);
+    assert_true(a.n == 2 && a.first[0] && a.first[1]);
+    assert_int_equal(a.among[0], 2); /* of three candidates two are what is asked for: no one's rival */
+    assert_int_equal(a.instead[0], 2);
+    assert_true(fabs(a.margin[0] - 1) < 1e-6);
+    assert_true(a.at[0].x + a.at[0].w <= 3 && a.at[1].x >= 5);
+    assert_true(score_merged(&l.now, &a, &pairs) == 0 && pairs == 1);
+    order_read("a [ref#1] to the left of b [ref#2]", &o);
+    assert_int_equal(score_order(&o, &l.now, &a), 1);
+    order_read("a [ref#1] to the right of b [ref#2]", &o);
+    assert_int_equal(score_order(&o, &l.now, &a), -1);
+    order_read("a [ref#1] to the left of b [ref#3]", &o); /* nobody asked for a third */
+    assert_int_equal(score_order(&o, &l.now, &a), 0);
+
+    /* what is not there is not found, and what stands there comes before it */
+    ask_for(&l.other, 2, 1);
+    score_picture(&l.j, l.pool, 100, &l.other, NULL, l.cells, l.vectors, &a);
+    assert_true(!a.first[0] && a.margin[0] < -0.9 && (a.instead[0] == 0 || a.instead[0] == 1));
+    assert_int_equal(a.among[0], 3);
+    score_picture(&l.j, l.pool, 100, &l.other, &l.now, l.cells, l.vectors, &a); /* the floor: what the picture shows is no rival */
+    assert_int_equal(a.among[0], 1);
+    score_picture(&l.j, l.pool, 2, &l.other, NULL, l.cells, l.vectors, &a);
+    assert_int_equal(a.among[0], 2);
+    close_looked(&l);
+}
+
+/* Both references as one thing in one place: one of them is found, in it. */
+static void test_merged(void **state)
+{
+    (void)state;
+    looked l;
+    answer a;
+    int pairs = 0;
+    open_looked(&l);
+    ask_for(&l.now, 0, 1);
+    ask_for(&l.now, 1, 2);
+    l.now.wanted[AXES] = 0.2f; /* the second is a little like the first, and less than like candidate 2 */
+    l.pool[JUDGE_THING].vectors[2 * AXES] = 0.5f;
+    stand(&l, 0, (window){ 2, 2, 4, 4 });
+    score_picture(&l.j, l.pool, 100, &l.now, NULL, l.cells, l.vectors, &a);
+    assert_true(a.first[0] && !a.first[1]);
+    assert_true(score_merged(&l.now, &a, &pairs) == 1 && pairs == 1);
+    l.now.head[1] = JUDGE_PERSON; /* a thing in front of a person is no such pair */
+    pairs = 0;
+    assert_true(score_merged(&l.now, &a, &pairs) == 0 && pairs == 0);
+    close_looked(&l);
+}
+
+static void test_likeness(void **state)
+{
+    (void)state;
+    unsigned char a[TINY_NUMBERS], b[TINY_NUMBERS];
+    for (int i = 0; i < TINY_NUMBERS; i++) a[i] = (unsigned char)(i % 100), b[i] = (unsigned char)(200 - i % 100);
+    assert_true(fabs(score_likeness(a, a) - 1) < 1e-6 && fabs(score_likeness(a, b) + 1) < 1e-6);
+    for (int i = 0; i < TINY_NUMBERS; i++) b[i] = (unsigned char)(2 * a[i] + 30);
+    assert_true(fabs(score_likeness(a, b) - 1) < 1e-6); /* brighter is as alike */
+    for (int i = 0; i < TINY_NUMBERS; i++) b[i] = (unsigned char)(a[i] + 51);
+    assert_true(fabs(score_distance(a, b) - 0.2) < 1e-6 && score_distance(a, a) == 0);
+    for (int i = 0; i < TINY_NUMBERS; i++) b[i] = 7;
+    assert_true(fabs(score_likeness(a, b)) < 1e-3); /* a plain picture is like none */
+}
+
 /* ---- the loss ---- */
 
 enum { PICTURES = 9, TARGETS = 4, EMBED = 3, SIDE = 3, CELLS = SIDE * SIDE };
@@ -341,7 +470,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_windows), cmocka_unit_test(test_best_window), cmocka_unit_test(test_phrases), cmocka_unit_test(test_phrases_refused),
-        cmocka_unit_test(test_order), cmocka_unit_test(test_interval), cmocka_unit_test(test_loss_differences), cmocka_unit_test(test_loss_known),
+        cmocka_unit_test(test_order), cmocka_unit_test(test_found), cmocka_unit_test(test_merged), cmocka_unit_test(test_likeness), cmocka_unit_test(test_interval), cmocka_unit_test(test_loss_differences), cmocka_unit_test(test_loss_known),
         cmocka_unit_test(test_network_gradient),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);

@@ -112,7 +112,7 @@ static dreamo_status open_judge(stage *s, dreamo_error *err)
 {
     judge_stage *j = s->self = mem_calloc(1, sizeof *j);
     if (!j) return fail(err, DREAMO_MEMORY, "no memory for a stage");
-    dreamo_status status = network_open(&s->n, s->model, 1u << PART_JUDGE, 1u << PART_JUDGE, err);
+    dreamo_status status = network_open(&s->n, s->model, NULL, 1u << PART_JUDGE, 1u << PART_JUDGE, err);
     if (status) return status;
     network_hash(&s->n, s->frozen_hash);
     const judge_config *c = &s->n.judge->config;
