@@ -404,7 +404,7 @@ struct dreamo_eval_row;
 typedef struct dreamo_eval_options {
     size_t size;
     const dreamo_model_options *model; /* NULL: no picture is made; ceilings and floors tell how good the judge is */
-    const char *data;          /* dataset folder, or pictures of one's own; in a manifest `target` may be missing here: no ceiling then */
+    const char *data;          /* dataset folder, or pictures of one's own, of which targets may be missing here: no ceiling then */
     const char *among;         /* a dataset whose references stand beside the right one as candidates; NULL = data */
     const char *judge;         /* folder with config.json and model.safetensors; NULL = "judge" beside the shipped model */
     const char *kinds;         /* "subject subjects"; NULL = all that the data has something held out of */

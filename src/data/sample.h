@@ -67,7 +67,7 @@ typedef struct data_set data_set;
 /* Opens and checks a folder made by `dreamo dataset build`, or pictures that somebody has: a manifest (x.jsonl), a folder of pictures
  * with captions beside them, a tar file, or 'x-*.tar'. */
 dreamo_status data_open(const char *path, data_set **out, dreamo_error *err);
-/* The same to ask a model with: a manifest's lines may lack a target. */
+/* The same to ask a model with: given samples may lack a target. */
 dreamo_status data_open_asks(const char *path, data_set **out, dreamo_error *err);
 void          data_close(data_set *d); /* NULL is allowed */
 /* Whether the samples are given and not composed.  Then each has a kind of its own, and whoever asks for DATA_ANY meets each training

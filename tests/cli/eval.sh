@@ -57,6 +57,8 @@ check 0 - train judge.conf -m begin --data "$data/assets" --out run --threads 1 
 check 0 - train judge.conf -m begin --data "$data/assets" --out run --threads 1 --resume
 expect "a run that went on has the bytes of one that did not stop" cmp run/model/judge/model.safetensors whole.safetensors
 check 0 "trained" train judge.conf -m begin --data "$data/assets" --plan
+check 2 "sample_every = 5: the judge makes no pictures" train judge.conf -m begin --data "$data/assets" --out other sample_every=5
+rm -rf other
 check 2 "nothing of the judge's training stays the same" train judge.conf -m begin --data "$data/assets" --out other --cache c
 J=run/model/judge
 small="-n 2 --candidates 5 --threads 1 --data $data/assets --judge $J"
@@ -92,11 +94,22 @@ printf '{"prompt":"an octopus on a beach by the sea","references":[{"image":"oct
 check 0 '"kind":"subject","n":2,' eval -m model --json --data ask.jsonl --judge $J --threads 1 -s 32x32 --ref-side 32 --steps 1
 expect "without targets there is no ceiling" grep -q '"ceiling":null' out
 expect "two candidates" grep -q '"candidates":2' out
+mv out asked
 check 0 '"candidates":3' eval -m model --json --data ask.jsonl --among "$data/assets" --candidates 3 --judge $J --threads 1 -s 32x32 --ref-side 32 --steps 1
+mkdir asks
+cp octopus-01.ref1.png asks/one.ref1.png
+cp octopus-02.ref1.png asks/two.ref1.png
+printf 'an octopus on a beach by the sea' >asks/one.txt
+printf 'an octopus in a forest' >asks/two.txt
+check 0 '"n":2' eval -m model --json --data asks --judge $J --threads 1 -s 32x32 --ref-side 32 --steps 1
+expect "a folder asks as a manifest does" cmp out asked
+check 3 "there is no picture" dataset check --data asks
+rm asks/two.ref1.png
+check 3 "has neither a target nor references" eval --real --data asks --judge $J
 check 3 'ask.jsonl:1' train judge.conf -m begin --data ask.jsonl --out other --threads 1
 check 3 'ask.jsonl:1' dataset check --data ask.jsonl
 printf '{"prompt":"an octopus"}\n' >bare.jsonl
-check 3 'has neither "target" nor "references"' eval --real --data bare.jsonl --judge $J
+check 3 'bare.jsonl:1: has neither a target nor references' eval --real --data bare.jsonl --judge $J
 
 # bad input
 check 2 "given twice" eval --real $small --judge nowhere

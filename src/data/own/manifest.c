@@ -79,17 +79,6 @@ static dreamo_status read_references(const json_t *o, const char *what, own_item
     return s;
 }
 
-/* No target: something to ask with.  The rest of this program wants a picture there. */
-static dreamo_status stand_in(own_item *it, const char *what, dreamo_error *err)
-{
-    if (!it->nrefs) return fail(err, DREAMO_FORMAT, "%s: has neither \"target\" nor \"references\"", what);
-    it->target = it->ref[0].image;
-    if (!(it->target.name = mem_strdup(it->ref[0].image.name))) return fail(err, DREAMO_MEMORY, "%s: no memory", what);
-    it->bare = it->split_told = true;
-    it->split = DATA_VAL;
-    return DREAMO_OK;
-}
-
 static bool is_blank(const char *text) { return !text || !text[strspn(text, " \t\r\n")]; }
 
 static dreamo_status read_line(const own_set *d, const char *text, size_t nbytes, const char *what, own_item *it, dreamo_error *err)
@@ -112,7 +101,7 @@ static dreamo_status read_line(const own_set *d, const char *text, size_t nbytes
     if (!s && is_blank(it->caption)) s = fail(err, DREAMO_FORMAT, "%s: the caption is %s", what, it->caption || json_object_get(o, "prompt") ? "empty" : "missing: \"prompt\" or \"caption_file\"");
     if (!s) s = read_references(o, what, it, err);
     if (!s) s = own_read_common(o, what, it, err);
-    if (!s && !it->target.name) s = stand_in(it, what, err);
+    if (!s && !it->target.name) s = own_stand_in(it, what, err);
     json_decref(o);
     return s;
 }

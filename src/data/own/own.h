@@ -52,7 +52,7 @@ typedef struct own_item {
 
 typedef struct own_set {
     data_set set;
-    bool asks;           /* lines of a manifest without a target are welcome */
+    bool asks;           /* items without a target are welcome */
     own_form form;
     char *path, *folder; /* as given; where names begin */
     int nfiles;          /* manifests, or shards */
@@ -85,6 +85,8 @@ void          own_item_free(own_item *it);
 /* "manifest.jsonl:17", "my-pictures/dog.jpg" */
 void          own_where(const own_set *d, const own_item *it, char *out, size_t nbytes);
 double        own_share(const char *hash); /* the beginning of 64 hex digits as a number in [0, 1): sources below a share are held out */
+/* No target, where the set asks: its first reference stands in for it, and the item is held out. */
+dreamo_status own_stand_in(own_item *it, const char *what, dreamo_error *err);
 /* An optional string of a JSON object, in new memory; NULL where there is none. */
 dreamo_status own_string(const json_t *o, const char *what, const char *field, char **out, dreamo_error *err);
 /* source, licence, sha256, kind, split: what a manifest's line and NAME.json have in common. */

@@ -218,6 +218,17 @@ static dreamo_status read_items(own_set *d, own_faults *f, dreamo_error *err)
 
 /* ---- what all forms have in common ---- */
 
+/* The rest of this program wants a picture there. */
+dreamo_status own_stand_in(own_item *it, const char *what, dreamo_error *err)
+{
+    if (!it->nrefs) return fail(err, DREAMO_FORMAT, "%s: has neither a target nor references", what);
+    it->target = it->ref[0].image;
+    if (!(it->target.name = mem_strdup(it->ref[0].image.name))) return fail(err, DREAMO_MEMORY, "%s: no memory", what);
+    it->bare = it->split_told = true;
+    it->split = DATA_VAL;
+    return DREAMO_OK;
+}
+
 dreamo_status own_string(const json_t *o, const char *what, const char *field, char **out, dreamo_error *err)
 {
     const char *value;

@@ -119,6 +119,7 @@ static dreamo_status open_judge(stage *s, dreamo_error *err)
     int cells = c->side / judge_cell(c);
     j->side = c->side;
     j->most = (int)(s->r->micro > VALIDATION_MICRO ? s->r->micro : VALIDATION_MICRO);
+    if (s->r->sample_every) return fail(err, DREAMO_ARG, "sample_every = %lld: the judge makes no pictures, so it must be 0", (long long)s->r->sample_every);
     if (s->r->micro > 1024) return fail(err, DREAMO_ARG, "micro = %lld: the judge takes at most 1024", (long long)s->r->micro);
     if (!(status = stage_kinds(s, DATA_SUBJECT, &j->kinds, err))) status = windows_new(&j->all, cells, cells, err);
     char *config = mem_printf("%s/judge/config.json", s->model);
@@ -327,11 +328,11 @@ static dreamo_status export_judge(stage *s, const char *folder, dreamo_error *er
     return status;
 }
 
-/* There is nothing to be seen. */
+/* There is nothing to be seen; open_judge refuses to be asked. */
 static dreamo_status sheet_judge(stage *s, const char *model, const char *path, dreamo_error *err)
 {
     (void)s, (void)model, (void)path;
-    return fail(err, DREAMO_ARG, "sample_every: the judge makes no pictures; it must be 0");
+    return fail(err, DREAMO_BUG, "the judge makes no pictures");
 }
 
 const stage_kind stage_judge = { "judge", open_judge, close_judge, micro_judge, plan_judge, use_judge, validate_judge, export_judge, sheet_judge };
