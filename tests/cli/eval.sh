@@ -44,6 +44,7 @@ steps = 3
 batch = 6
 micro = 6
 warmup = 1
+schedule = constant
 kinds = subject:2 subjects
 log_every = 1
 save_every = 1
