@@ -394,6 +394,71 @@ DREAMO_API dreamo_status dreamo_train_plan(const dreamo_train_options *o, dreamo
  * dump/train.safetensors; no step is made. */
 DREAMO_API dreamo_status dreamo_train_probe(const char *probe, const dreamo_model_options *model, const char *dump, dreamo_error *err);
 
+/* ---- measuring --------------------------------------------------------------------------------- */
+
+/* How well a model does what it is asked, by a judge: a small network that tells things, persons, styles and garments apart (trained by stage
+ * `judge` of a recipe; docs/training.md).  For each kind of task n held-out samples are asked; a reference is found in the picture when, of up
+ * to 100 candidates, it is the one that some window of the picture is most like.  The same on the samples' own targets is the ceiling, with
+ * another sample's references the floor. */
+struct dreamo_eval_row;
+typedef struct dreamo_eval_options {
+    size_t size;
+    const dreamo_model_options *model; /* NULL: no picture is made; ceilings and floors tell how good the judge is */
+    const char *data;          /* dataset folder, or pictures of one's own, of which targets may be missing here: no ceiling then */
+    const char *among;         /* a dataset whose references stand beside the right one as candidates; NULL = data */
+    const char *judge;         /* folder with config.json and model.safetensors; NULL = "judge" beside the shipped model */
+    const char *kinds;         /* "subject subjects"; NULL = all that the data has something held out of */
+    int n;                     /* samples of a kind, 100.  Given pictures: each once, at most so many */
+    int seeds;                 /* pictures of a sample, 1; diversity needs 2 */
+    int candidates;            /* 100; fewer where the data has fewer (`dreamo_eval_row.candidates` tells) */
+    uint64_t seed;             /* of the samples, and the first of the pictures, 1 */
+    int width, height;         /* 0 = the model's default (128 without a model) */
+    int ref_side;              /* of the references, which are squares; 0 = the model's default */
+    int steps;                 /* 0 = the model's default; the next two as in dreamo_request */
+    double guidance, true_cfg;
+    bool placed;               /* captions with [ref#k], where there are some */
+    bool scenes;               /* one more picture of each sample with another one's scene in its caption */
+    bool trained;              /* given pictures: those that training would see, too */
+    const char *keep;          /* a folder (made when missing) that keeps the pictures: a run that was stopped goes on from it, another judge looks
+                                  at the same ones.  DREAMO_MISMATCH: it holds other pictures.  NULL = none */
+    const char *page;          /* an HTML file to write, whole in itself: each kind's worst and median cases.  NULL = none */
+    int threads;               /* of the judge; 0 = one for each core */
+    const char *backend;       /* of the judge; NULL = "cpu" */
+    dreamo_progress progress;  /* STEP: pictures */
+    void *user;                /* of both callbacks */
+    bool (*row)(void *user, const struct dreamo_eval_row *row); /* each kind as it is done; false: stop, DREAMO_CANCELLED.  May be NULL */
+} dreamo_eval_options;
+
+/* A part of a kind's references ("thing", "person", "style", "garment") or of its labels ("scene", "expression"). */
+typedef struct dreamo_eval_part { const char *name; int n; double share, ceiling; } dreamo_eval_part;
+
+/* Shares are 0 .. 1; -1: not measured, because nothing is there to be counted. */
+typedef struct dreamo_eval_row {
+    size_t size;
+    const char *kind;
+    int n, seeds;              /* samples, pictures of each */
+    int references;            /* looked for in all pictures together */
+    int candidates;            /* the fewest that one was looked for among, itself included */
+    double top1, top1_lo, top1_hi;          /* references found; Wilson's interval of 95 % */
+    double ceiling, ceiling_lo, ceiling_hi; /* in the samples' own targets */
+    double floor;              /* another sample's references that are found in a picture that shows nothing of them */
+    double all;                /* pictures in which every reference is found */
+    double swapped;            /* of pictures whose caption says where references stand: one pair stands the other way round */
+    double swapped_ceiling;    /* the same in the targets: what the judge gets wrong */
+    double merged;             /* of pairs of one head: both in one place, and one of them not found */
+    double text, text_lo, text_hi;          /* labels said by captions that the judge sees in the pictures */
+    double text_ceiling;
+    double scenes;             /* references found in pictures with another sample's scene */
+    double diversity;          /* difference of pictures of one sample as a share of that of two samples' */
+    double copies;             /* pictures more like one of their references, as a whole, than any target is like its own */
+    int nheads, nlabels;
+    const dreamo_eval_part *heads, *labels; /* valid during the call */
+} dreamo_eval_row;
+
+DREAMO_API void          dreamo_eval_options_init_sized(dreamo_eval_options *o, size_t nbytes);
+static inline void       dreamo_eval_options_init(dreamo_eval_options *o) { dreamo_eval_options_init_sized(o, sizeof *o); }
+DREAMO_API dreamo_status dreamo_eval(const dreamo_eval_options *o, dreamo_error *err);
+
 /* ---- speed ----------------------------------------------------------------------------------- */
 
 /* One kernel at one shape.  The peak is what pure fused multiply-adds reach on all threads, measured right before and

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Who may include whom: base <- format <- fetch; base <- nn <- model <- weights <- pipe <- train, data, eval; backends see nn; serve sees dreamo.h only, cli that and serve.
+# Who may include whom: base <- format <- fetch; base <- nn <- model <- weights <- pipe <- data <- eval <- train; backends see nn; serve sees dreamo.h only, cli that and serve.
 # Prints every include that breaks the rule; exit 1 if there is one.
 cd "$(dirname "$0")/.." || exit 2
 may() { # layer: the folders whose headers it may include, beside its own

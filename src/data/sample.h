@@ -67,10 +67,13 @@ typedef struct data_set data_set;
 /* Opens and checks a folder made by `dreamo dataset build`, or pictures that somebody has: a manifest (x.jsonl), a folder of pictures
  * with captions beside them, a tar file, or 'x-*.tar'. */
 dreamo_status data_open(const char *path, data_set **out, dreamo_error *err);
+/* The same to ask a model with: given samples may lack a target. */
+dreamo_status data_open_asks(const char *path, data_set **out, dreamo_error *err);
 void          data_close(data_set *d); /* NULL is allowed */
 /* Whether the samples are given and not composed.  Then each has a kind of its own, and whoever asks for DATA_ANY meets each training
  * sample once in an epoch: sample `index` is number index % n of a permutation that (seed, index / n) decides. */
 bool          data_given(const data_set *d);
+int           data_count(const data_set *d, data_kind kind, data_split split); /* given samples: how many; composed: 0, there is no end of them */
 void          data_preferences(const data_set *d, int *samples, int *with); /* given samples: how many, and how many of them have a rejected picture */
 const char   *data_hash(const data_set *d);                              /* 64 hex digits: other data have another hash */
 int           data_most_refs(const data_set *d, data_kind kind);         /* of a sample of this kind */
@@ -112,6 +115,7 @@ typedef struct data_sample {
     data_kind kind;
     int width, height;
     bitmap target;                          /* [height, width, 3] */
+    bool bare;                              /* asked without one: `target` is only what stands in for it */
     bitmap rejected;                        /* given samples: what was liked less, [height, width, 3]; data NULL: there is none */
     int nrefs;
     data_ref ref[DATA_MAX_REFS];

@@ -57,10 +57,10 @@ static dreamo_status hash_folder(const char *folder, char hex[65], dreamo_error 
     return status;
 }
 
-dreamo_status data_open(const char *path, data_set **out, dreamo_error *err)
+static dreamo_status open_set(const char *path, bool asks, data_set **out, dreamo_error *err)
 {
     *out = NULL;
-    if (own_is(path)) return own_open(path, out, err);
+    if (own_is(path)) return own_open(path, asks, out, err);
     dreamo_status status = assets_open(path, out, err);
     if (!status) status = hash_folder(path, (*out)->hash, err);
     if (status) {
@@ -69,6 +69,10 @@ dreamo_status data_open(const char *path, data_set **out, dreamo_error *err)
     }
     return status;
 }
+
+dreamo_status data_open(const char *path, data_set **out, dreamo_error *err) { return open_set(path, false, out, err); }
+
+dreamo_status data_open_asks(const char *path, data_set **out, dreamo_error *err) { return open_set(path, true, out, err); }
 
 void data_close(data_set *d)
 {
@@ -81,6 +85,8 @@ void data_preferences(const data_set *d, int *samples, int *with)
     *samples = *with = 0;
     if (d->maker->preferences) d->maker->preferences(d, samples, with);
 }
+
+int data_count(const data_set *d, data_kind kind, data_split split) { return d->maker->count ? d->maker->count(d, kind, split) : 0; }
 
 const char *data_hash(const data_set *d) { return d->hash; }
 int         data_most_refs(const data_set *d, data_kind kind) { return d->maker->most_refs(d, kind); }

@@ -10,6 +10,7 @@ typedef struct data_maker {
     void (*close)(data_set *d);
     bool (*can)(const data_set *d, data_kind kind, data_split split);
     void (*preferences)(const data_set *d, int *samples, int *with); /* NULL: has no such samples */
+    int  (*count)(const data_set *d, data_kind kind, data_split split); /* NULL: there is no end of them */
     int  (*most_refs)(const data_set *d, data_kind kind);
     /* Only called where `can` says so.  On failure what was made is freed by the caller. */
     dreamo_status (*make)(const data_set *d, const data_params *params, const data_request *q, data_sample *out, dreamo_error *err);

@@ -1,4 +1,4 @@
-/* build.h - giving weights their shapes and parameters their names; shared by the four networks. */
+/* build.h - giving weights their shapes and parameters their names; shared by the networks. */
 #ifndef MODEL_BUILD_H
 #define MODEL_BUILD_H
 #include "nn/param.h"

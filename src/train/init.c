@@ -2,7 +2,8 @@
  *
  * Transformer: Xavier matrices; modulation layers and the last projection zero, so that every block begins as the identity
  * (adaLN-Zero, Peebles and Xie 2023).  T5 and CLIP: normal, with the widths' square roots of their papers.  Autoencoder: normal
- * with variance 1 / fan-in; the second convolution of a resnet and the attention's output zero, for the same reason. */
+ * with variance 1 / fan-in; the second convolution of a resnet and the attention's output zero, for the same reason.  Judge: normal, so
+ * that variances stay. */
 #include "train/init.h"
 
 #include <math.h>
@@ -52,12 +53,20 @@ static double vae_std(const char *name, const param_slot *s)
     return (ends(name, "conv_out.weight") ? 0.3 : 1) / sqrt(fan_in(s));
 }
 
+/* What goes through silu comes out with a third of its variance. */
+static double judge_std(const char *name, const param_slot *s)
+{
+    double gain = strncmp(name, "levels.0.down", 13) == 0 ? 1 : has(name, ".block.") ? 0.8 : has(name, "labels") ? 0.3 : 1.6;
+    return gain / sqrt(fan_in(s));
+}
+
 static double std_of(const network *n, network_part part, const param_slot *s, const char *name)
 {
     switch (part) {
     case PART_DIT: return dit_std(name, s);
     case PART_T5: return t5_std(name, s, &n->t5->config);
     case PART_CLIP: return clip_std(name, s, &n->clip->config);
+    case PART_JUDGE: return judge_std(name, s);
     default: return vae_std(name, s);
     }
 }

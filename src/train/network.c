@@ -13,13 +13,14 @@
 #include "weights/kind.h"
 #include "weights/parts.h"
 
-/* ---- what the four parts have in common ---- */
+/* ---- what the parts have in common ---- */
 
 static const struct { const char *folder, *stem; network_walk walk; } parts_table[PARTS] = {
     [PART_DIT] = { "transformer", "diffusion_pytorch_model", bind_walk_dit },
     [PART_T5] = { "text_encoder_2", "model", bind_walk_t5 },
     [PART_CLIP] = { "text_encoder", "model", bind_walk_clip },
     [PART_VAE] = { "vae", "diffusion_pytorch_model", bind_walk_vae },
+    [PART_JUDGE] = { "judge", "model", bind_walk_judge },
 };
 
 const char  *network_folder(network_part part) { return parts_table[part].folder; }
@@ -28,7 +29,7 @@ network_walk network_walker(network_part part) { return parts_table[part].walk; 
 
 void *network_get(network *n, network_part part)
 {
-    void *const all[PARTS] = { [PART_DIT] = n->dit, [PART_T5] = n->t5, [PART_CLIP] = n->clip, [PART_VAE] = n->vae };
+    void *const all[PARTS] = { [PART_DIT] = n->dit, [PART_T5] = n->t5, [PART_CLIP] = n->clip, [PART_VAE] = n->vae, [PART_JUDGE] = n->judge };
     return all[part];
 }
 
@@ -37,7 +38,7 @@ void *network_get(network *n, network_part part)
 /* `file`: where the weights are, when not in the config's folder: a transformer's sizes are those that it tells. */
 static dreamo_status shape_part(network *n, network_part part, const char *config, const char *file, dreamo_error *err)
 {
-    union { dit_config dit; t5_config t5; clip_config clip; vae_config vae; } c;
+    union { dit_config dit; t5_config t5; clip_config clip; vae_config vae; judge_config judge; } c;
     dreamo_status s = DREAMO_OK;
     switch (part) {
     case PART_DIT:
@@ -50,6 +51,9 @@ static dreamo_status shape_part(network *n, network_part part, const char *confi
         break;
     case PART_CLIP:
         if (!(s = config_clip(config, &c.clip, err))) n->clip = clip_new(&c.clip);
+        break;
+    case PART_JUDGE:
+        if (!(s = config_judge(config, &c.judge, err))) n->judge = judge_new(&c.judge);
         break;
     default:
         if (!(s = config_vae(config, &c.vae, err))) n->vae = vae_new(&c.vae);
@@ -66,6 +70,7 @@ static dreamo_status bind_part(network *n, network_part part, const char *path, 
     case PART_DIT: return bind_dit(n->dit, path, files, err);
     case PART_T5: return bind_t5(n->t5, path, files, err);
     case PART_CLIP: return bind_clip(n->clip, path, files, err);
+    case PART_JUDGE: return bind_judge(n->judge, path, files, err);
     default: return bind_vae(n->vae, path, files, err);
     }
 }
@@ -153,7 +158,7 @@ dreamo_status network_open(network *n, const char *dir, const char *const file[P
     for (int part = 0; file && part < PARTS; part++) from[part] = file[part];
     dreamo_status s = n->dir ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory", dir);
     if (!s && !folder_exists(n->dir)) s = fail(err, DREAMO_NOT_FOUND, "%s: no such folder", dir);
-    if (!s) s = find_single_files(n, from, &found, err);
+    if (!s && parts_wanted & PARTS_OF_A_MODEL) s = find_single_files(n, from, &found, err);
     for (int part = 0; !s && part < PARTS; part++)
         if (parts_wanted & 1u << part) s = open_part(n, (network_part)part, from[part], (may_lack & 1u << part) != 0, err);
     parts_free(&found);
@@ -173,6 +178,7 @@ void network_close(network *n)
     t5_free(n->t5);
     clip_free(n->clip);
     vae_free(n->vae);
+    judge_free(n->judge);
     if (n->t5_words) unigram_close(n->t5_words);
     if (n->clip_words) bpe_close(n->clip_words);
     mem_free(n->dir);

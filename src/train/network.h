@@ -3,13 +3,15 @@
 #define TRAIN_NETWORK_H
 #include "model/clip.h"
 #include "model/dit.h"
+#include "model/judge.h"
 #include "model/t5.h"
 #include "model/vae.h"
 #include "weights/bind.h"
 #include "text/tokenizer.h"
 #include "train/params.h"
 
-typedef enum network_part { PART_DIT, PART_T5, PART_CLIP, PART_VAE, PARTS } network_part;
+typedef enum network_part { PART_DIT, PART_T5, PART_CLIP, PART_VAE, PART_JUDGE, PARTS } network_part;
+#define PARTS_OF_A_MODEL ((1u << PART_JUDGE) - 1) /* of what makes pictures: the judge looks at them */
 
 typedef struct network {
     char *dir;                       /* of configurations and vocabularies */
@@ -18,6 +20,7 @@ typedef struct network {
     t5 *t5;
     clip *clip;
     vae *vae;
+    judge *judge;
     bound_files files[PARTS];
     bool has[PARTS], fresh[PARTS];   /* opened; opened without weights: every data pointer is NULL */
     unigram *t5_words;

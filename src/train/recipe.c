@@ -25,7 +25,7 @@ typedef struct entry {
 
 #define AT(field) offsetof(recipe, field)
 static const entry entries[] = {
-    { "stage", "run", ENTRY_CHOICE, AT(stage), 0, 0, STAGE_VAE, "vae|base|adapter|cfg|sft|dpo" },
+    { "stage", "run", ENTRY_CHOICE, AT(stage), 0, 0, STAGE_VAE, "vae|base|adapter|cfg|sft|dpo|judge" },
     { "steps", "run", ENTRY_INT, AT(steps), 1, 1e9, 1000, NULL },
     { "batch", "run", ENTRY_INT, AT(batch), 1, 1 << 16, 8, NULL },
     { "micro", "run", ENTRY_INT, AT(micro), 1, 1 << 16, 8, NULL },
@@ -83,7 +83,9 @@ static const entry entries[] = {
     { "rank", "adapter", ENTRY_INT, AT(rank), 1, 1024, 16, NULL },
     { "routing_loss", "adapter", ENTRY_NUMBER, AT(routing_loss), 0, 100, 0, NULL },
     { "placeholder_loss", "adapter", ENTRY_NUMBER, AT(placeholder_loss), 0, 100, 0, NULL },
+    { "train_tables", "adapter", ENTRY_BOOL, AT(train_tables), 0, 1, 1, NULL },
     { "train_t5_rows", "adapter", ENTRY_BOOL, AT(train_t5_rows), 0, 1, 0, NULL },
+    { "label_weight", "judge", ENTRY_NUMBER, AT(label_weight), 0, 100, 1, NULL },
 };
 enum { NENTRIES = sizeof entries / sizeof entries[0], FILE_MAX = 1 << 20 };
 

@@ -11,7 +11,7 @@
 #include "train/mixture.h"
 #include "train/optimizer.h"
 
-typedef enum train_stage { STAGE_VAE, STAGE_BASE, STAGE_ADAPTER, STAGE_CFG, STAGE_SFT, STAGE_DPO } train_stage;
+typedef enum train_stage { STAGE_VAE, STAGE_BASE, STAGE_ADAPTER, STAGE_CFG, STAGE_SFT, STAGE_DPO, STAGE_JUDGE } train_stage;
 typedef enum vae_init { INIT_PLAIN, INIT_PCA } vae_init;
 typedef enum products { PRODUCTS_FP32, PRODUCTS_BF16 } products; /* what a step's products round their operands to */
 typedef enum adapter_begin { BEGIN_FRESH, BEGIN_MODEL } adapter_begin; /* MODEL: as the model folder's dreamo/dreamo.safetensors has it */
@@ -57,6 +57,8 @@ typedef struct recipe {
     double ref_tokens;                       /* share of a reference's tokens that is shown, at random */
     bool self_reference;                     /* the reference is the target itself */
     double token_dropout;                    /* share of picture tokens that pass the middle single blocks by */
+    double label_weight;                     /* judge: of what captions say beside what references show */
+    bool train_tables;                       /* task and index rows; a fresh adapter has none without */
     bool train_t5_rows;                      /* the rows of [ref#1] to [res] */
 } recipe;
 

@@ -7,6 +7,7 @@
 #include "format/sniff.h"
 #include "model/clip.h"
 #include "model/dit.h"
+#include "model/judge.h"
 #include "model/t5.h"
 #include "model/vae.h"
 #include "weights/kind.h"
@@ -433,12 +434,13 @@ uint64_t bind_nbytes(const bound_files *b)
     return n;
 }
 
-/* ---- the four files ---- */
+/* ---- the five files ---- */
 
 void bind_walk_dit(void *m, param_visitor visit, void *user) { dit_visit(m, visit, user); }
 void bind_walk_vae(void *m, param_visitor visit, void *user) { vae_visit(m, visit, user); }
 void bind_walk_t5(void *m, param_visitor visit, void *user) { t5_visit(m, visit, user); }
 void bind_walk_clip(void *m, param_visitor visit, void *user) { clip_visit(m, visit, user); }
+void bind_walk_judge(void *m, param_visitor visit, void *user) { judge_visit(m, visit, user); }
 
 dreamo_status bind_dit(struct dit *m, const char *path, bound_files *out, dreamo_error *err)
 {
@@ -476,4 +478,12 @@ dreamo_status bind_clip(struct clip *m, const char *path, bound_files *out, drea
                                           "visual_projection.weight", "visual.*", "input_resolution", "context_length", "vocab_size", NULL };
     static const bind_names names = { .stem = "model", .layouts = layouts, .prefixes = prefixes, .unused = unused, .holds = HAS_CLIP };
     return bind_network(m, bind_walk_clip, path, &names, out, err);
+}
+
+dreamo_status bind_judge(struct judge *m, const char *path, bound_files *out, dreamo_error *err)
+{
+    static const file_layout layouts[] = { layout_own, NULL };
+    static const char *const prefixes[] = { "", NULL };
+    static const bind_names names = { .stem = "model", .layouts = layouts, .prefixes = prefixes, .holds = HAS_JUDGE };
+    return bind_network(m, bind_walk_judge, path, &names, out, err);
 }

@@ -257,3 +257,36 @@ dreamo_status config_clip(const char *path, clip_config *c, dreamo_error *err)
     json_decref(o);
     return s;
 }
+
+/* "groups": [{"name": ..., "labels": [{"name": ..., ...}, ...]}, ...] */
+static dreamo_status count_labels(const json_t *o, const char *path, int *labels, dreamo_error *err)
+{
+    const json_t *groups = json_object_get(o, "groups");
+    *labels = 0;
+    if (!json_is_array(groups)) return fail(err, DREAMO_FORMAT, "%s: field \"groups\" is not a list", path);
+    for (size_t i = 0; i < json_array_size(groups); i++) *labels += (int)json_array_size(json_object_get(json_array_get(groups, i), "labels"));
+    return *labels > 0 && *labels <= 4096 ? DREAMO_OK : fail(err, DREAMO_FORMAT, "%s: field \"groups\" lists %d labels, allowed are 1 to 4096", path, *labels);
+}
+
+dreamo_status config_judge(const char *path, judge_config *c, dreamo_error *err)
+{
+    json_t *o;
+    int levels = 0;
+    dreamo_status s = open_config(path, &o, err);
+    if (s) return s;
+    *c = (judge_config){ 0 };
+    const int_field fields[] = { { "side", &c->side, 16, 1024, NEEDED }, { "hidden", &c->hidden, 1, 8192, NEEDED }, { "embed", &c->embed, 2, 1024, NEEDED } };
+    s = json_object_get(o, "model_type") ? only(o, path, "model_type", "dreamo-judge", err)
+                                         : fail(err, DREAMO_FORMAT, "%s: is no judge's: field \"model_type\" is missing", path);
+    if (!s) s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
+    if (!s) s = int_list(o, path, "channels", 1, 2048, JUDGE_MAX_LEVELS, c->channels, &c->levels, err);
+    if (!s) s = int_list(o, path, "blocks", 0, JUDGE_MAX_BLOCKS, JUDGE_MAX_LEVELS, c->blocks, &levels, err);
+    if (!s && levels != c->levels)
+        s = fail(err, DREAMO_FORMAT, "%s: field \"blocks\" has %d numbers, \"channels\" %d", path, levels, c->levels);
+    int cell = 1 << c->levels;
+    if (!s && (c->side % cell || c->side / cell < 2 || c->side / cell > 32))
+        s = fail(err, DREAMO_FORMAT, "%s: field \"side\" is %d: a multiple of %d from %d to %d is taken, 2 to 32 cells", path, c->side, cell, 2 * cell, 32 * cell);
+    if (!s) s = count_labels(o, path, &c->labels, err);
+    json_decref(o);
+    return s;
+}

@@ -9,6 +9,7 @@
 #define TAKE_QUANT "take the GGUF or fp8 file of the same model"
 #define TAKE_T5 "take T5 v1.1 XXL: t5xxl_fp16.safetensors, or its fp8 or GGUF file"
 #define TAKE_CLIP "take CLIP-L: clip_l.safetensors"
+#define TAKE_JUDGE "take the judge folder of a run of stage judge, or models/judge"
 #define TAKE_VAE "take FLUX.1's autoencoder: ae.safetensors"
 #define TAKE_LORA "take a LoRA made for FLUX.1"
 #define NOT_A_PART "it is no part of a FLUX.1 model: leave it out"
@@ -354,12 +355,12 @@ static const char *is(const char *words)
 static const char *wanted_words(int wanted)
 {
     return wanted == HAS_DIT ? "a FLUX.1 transformer" : wanted == HAS_T5 ? "a T5 encoder" : wanted == HAS_CLIP ? "a CLIP text encoder"
-         : wanted == HAS_VAE ? "an autoencoder" : wanted == HAS_ANY ? "a model" : "a FLUX.1 transformer or T5 encoder";
+         : wanted == HAS_VAE ? "an autoencoder" : wanted == HAS_JUDGE ? "a judge" : wanted == HAS_ANY ? "a model" : "a FLUX.1 transformer or T5 encoder";
 }
 
 static const char *wanted_instead(int wanted)
 {
-    return wanted == HAS_T5 ? TAKE_T5 : wanted == HAS_CLIP ? TAKE_CLIP : wanted == HAS_VAE ? TAKE_VAE : TAKE_DEV;
+    return wanted == HAS_T5 ? TAKE_T5 : wanted == HAS_CLIP ? TAKE_CLIP : wanted == HAS_VAE ? TAKE_VAE : wanted == HAS_JUDGE ? TAKE_JUDGE : TAKE_DEV;
 }
 
 dreamo_status kind_refuse(const st_set *s, const char *path, int wanted, dreamo_error *err)

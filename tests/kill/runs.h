@@ -15,6 +15,9 @@
 #include "../unit/disk_faults.h"
 #include "../unit/http_server.h"
 #include "../unit/scratch.h"
+#include "train/export.h"
+#include "weights/bind.h"
+#include "weights/config.h"
 
 int dreamo_main(int argc, char **argv);
 
@@ -23,7 +26,7 @@ int dreamo_main(int argc, char **argv);
 
 /* ---- the commands ---- */
 
-enum { RUN_ARGS = 24 };
+enum { RUN_ARGS = 32 };
 typedef struct command_run {
     const char *name;
     const char *argv[RUN_ARGS];
@@ -40,6 +43,8 @@ static const command_run commands_to_run[] = {
     { "dataset show", { "dataset", "show", "--data", TEST_DATA "/assets", "-n", "2", "-o", "work/s.png" }, NULL, true },
     { "dataset captions", { "dataset", "captions", "--data", TEST_DATA "/assets", "-o", "work/c.txt" }, NULL, true },
     { "generate", { "generate", "x", "-m", MODEL, "--lora", LORA, "-s", "32x32", "--steps", "1", "--seed", "5", "--threads", "1", "-o", "work/o.png", "-q" }, NULL, true },
+    { "eval", { "eval", "-m", MODEL, "--lora", LORA, "--judge", "judge", "--data", TEST_DATA "/assets", "--kinds", "subject", "-n", "1", "--candidates", "2", "-s", "32x32",
+                "--ref-side", "32", "--steps", "1", "--threads", "1", "--keep", "work/kept", "-o", "work/page.html", "-q" }, NULL, true },
     { "dataset check", { "dataset", "check", "--data", TEST_DATA "/assets", "-q" }, NULL, false },
     { "dataset stats", { "dataset", "stats", "--data", TEST_DATA "/assets" }, NULL, false },
     { "info of a folder", { "info", MODEL }, NULL, false },
@@ -158,6 +163,24 @@ static void make_begin(void)
     mem_free(text);
 }
 
+/* A judge of a few numbers, which are any. */
+static void make_judge(void)
+{
+    static const char config[] = "{\"model_type\":\"dreamo-judge\",\"side\":16,\"channels\":[4,4],\"blocks\":[0,0],\"hidden\":4,\"embed\":4,"
+                                 "\"groups\":[{\"name\":\"scene\",\"labels\":[{\"name\":\"sea\",\"says\":[\"sea\"]},{\"name\":\"forest\",\"says\":[\"forest\"]}]}]}";
+    judge_config c;
+    params p = { 0 };
+    must(mkdir("judge", 0777) == 0, "judge/");
+    scratch_write("judge/config.json", config, sizeof config - 1);
+    must(config_judge("judge/config.json", &c, NULL) == DREAMO_OK, "judge/config.json");
+    judge *m = judge_new(&c);
+    must(m && params_add_network(&p, "", m, bind_walk_judge, NULL) == DREAMO_OK && params_allocate(&p, false, NULL) == DREAMO_OK, "a judge");
+    for (size_t i = 0; i < p.count; i++) p.value[i] = (float)(i % 7) - 3;
+    must(export_weights("judge/model.safetensors", &p, p.value, 0, p.n, "", true, NULL) == DREAMO_OK, "judge/model.safetensors");
+    params_free(&p);
+    judge_free(m);
+}
+
 static server hub_server;
 
 static void make_inputs(void)
@@ -169,6 +192,7 @@ static void make_inputs(void)
     make_furniture();
     make_npm();
     make_begin();
+    make_judge();
     server_start(&hub_server, hub);
     snprintf(hub_url, sizeof hub_url, "http://127.0.0.1:%d", hub_server.port);
 }

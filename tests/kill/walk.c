@@ -59,7 +59,7 @@ static bool one(const command_run *r, int usual, long nth_allocation, long nth_c
     int code = finish(start(r, NULL, nth_allocation, nth_change, number));
     *met = shared->met;
     int told = lines_of("said.err", "dreamo: ", line, sizeof line);
-    bool goes_on = strcmp(r->name, "train") == 0 || strcmp(r->name, "fetch") == 0; /* what it has done so far stays */
+    bool goes_on = strcmp(r->name, "train") == 0 || strcmp(r->name, "fetch") == 0 || strcmp(r->name, "eval") == 0; /* what it has done so far stays */
     bool several = goes_on || strncmp(r->name, "dataset", 7) == 0;                 /* files, each whole or not there */
     if (code == usual && usual == 0 && told) wrong = "an error, and exit 0";
     else if (code == usual && !goes_on && !same_tree("whole", "work")) wrong = "another result, and no error";

@@ -46,7 +46,7 @@ static void open_scene(scene *s)
     rng r = rng_new(5, 1);
     dreamo_error err = { 0 };
     *s = (scene){ .dev = backend_ref.open(1) };
-    if (network_open(&s->n, TEST_DATA "/models/tiny", NULL, (1u << PARTS) - 1, 0, &err)) fail_msg("%s", err.message);
+    if (network_open(&s->n, TEST_DATA "/models/tiny", NULL, PARTS_OF_A_MODEL, 0, &err)) fail_msg("%s", err.message);
     int first = unigram_first_added(s->n.t5_words);
     assert_int_equal(adapter_set_fresh(&s->set, &s->p, s->n.dit, 3, s->n.t5, first, &err), DREAMO_OK);
     assert_int_equal(params_allocate(&s->p, false, &err), DREAMO_OK);
@@ -194,6 +194,33 @@ static void test_placeholder_reaches_its_rows(void **state)
     close_scene(&s);
 }
 
+/* Task and index rows that stay: no gradient for them, and the one for all else as before. */
+static void test_frozen_tables(void **state)
+{
+    scene s;
+    double sum[2] = { 0 };
+    (void)state;
+    open_scene(&s);
+    s.which = "diff";
+    float *grad = mem_alloc(s.p.count * sizeof *grad);
+    params_zero_grad(&s.p, NULL);
+    run(&s, true, false);
+    memcpy(grad, s.p.grad, s.p.count * sizeof *grad);
+    adapter_set_freeze_tables(&s.set);
+    params_zero_grad(&s.p, NULL);
+    run(&s, true, false);
+    for (int i = 0; i < s.p.n; i++) {
+        bool table = i == s.set.task_slot || i == s.set.idx_slot;
+        for (size_t k = s.p.slot[i].at; k < s.p.slot[i].at + s.p.slot[i].count; k++) {
+            sum[table] += fabs((double)grad[k]);
+            assert_true(s.p.grad[k] == (table ? 0 : grad[k]));
+        }
+    }
+    assert_true(sum[0] > 1e-4 && sum[1] > 1e-4);
+    mem_free(grad);
+    close_scene(&s);
+}
+
 /* All logits alike: every placeholder is as likely, and the loss is the mean of (1/n - 1)^2 and (n - 1) times (1/n)^2. */
 static void test_undecided(void **state)
 {
@@ -231,7 +258,7 @@ static void test_cut_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients), cmocka_unit_test(test_placeholder_reaches_its_rows), cmocka_unit_test(test_undecided),
+        cmocka_unit_test(test_gradients), cmocka_unit_test(test_placeholder_reaches_its_rows), cmocka_unit_test(test_frozen_tables), cmocka_unit_test(test_undecided),
         cmocka_unit_test(test_cut_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

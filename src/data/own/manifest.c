@@ -89,7 +89,7 @@ static dreamo_status read_line(const own_set *d, const char *text, size_t nbytes
     dreamo_status s = json_parse(text, nbytes, what, &o, err);
     if (!s && !json_is_object(o)) s = fail(err, DREAMO_FORMAT, "%s: not an object", what);
     if (!s) s = only_known(o, what, known, err);
-    if (!s) s = read_file(o, what, "target", true, &it->target, err);
+    if (!s) s = read_file(o, what, "target", !d->asks, &it->target, err);
     if (!s) s = read_file(o, what, "rejected", false, &it->rejected, err);
     if (!s) s = own_string(o, what, "prompt", &it->caption, err);
     if (!s) s = read_file(o, what, "caption_file", false, &it->words, err);
@@ -101,6 +101,7 @@ static dreamo_status read_line(const own_set *d, const char *text, size_t nbytes
     if (!s && is_blank(it->caption)) s = fail(err, DREAMO_FORMAT, "%s: the caption is %s", what, it->caption || json_object_get(o, "prompt") ? "empty" : "missing: \"prompt\" or \"caption_file\"");
     if (!s) s = read_references(o, what, it, err);
     if (!s) s = own_read_common(o, what, it, err);
+    if (!s && !it->target.name) s = own_stand_in(it, what, err);
     json_decref(o);
     return s;
 }

@@ -34,6 +34,7 @@ typedef struct own_ref {
 
 typedef struct own_item {
     own_file target;
+    bool bare;           /* there is none: the first reference stands in for it.  Only to ask with, never trained on */
     own_file rejected;   /* what was liked less for the same words and references; no name: there is none */
     char *caption;
     own_file words;      /* a manifest's caption file */
@@ -51,6 +52,7 @@ typedef struct own_item {
 
 typedef struct own_set {
     data_set set;
+    bool asks;           /* items without a target are welcome */
     own_form form;
     char *path, *folder; /* as given; where names begin */
     int nfiles;          /* manifests, or shards */
@@ -74,15 +76,17 @@ void own_fault(own_faults *f, const dreamo_error *e);
 /* ---- own_open.c ---- */
 
 bool          own_is(const char *path);  /* not a folder of assets, and there */
-dreamo_status own_open(const char *path, data_set **out, dreamo_error *err);
+dreamo_status own_open(const char *path, bool asks, data_set **out, dreamo_error *err);
 /* The same, and what is whole of a set with faults.  `every`: all manifests that lie in the folder, not only those that training reads. */
-dreamo_status own_load(const char *path, bool every, own_set **out, own_faults *f, dreamo_error *err);
+dreamo_status own_load(const char *path, bool every, bool asks, own_set **out, own_faults *f, dreamo_error *err);
 void          own_close(data_set *set);
 own_item     *own_add(own_set *d, dreamo_error *err); /* a zeroed one at the end; NULL: no room */
 void          own_item_free(own_item *it);
 /* "manifest.jsonl:17", "my-pictures/dog.jpg" */
 void          own_where(const own_set *d, const own_item *it, char *out, size_t nbytes);
 double        own_share(const char *hash); /* the beginning of 64 hex digits as a number in [0, 1): sources below a share are held out */
+/* No target, where the set asks: its first reference stands in for it, and the item is held out. */
+dreamo_status own_stand_in(own_item *it, const char *what, dreamo_error *err);
 /* An optional string of a JSON object, in new memory; NULL where there is none. */
 dreamo_status own_string(const json_t *o, const char *what, const char *field, char **out, dreamo_error *err);
 /* source, licence, sha256, kind, split: what a manifest's line and NAME.json have in common. */

@@ -122,7 +122,7 @@ dreamo_status own_check(const char *path, dreamo_progress progress, void *user, 
 {
     own_faults f = { .tell = progress, .user = user };
     own_set *d;
-    dreamo_status s = own_load(path, false, &d, &f, err);
+    dreamo_status s = own_load(path, false, false, &d, &f, err);
     if (s) return s;
     uint64_t *alike = mem_calloc((size_t)d->nitems + 1, sizeof *alike);
     if (!alike) s = fail(err, DREAMO_MEMORY, "%s: no memory", path);

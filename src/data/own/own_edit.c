@@ -12,7 +12,7 @@ static dreamo_status load_whole(const char *path, bool every, own_set **d, dream
 {
     own_faults f = { 0 };
     if (!own_is(path)) return fail(err, DREAMO_ARG, "%s: is a folder of assets; this is for pictures of one's own", path);
-    dreamo_status s = own_load(path, every, d, &f, err);
+    dreamo_status s = own_load(path, every, false, d, &f, err);
     if (s || !f.n) return s;
     own_close(&(*d)->set);
     *d = NULL;

@@ -218,6 +218,17 @@ static dreamo_status read_items(own_set *d, own_faults *f, dreamo_error *err)
 
 /* ---- what all forms have in common ---- */
 
+/* The rest of this program wants a picture there. */
+dreamo_status own_stand_in(own_item *it, const char *what, dreamo_error *err)
+{
+    if (!it->nrefs) return fail(err, DREAMO_FORMAT, "%s: has neither a target nor references", what);
+    it->target = it->ref[0].image;
+    if (!(it->target.name = mem_strdup(it->ref[0].image.name))) return fail(err, DREAMO_MEMORY, "%s: no memory", what);
+    it->bare = it->split_told = true;
+    it->split = DATA_VAL;
+    return DREAMO_OK;
+}
+
 dreamo_status own_string(const json_t *o, const char *what, const char *field, char **out, dreamo_error *err)
 {
     const char *value;
@@ -396,7 +407,7 @@ static void hash_items(own_set *d)
     sha256_text(&h, d->set.hash);
 }
 
-dreamo_status own_load(const char *path, bool every, own_set **out, own_faults *f, dreamo_error *err)
+dreamo_status own_load(const char *path, bool every, bool asks, own_set **out, own_faults *f, dreamo_error *err)
 {
     own_set *d = mem_calloc(1, sizeof *d);
     *out = NULL;
@@ -405,6 +416,7 @@ dreamo_status own_load(const char *path, bool every, own_set **out, own_faults *
         return fail(err, DREAMO_MEMORY, "%s: no memory", path);
     }
     d->set.maker = &own_maker;
+    d->asks = asks;
     dreamo_status s = find_files(d, every, err);
     if (!s) s = read_items(d, f, err);
     if (!s) s = complete_all(d, f, err);
@@ -421,11 +433,11 @@ dreamo_status own_load(const char *path, bool every, own_set **out, own_faults *
     return s;
 }
 
-dreamo_status own_open(const char *path, data_set **out, dreamo_error *err)
+dreamo_status own_open(const char *path, bool asks, data_set **out, dreamo_error *err)
 {
     own_faults f = { 0 };
     own_set *d;
-    dreamo_status s = own_load(path, false, &d, &f, err);
+    dreamo_status s = own_load(path, false, asks, &d, &f, err);
     if (s) return s;
     if (!f.n) {
         *out = &d->set;

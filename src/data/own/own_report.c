@@ -120,7 +120,7 @@ dreamo_status dreamo_dataset_tally(const char *path, int side, dreamo_dataset_ro
     if (!path || !row) return fail(err, DREAMO_ARG, "%s is missing", !path ? "the dataset" : "the function for its rows");
     if (side < 16 || side > 1024) return fail(err, DREAMO_ARG, "side: %d is not in 16..1024", side);
     if (!own_is(path)) return fail(err, DREAMO_ARG, "%s: holds no pictures of one's own", path);
-    dreamo_status s = own_open(path, &set, err);
+    dreamo_status s = own_open(path, false, &set, err);
     if (s) return s;
     const own_set *d = (const own_set *)set;
     teller t = { row, user, err };

@@ -221,6 +221,7 @@ static dreamo_status make(const data_set *set, const data_params *params, const 
     s = make_target(d, it, q, &whole, out, err);
     if (!s && it->rejected.name) s = make_rejected(d, it, out, err);
     out->kind = q->kind == DATA_T2I ? DATA_T2I : it->kind;
+    out->bare = it->bare;
     snprintf(out->caption, sizeof out->caption, "%s", it->caption);
     if (strstr(it->caption, "[ref#") && q->kind != DATA_T2I) snprintf(out->placed, sizeof out->placed, "%s", it->caption);
     for (int i = 0; i < it->nrefs && !s && q->kind != DATA_T2I; i++) s = make_reference(d, &it->ref[i], q, &whole, out, err);
@@ -229,6 +230,8 @@ static dreamo_status make(const data_set *set, const data_params *params, const 
     return s;
 }
 
+static int count(const data_set *set, data_kind kind, data_split split) { return ((const own_set *)set)->count[split][kind]; }
+
 static dreamo_status words(const data_set *set, const data_request *q, char *out, size_t nbytes, dreamo_error *err)
 {
     (void)err;
@@ -236,4 +239,4 @@ static dreamo_status words(const data_set *set, const data_request *q, char *out
     return DREAMO_OK;
 }
 
-const data_maker own_maker = { .given = true, .close = own_close, .can = can, .preferences = preferences, .most_refs = most_refs, .make = make, .words = words };
+const data_maker own_maker = { .given = true, .close = own_close, .can = can, .preferences = preferences, .count = count, .most_refs = most_refs, .make = make, .words = words };

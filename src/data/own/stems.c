@@ -161,7 +161,7 @@ static dreamo_status read_group(const own_set *d, part *p, int n, own_item *it, 
     dreamo_status s = DREAMO_OK;
     for (int i = 0; i < n && !s; i++) {
         own_file_path(d, &p[i].file, where, sizeof where);
-        if (p[i].role != TARGET && !it->target.name) return fail(err, DREAMO_FORMAT, "%s: there is no picture %.*s.png, .jpg or .webp", where, (int)p[i].stem, p[i].file.name);
+        if (p[i].role != TARGET && !it->target.name && !d->asks) return fail(err, DREAMO_FORMAT, "%s: there is no picture %.*s.png, .jpg or .webp", where, (int)p[i].stem, p[i].file.name);
         switch (p[i].role) {
         case TARGET:
             if (it->target.name) return fail(err, DREAMO_FORMAT, "%s: a second picture of this name", where);
@@ -180,6 +180,10 @@ static dreamo_status read_group(const own_set *d, part *p, int n, own_item *it, 
         case REFERENCE: s = add_reference(&p[i], it, where, err); break;
         default: s = add_mask(&p[i], it, where, err); break;
         }
+    }
+    if (!s && !it->target.name) {
+        it->line = p[0].order;
+        s = own_stand_in(it, where, err);
     }
     if (s || it->caption) return s;
     own_file_path(d, &it->target, where, sizeof where);

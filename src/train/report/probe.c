@@ -315,7 +315,7 @@ static dreamo_status open_networks(probe *p, const dreamo_model_options *o, drea
     if (!be || be->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
     if (!o->dir) return fail(err, DREAMO_ARG, "a probe needs a model folder");
     if (o->nloras != 1) return fail(err, DREAMO_ARG, "a probe needs exactly one LoRA, %d are given", o->nloras);
-    dreamo_status s = network_open(&p->n, o->dir, (const char *const[PARTS]){ o->dit, o->t5, o->clip, o->vae }, (1u << PARTS) - 1, 0, err);
+    dreamo_status s = network_open(&p->n, o->dir, (const char *const[PARTS]){ o->dit, o->t5, o->clip, o->vae }, PARTS_OF_A_MODEL, 0, err);
     if (!s) s = lora_open(o->loras[0].path, o->loras[0].scale, p->n.dit, p->n.t5->config.width, &p->lora, err);
     if (!s) s = adapter_set_from_file(&p->set, &p->p, &p->lora, unigram_first_added(p->n.t5_words), err);
     p->base_first = p->p.n;

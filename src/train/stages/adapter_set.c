@@ -222,10 +222,12 @@ void adapter_set_switch(adapter_set *a, bool on)
     }
 }
 
+void adapter_set_freeze_tables(adapter_set *a) { a->task.part[0].grad = a->idx.part[0].grad = NULL; }
+
 void adapter_set_freeze(adapter_set *a)
 {
     for (int i = 0; i < a->n; i++) a->module[i].a.grad_A = a->module[i].a.grad_B = NULL;
-    a->task.part[0].grad = a->idx.part[0].grad = NULL;
+    adapter_set_freeze_tables(a);
 }
 
 void adapter_set_free(adapter_set *a)

@@ -34,5 +34,7 @@ void          adapter_set_use(adapter_set *a, const params *p, const float *vect
 void          adapter_set_switch(adapter_set *a, bool on);
 /* No gradients from now on. */
 void          adapter_set_freeze(adapter_set *a);
+/* Of the task and index rows alone; a fresh set's are zero, so it has none. */
+void          adapter_set_freeze_tables(adapter_set *a);
 void          adapter_set_free(adapter_set *a);
 #endif

@@ -49,7 +49,7 @@ struct stage {
     void *self;
 };
 
-extern const stage_kind stage_vae, stage_base, stage_adapter, stage_cfg, stage_sft, stage_dpo;
+extern const stage_kind stage_vae, stage_base, stage_adapter, stage_cfg, stage_sft, stage_dpo, stage_judge;
 
 /* The recipe's kinds; where it leaves them to the stage, `otherwise` alone, or the given samples' own.  All of them must be there to train on. */
 dreamo_status stage_kinds(const stage *s, data_kind otherwise, mixture *out, dreamo_error *err);

@@ -22,7 +22,9 @@ static dreamo_status begin_adapter(stage *s, adapter_set *set, const lora_file *
     dreamo_status status = f ? adapter_set_from_file(set, &s->p, f, first, err)
                              : adapter_set_fresh(set, &s->p, s->n.dit, (int)s->r->rank, s->n.t5, first, err);
     if (!status) status = params_allocate(&s->p, s->r->ema > 0, err);
-    return status ? status : adapter_set_attach(set, &s->p, f, (uint64_t)s->r->seed, s->n.t5, s->r->train_t5_rows, err);
+    if (!status) status = adapter_set_attach(set, &s->p, f, (uint64_t)s->r->seed, s->n.t5, s->r->train_t5_rows, err);
+    if (!status && !s->r->train_tables) adapter_set_freeze_tables(set);
+    return status;
 }
 
 static dreamo_status begin_from_model(stage *s, adapter_set *set, dreamo_error *err)
@@ -41,7 +43,7 @@ static dreamo_status open_adapter(stage *s, dreamo_error *err)
 {
     adapter_stage *a = s->self = mem_calloc(1, sizeof *a);
     if (!a) return fail(err, DREAMO_MEMORY, "no memory for a stage");
-    unsigned all = (1u << PARTS) - 1;
+    unsigned all = PARTS_OF_A_MODEL;
     dreamo_status status = network_open(&s->n, s->model, s->file, all, s->data ? 0 : all, err); /* a plan needs no weights */
     if (!status)
         status = s->r->begin == BEGIN_MODEL || s->begin_from ? begin_from_model(s, &a->set, err) : begin_adapter(s, &a->set, NULL, err);

@@ -54,7 +54,7 @@ static dreamo_status open_dreamo(stage *s, after_stage *a, dreamo_error *err)
 static dreamo_status open_after(stage *s, dreamo_error *err)
 {
     after_stage *a = s->self = mem_calloc(1, sizeof *a);
-    unsigned all = (1u << PARTS) - 1;
+    unsigned all = PARTS_OF_A_MODEL;
     size_t micro = (size_t)s->r->micro;
     if (!a) return fail(err, DREAMO_MEMORY, "no memory for a stage");
     if (is_dpo(s) && micro % 2) return fail(err, DREAMO_ARG, "micro = %zu: preferences come in pairs, it must be even", micro);

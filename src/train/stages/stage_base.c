@@ -35,7 +35,7 @@ static dreamo_status name_params(stage *s, base_stage *b, dreamo_error *err)
 static dreamo_status open_base(stage *s, dreamo_error *err)
 {
     base_stage *b = s->self = mem_calloc(1, sizeof *b);
-    unsigned fresh = 1u << PART_DIT | 1u << PART_T5 | 1u << PART_CLIP, all = (1u << PARTS) - 1;
+    unsigned fresh = 1u << PART_DIT | 1u << PART_T5 | 1u << PART_CLIP, all = PARTS_OF_A_MODEL;
     if (!b) return fail(err, DREAMO_MEMORY, "no memory for a stage");
     dreamo_status status = network_open(&s->n, s->model, s->file, all, s->data ? fresh : all, err); /* a plan needs no weights */
     if (!status) status = name_params(s, b, err);

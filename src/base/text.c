@@ -1,5 +1,5 @@
 /* text.c - growing, escaping. */
-#include "train/report/text.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
