@@ -130,6 +130,8 @@ class Server:
             state = self.ask("GET", "/api/v1/jobs/" + job).json()
             if state.get("state") == "running" and state.get("step"):
                 return True
+            if state.get("state") in ("done", "failed", "cancelled"):
+                return False
             time.sleep(0.01)
         return False
 
