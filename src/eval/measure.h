@@ -1,7 +1,7 @@
 /* measure.h - one kind of task: its samples are drawn, asked, looked at and counted. */
 #ifndef EVAL_MEASURE_H
 #define EVAL_MEASURE_H
-#include "base/text.h"
+#include "format/text.h"
 #include "eval/making.h"
 #include "eval/score.h"
 #include "eval/tally.h"

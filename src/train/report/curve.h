@@ -2,7 +2,7 @@
 #ifndef TRAIN_CURVE_H
 #define TRAIN_CURVE_H
 #include "train/report/history.h"
-#include "base/text.h"
+#include "format/text.h"
 
 #define CURVE_LINES 6
 

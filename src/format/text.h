@@ -1,6 +1,6 @@
 /* text.h - a text that grows, for reports and pages. */
-#ifndef BASE_TEXT_H
-#define BASE_TEXT_H
+#ifndef FORMAT_TEXT_H
+#define FORMAT_TEXT_H
 #include <stdbool.h>
 #include <stddef.h>
 

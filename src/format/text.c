@@ -1,5 +1,5 @@
 /* text.c - growing, escaping. */
-#include "base/text.h"
+#include "format/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
