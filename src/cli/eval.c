@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "cli/commands.h"
+#include "cli/model.h"
 #include "cli/screen.h"
 
 const option eval_options[] = {
@@ -37,8 +38,8 @@ const option eval_options[] = {
     { 0 }
 };
 
-enum { MAX_LORAS = 8, PATH_ROOM = 4096 };
-typedef struct job { dreamo_model_options model; dreamo_eval_options o; dreamo_lora lora[MAX_LORAS]; char path[MAX_LORAS][PATH_ROOM]; bool headed; } job;
+enum { MAX_LORAS = 8 };
+typedef struct job { dreamo_model_options model; dreamo_eval_options o; model_names names; bool headed; } job;
 
 /* ---- rows ---- */
 
@@ -149,24 +150,11 @@ static bool event(void *user, const dreamo_event *e)
 static dreamo_status read_model(const parsed *p, job *j, dreamo_error *err)
 {
     dreamo_model_options *m = &j->model;
-    const char *text;
-    dreamo_status s = DREAMO_OK;
     dreamo_model_options_init(m);
-    m->dir = option_text(p, "model", NULL);
-    m->dit = option_text(p, "dit", NULL);
-    m->t5 = option_text(p, "t5", NULL);
-    m->clip = option_text(p, "clip", NULL);
-    m->vae = option_text(p, "vae", NULL);
-    m->variant = option_text(p, "variant", NULL);
-    m->variant_dir = option_text(p, "dreamo", NULL);
+    dreamo_status s = option_model(p, m, &j->names, err);
     m->no_default_lora = option_flag(p, "no-adapter");
-    m->threads = (int)option_integer(p, "threads", 0);
-    m->loras = j->lora;
-    for (; !s && (text = option_nth(p, "lora", m->nloras)); m->nloras++) {
-        if (m->nloras == MAX_LORAS) return complain(err, DREAMO_LIMIT, NULL, "more than %d LoRAs", MAX_LORAS);
-        s = text_lora("lora", text, j->path[m->nloras], PATH_ROOM, &j->lora[m->nloras], err);
-    }
-    return s;
+    m->progress = NULL; /* the measuring tells how it goes */
+    return s || m->nloras <= MAX_LORAS ? s : complain(err, DREAMO_LIMIT, NULL, "more than %d LoRAs", MAX_LORAS);
 }
 
 static dreamo_status read_size(const char *text, dreamo_eval_options *o, dreamo_error *err)

@@ -1,4 +1,4 @@
-/* model.h - the options by which `generate`, `serve` and `worker` choose a model. */
+/* model.h - the options by which `generate`, `eval`, `serve` and `worker` choose a model. */
 #ifndef CLI_MODEL_H
 #define CLI_MODEL_H
 #include "cli/options.h"

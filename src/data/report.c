@@ -56,13 +56,11 @@ static dreamo_status check_one(const asset_set *d, const char *folder, int i, dr
     } else if (i < d->nsubjects + d->npeople) {
         const person *p = &d->people[i - d->nsubjects];
         sha256 all;
-        unsigned char bytes[32];
         snprintf(name, sizeof name, "%.60s (%.40s)", *p->words ? p->words : p->noun, p->system);
         sha256_init(&all);
         sha256_add(&all, p->rgba, 4 * person_pixels(p));
         sha256_add(&all, p->matte, person_pixels(p));
-        sha256_done(&all, bytes);
-        for (int k = 0; k < 32; k++) snprintf(hash + 2 * k, 3, "%02x", bytes[k]);
+        sha256_text(&all, hash);
         expected = p->sha256;
     } else {
         const garment *g = &d->garments[i - d->nsubjects - d->npeople];

@@ -50,7 +50,6 @@ dreamo_status tell_sha256(teller *t, const char *path, const char *name, char ou
     enum { PIECE = 4 << 20 };
     filemap map;
     sha256 h;
-    unsigned char digest[32];
     char what[400];
     dreamo_status s = file_map(path, &map, err);
     if (s) return s;
@@ -66,7 +65,6 @@ dreamo_status tell_sha256(teller *t, const char *path, const char *name, char ou
     }
     file_unmap(&map);
     t->name = name;
-    sha256_done(&h, digest);
-    for (int i = 0; i < 32; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    sha256_text(&h, out);
     return s;
 }

@@ -177,7 +177,6 @@ static void choose_numerics(dreamo_model *m, dreamo_numerics asked)
 /* sha256 over every file's header and size: it tells models apart by names, shapes and places without reading gigabytes. */
 static void hash_headers(const bound_files *b, char out[65])
 {
-    unsigned char digest[32];
     sha256 h;
     sha256_init(&h);
     for (int i = 0; i < b->set.nfiles; i++) {
@@ -186,8 +185,7 @@ static void hash_headers(const bound_files *b, char out[65])
         sha256_add(&h, &nbytes, sizeof nbytes);
         sha256_add(&h, map->data, (size_t)header);
     }
-    sha256_done(&h, digest);
-    for (int i = 0; i < 32; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    sha256_text(&h, out);
 }
 
 static dreamo_status check_parts_fit(const dreamo_model *m, dreamo_error *err)

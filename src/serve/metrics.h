@@ -12,7 +12,7 @@ typedef struct histogram { int64_t in[METRICS_BUCKETS + 1], count; double sum; }
 typedef struct metrics {
     pthread_mutex_t lock;
     histogram step[METRICS_SIZES], picture;                /* steps by the picture's size */
-    int64_t tokens, arena, device;                         /* tokens that the transformer was shown; most bytes of work; weights and work of the last picture */
+    int64_t tokens, arena, device;                         /* tokens that the transformer was shown; most bytes of work; weights and work of the last job */
     int64_t requests[METRICS_ROUTES][METRICS_CLASSES + 1]; /* by route and class of status, 1xx to 5xx */
     int64_t refused[METRICS_REASONS];                      /* by outcome */
     int64_t cut;                                           /* connections that were too slow */
@@ -20,7 +20,7 @@ typedef struct metrics {
 
 void metrics_init(metrics *m);
 void metrics_step(metrics *m, const dreamo_plan *plan, double seconds);
-void metrics_plan(metrics *m, const dreamo_plan *plan); /* of a picture that is about to be made */
+void metrics_plan(metrics *m, const dreamo_plan *plan); /* of a job that is about to be made */
 void metrics_picture(metrics *m, double seconds);
 void metrics_request(metrics *m, int route, int status);
 void metrics_refused(metrics *m, dreamo_status why);

@@ -16,7 +16,7 @@ struct task {
     ask a;
     dreamo_request r;
     dreamo_reference refs[ASK_REFS];
-    dreamo_plan plan;            /* of the picture that is being made */
+    dreamo_plan plan;            /* of each of its pictures */
     int picture;
     hub_progress now;
     double began, step_began;
@@ -113,6 +113,8 @@ static void begin(task *t)
     t->began = seconds();
     t->status = read_request(t->w, &t->j, &t->a, &t->p);
     if (!t->status && (t->status = fetch_references(t, &t->p)) == DREAMO_BUSY) t->given_up = true; /* the queue is away: the job can wait */
+    problem none = { 0 };
+    if (!t->status && !engine_plan(t->w->engine, &t->a, &t->plan, &none)) metrics_plan(t->w->metrics, &t->plan);
     if (!t->status) tell(t, "start", json_pack("{s:s, s:s, s:i}", "state", "running", "worker", t->w->name, "try", t->j.tries));
 }
 
@@ -189,7 +191,6 @@ static void make_pictures(worker *w, task *const *of, int n)
         ask_request(&t->a, t->picture, t->refs, &t->r);
         t->r.progress = on_event;
         t->r.user = t;
-        if (!dreamo_plan_request(w->engine->model, &t->r, &t->plan, NULL)) metrics_plan(w->metrics, &t->plan);
         t->step_began = began;
         r[i] = &t->r;
     }

@@ -296,13 +296,11 @@ static char *trained_text(const trainer *t) /* mem_free; NULL: no memory */
 {
     const params *p = &t->s.p;
     sha256 hash;
-    unsigned char sum[32];
     char hex[65];
     sha256_init(&hash);
     sha256_add(&hash, average_or_value(t), p->count * sizeof(float));
     sha256_add(&hash, t->recipe_text, strlen(t->recipe_text)); /* it decides how they are exported */
-    sha256_done(&hash, sum);
-    for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+    sha256_text(&hash, hex);
     return mem_printf("{\"stage\":\"%s\",\"step\":%lld,\"sha256\":\"%s\"}\n", t->s.kind->name, (long long)t->state.step, hex);
 }
 

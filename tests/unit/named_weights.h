@@ -4,9 +4,12 @@
 #ifndef TESTS_NAMED_WEIGHTS_H
 #define TESTS_NAMED_WEIGHTS_H
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/rng.h"
 #include "base/threads.h"
+#include "format/safetensors.h"
+#include "nn/nn.h"
 #include "nn/param.h"
 
 typedef struct filling { float *to; uint64_t first; double factor, offset; size_t n; } filling;
@@ -43,5 +46,27 @@ static void fill_param(pool *threads, float *to, const param *p)
     if (p->rank >= 2) fill(threads, to, n, name, sqrt(3.0 * (double)p->shape[0] / (double)n), 0);
     else if (length > 4 && strcmp(name + length - 4, "bias") == 0) fill(threads, to, n, name, 0.1, 0);
     else fill(threads, to, n, name, 0.2, 1);
+}
+
+/* ---- what the official modules make of them ---- */
+
+static device *dev;
+static st_file want;
+
+/* 0: both are there. */
+static int numbers_open(const char *path)
+{
+    dreamo_error err = { 0 };
+    dev = backend_cpu.open(0);
+    if (st_open(path, &want, &err)) fprintf(stderr, "%s\n", err.message);
+    return dev && want.ntensors ? 0 : -1;
+}
+
+static int numbers_close(void **state)
+{
+    (void)state;
+    st_close(&want);
+    backend_cpu.close(dev);
+    return 0;
 }
 #endif

@@ -25,9 +25,6 @@ enum { RANK = 128, FIRST_ADDED = 64, TEXT = 8, CLIP = 5, NOISE = 16, REF_ROWS = 
 /* Relative L2 of losses, velocities and gradients. */
 #define LIMIT 5e-5
 
-static device *dev;
-static st_file want;
-
 /* ---- the networks ---- */
 
 typedef struct made { void *p[TENSORS]; int n; dtype type; } made;
@@ -292,23 +289,12 @@ static void test_q4(void **state)
 
 static int setup(void **state)
 {
-    dreamo_error err = { 0 };
     (void)state;
-    dev = backend_cpu.open(0);
-    if (st_open(TEST_DATA "/flux-train.safetensors", &want, &err)) print_error("%s\n", err.message);
-    return dev && want.ntensors ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    st_close(&want);
-    backend_cpu.close(dev);
-    return 0;
+    return numbers_open(TEST_DATA "/flux-train.safetensors");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_plain), cmocka_unit_test(test_bf16), cmocka_unit_test(test_q8), cmocka_unit_test(test_q4) };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, numbers_close);
 }

@@ -26,9 +26,6 @@
 #define LIMIT 1e-5
 #define LIMIT_T5 5e-5
 
-static device *dev;
-static st_file want;
-
 /* ---- weights from names ---- */
 
 typedef struct made { float *p[2000]; int n; } made;
@@ -229,23 +226,12 @@ static void test_dit(void **state)
 
 static int setup(void **state)
 {
-    dreamo_error err = { 0 };
     (void)state;
-    dev = backend_cpu.open(0);
-    if (st_open(TEST_DATA "/real-width.safetensors", &want, &err)) print_error("%s\n", err.message);
-    return dev && want.ntensors ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    st_close(&want);
-    backend_cpu.close(dev);
-    return 0;
+    return numbers_open(TEST_DATA "/real-width.safetensors");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_vae), cmocka_unit_test(test_clip), cmocka_unit_test(test_t5), cmocka_unit_test(test_dit) };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, numbers_close);
 }

@@ -230,12 +230,7 @@ static void answer(exchange *x)
         text_format(&t, "}\n");
         job_free(&j);
     }
-    if (!s) {
-        reply_text(x, 200, "application/json", &t);
-        return;
-    }
-    text_free(&t);
-    reply_problem(x, &p);
+    reply_built(x, s, &t, &p);
 }
 
 static void make(exchange *x, bool images)

@@ -87,6 +87,7 @@ void reply_json(exchange *x, int status, json_t *o);                  /* takes o
 void reply_text(exchange *x, int status, const char *type, text *t);  /* takes the text over */
 void reply_bytes(exchange *x, int status, const char *type, void *data, size_t nbytes, void (*release)(void *data));
 void reply_problem(exchange *x, const problem *p);
+void reply_built(exchange *x, dreamo_status s, text *json, const problem *p); /* the text, or why it came to nothing; takes the text over */
 /* The last thing that a handler does: the reply comes later.  `again` is called in the pool once the job has ended, or the client has left or
  * we stop (x->gone). */
 void exchange_wait(exchange *x, const char *job, void (*again)(exchange *x));

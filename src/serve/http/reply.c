@@ -88,6 +88,16 @@ void reply_problem(exchange *x, const problem *p)
     reply_json(x, status, json_pack("{s:o}", "error", o));
 }
 
+void reply_built(exchange *x, dreamo_status s, text *json, const problem *p)
+{
+    if (!s) {
+        reply_text(x, 200, "application/json", json);
+        return;
+    }
+    text_free(json);
+    reply_problem(x, p);
+}
+
 /* ---- out ---- */
 
 static const char *const safe_headers[][2] = {

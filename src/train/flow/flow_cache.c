@@ -17,6 +17,7 @@ dreamo_status flow_cache_open(stage *s, flow_cache *c, bool texts, dreamo_error 
     c->folder = s->cache;
     c->texts = texts;
     network_part_hash(&s->n, PART_VAE, c->of_vae);
+    if (!texts) return DREAMO_OK; /* files of gigabytes are not read for nothing */
     network_part_hash(&s->n, PART_T5, c->of_t5);
     network_part_hash(&s->n, PART_CLIP, c->of_clip);
     return DREAMO_OK;

@@ -147,6 +147,7 @@ static dreamo_status make_alone(stage *s, after_stage *a, dreamo_error *err)
         memcpy(n->noise + (size_t)n->image0[i] * (size_t)n->channels, b->noise + (size_t)b->image0[i] * (size_t)b->channels, rows * row);
     }
     if (!status) flow_batch_mix(n);
+    if (!status) status = flow_cache_texts(s, &a->flow.cache, n, err);
     caption_free(&empty);
     return status;
 }
