@@ -33,7 +33,7 @@ slow() {
 
 submit() {
     start --no-worker --queue 100000
-    "$load" "$port" submit 1000 10
+    "$load" "$port" submit 1000 10 "$work"
     echo "memory with 10,000 jobs queued: $(memory)"
     stop
 }

@@ -1,11 +1,14 @@
 /* serve_load.c - clients of `dreamo serve`, to measure what it bears.
  *
- *     serve_load PORT submit RATE SECONDS    jobs at an even rate over 64 kept connections; a late answer counts from when it was due
+ *     serve_load PORT submit RATE SECONDS [FOLDER]   jobs at an even rate over 64 kept connections; a late answer counts from when it was due.
+ *                                            FOLDER: meanwhile write 4 KB there and fsync, 20 times a second, to know what the disk alone takes
  *     serve_load PORT slow N SECONDS         N clients that send a byte a second, and a normal request every 100 ms beside them */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,9 +58,48 @@ static void tell(const char *what, double *ms, int n, double seconds)
     printf("%s: %d answers, %.0f a second, median %.2f ms, p99 %.2f ms, slowest %.1f ms\n", what, n, n / seconds, ms[n / 2], ms[n * 99 / 100], ms[n - 1]);
 }
 
+/* ---- what the disk alone takes ---- */
+
+enum { PROBES = 20 };
+
+typedef struct probe { char path[4096]; int seconds, n; double *ms; volatile bool stop; pthread_t thread; } probe;
+
+static void *probe_disk(void *user)
+{
+    probe *p = user;
+    static const char page[4096];
+    int fd = open(p->path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+    while (!p->stop && p->n < p->seconds * PROBES) {
+        double t = now();
+        if (write(fd, page, sizeof page) != sizeof page || fdatasync(fd)) exit(7);
+        p->ms[p->n++] = 1000 * (now() - t);
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000000 / PROBES }, NULL);
+    }
+    close(fd);
+    unlink(p->path);
+    return NULL;
+}
+
+static void probe_begin(probe *p, const char *folder, int seconds)
+{
+    snprintf(p->path, sizeof p->path, "%s/probe", folder);
+    p->seconds = seconds;
+    p->ms = calloc((size_t)seconds * PROBES, sizeof *p->ms);
+    if (pthread_create(&p->thread, NULL, probe_disk, p)) exit(5);
+}
+
+static void probe_end(probe *p)
+{
+    p->stop = true;
+    pthread_join(p->thread, NULL);
+    tell("the disk alone, 4 KB and fsync", p->ms, p->n, p->seconds);
+}
+
+/* ---- submissions ---- */
+
 typedef struct client { int fd; double due; bool busy; size_t n; char buffer[4096]; } client;
 
-static void submit(int port, int rate, int seconds)
+static void submit(int port, int rate, int seconds, const char *folder)
 {
     static client c[CONNECTIONS];
     struct pollfd p[CONNECTIONS];
@@ -65,6 +107,8 @@ static void submit(int port, int rate, int seconds)
     char request[512];
     int length = snprintf(request, sizeof request, "POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", sizeof body - 1, body);
     int total = rate * seconds, sent = 0, done = 0, refused = 0;
+    probe disk = { .n = 0 };
+    if (folder) probe_begin(&disk, folder, seconds);
     double *ms = calloc((size_t)total, sizeof *ms), begin = now();
     for (int i = 0; i < CONNECTIONS; i++) c[i].fd = dial(port);
     while (done < total) {
@@ -89,6 +133,7 @@ static void submit(int port, int rate, int seconds)
         }
     }
     tell("submissions", ms, total, now() - begin);
+    if (folder) probe_end(&disk);
     if (refused) printf("%d of them were refused\n", refused);
     exit(refused ? 1 : 0);
 }
@@ -135,8 +180,8 @@ int main(int argc, char **argv)
         r.rlim_cur = r.rlim_max;
         setrlimit(RLIMIT_NOFILE, &r);
     }
-    if (argc == 5 && strcmp(argv[2], "submit") == 0) submit(atoi(argv[1]), atoi(argv[3]), atoi(argv[4]));
+    if ((argc == 5 || argc == 6) && strcmp(argv[2], "submit") == 0) submit(atoi(argv[1]), atoi(argv[3]), atoi(argv[4]), argv[5]);
     if (argc == 5 && strcmp(argv[2], "slow") == 0) slow(atoi(argv[1]), atoi(argv[3]), atoi(argv[4]));
-    fprintf(stderr, "serve_load PORT submit RATE SECONDS | slow N SECONDS\n");
+    fprintf(stderr, "serve_load PORT submit RATE SECONDS [FOLDER] | slow N SECONDS\n");
     return 2;
 }

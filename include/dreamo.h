@@ -427,6 +427,9 @@ typedef struct dreamo_eval_options {
     dreamo_progress progress;  /* STEP: pictures */
     void *user;                /* of both callbacks */
     bool (*row)(void *user, const struct dreamo_eval_row *row); /* each kind as it is done; false: stop, DREAMO_CANCELLED.  May be NULL */
+    const char *pairs;         /* a folder (made when missing) for preferences: of each sample's pictures, here of what training sees, the one the judge
+                                  likes best and the one it likes least, a dataset for `dpo`.  Needs 2 seeds.  NULL = none */
+    const char *against;       /* another model's `keep` of the same samples (DREAMO_MISMATCH: of others): each row tells `wins`.  NULL = none */
 } dreamo_eval_options;
 
 /* A part of a kind's references ("thing", "person", "style", "garment") or of its labels ("scene", "expression"). */
@@ -453,6 +456,8 @@ typedef struct dreamo_eval_row {
     double copies;             /* pictures more like one of their references, as a whole, than any target is like its own */
     int nheads, nlabels;
     const dreamo_eval_part *heads, *labels; /* valid during the call */
+    double wins, wins_lo, wins_hi;          /* of pictures in which the judge finds the references (without any: the words) better or worse than in the
+                                               other model's: better */
 } dreamo_eval_row;
 
 DREAMO_API void          dreamo_eval_options_init_sized(dreamo_eval_options *o, size_t nbytes);

@@ -25,6 +25,8 @@ const option eval_options[] = {
     { "scenes", 0, VALUE_NONE, false, 0, 0, NULL, "once more, each with another sample's scene" },
     { "trained", 0, VALUE_NONE, false, 0, 0, NULL, "of your own pictures also those that training would see" },
     { "keep", 0, VALUE_TEXT, false, 0, 0, "DIR", "keep the pictures here; a run that was stopped goes on from them" },
+    { "pairs", 0, VALUE_TEXT, false, 0, 0, "DIR", "write preferences to train on (dpo): of each sample's pictures the best and the worst; needs --seeds 2" },
+    { "against", 0, VALUE_TEXT, false, 0, 0, "DIR", "another model's --keep of the same samples: how often this one's pictures are the better" },
     { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "an HTML page with the worst and the median cases" },
     { "dit", 0, VALUE_TEXT, false, 0, 0, "FILE", "transformer from another file; likewise the next three" },
     { "t5", 0, VALUE_TEXT, false, 0, 0, "FILE", "" },
@@ -88,6 +90,8 @@ static void json_row(const dreamo_eval_row *r)
     json_share("scenes", r->scenes);
     json_share("diversity", r->diversity);
     json_share("copies", r->copies);
+    json_share("wins", r->wins);
+    json_interval("wins_interval", r->wins, r->wins_lo, r->wins_hi);
     json_parts("heads", r->heads, r->nheads);
     json_parts("labels", r->labels, r->nlabels);
     printf("}\n");
@@ -126,6 +130,7 @@ static void table_row(const dreamo_eval_row *r, int wanted, bool *headed)
     column(r->diversity, 8);
     column(r->copies, 7);
     printf("\n");
+    if (r->wins >= 0) printf("%-13s        better than the other model's in %.3f (%.2f..%.2f) of the pictures that differ\n", "", r->wins, r->wins_lo, r->wins_hi);
     if (r->candidates && r->candidates < wanted) printf("%-13s        (among %d: there are no more)\n", "", r->candidates);
 }
 
@@ -195,6 +200,8 @@ static dreamo_status read_job(const parsed *p, job *j, dreamo_error *err)
     o->scenes = option_flag(p, "scenes");
     o->trained = option_flag(p, "trained");
     o->keep = option_text(p, "keep", NULL);
+    o->pairs = option_text(p, "pairs", NULL);
+    o->against = option_text(p, "against", NULL);
     o->page = option_text(p, "output", NULL);
     o->threads = j->model.threads;
     o->progress = event;

@@ -118,6 +118,7 @@ static void put_numbers(text *t, const dreamo_eval_row *r)
     put_share(t, "references found in another scene", r->scenes);
     put_share(t, "diversity over seeds", r->diversity);
     put_share(t, "copies", r->copies);
+    put_share(t, "better than the other model", r->wins);
     text_put(t, "</table>\n");
 }
 

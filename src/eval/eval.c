@@ -22,6 +22,8 @@ static dreamo_status check(const dreamo_eval_options *o, dreamo_error *err)
     if (o->ref_side && (o->ref_side < 16 || o->ref_side > 1024)) return fail(err, DREAMO_ARG, "references of %d pixels: 16 to 1024", o->ref_side);
     if (!o->width != !o->height) return fail(err, DREAMO_ARG, "eval: a size is a width and a height");
     if (!o->model && (o->keep || o->scenes)) return fail(err, DREAMO_ARG, "eval: without a model there are no pictures to keep or to move to another scene");
+    if (o->pairs && (!o->model || o->seeds < 2)) return fail(err, DREAMO_ARG, "eval: preferences need a model, and at least two seeds");
+    if (o->against && !o->model) return fail(err, DREAMO_ARG, "eval: without a model nothing stands against %s", o->against);
     return DREAMO_OK;
 }
 
@@ -37,7 +39,7 @@ static dreamo_status add_kind(const evaluation *e, kinds *k, const char *word, s
     memcpy(name, word, nbytes);
     name[nbytes] = '\0';
     if (!data_kind_find(name, &kind) || kind == DATA_ANY) return fail(err, DREAMO_ARG, "kinds: \"%s\" is none of " DATA_KIND_NAMES, name);
-    if (!measure_count(e, kind)) return fail(err, DREAMO_CONTENT, "%s: has nothing held out to make \"%s\" samples of", e->o->data, name);
+    if (!measure_count(e, kind)) return fail(err, DREAMO_CONTENT, "%s: has nothing %s to make \"%s\" samples of", e->o->data, e->o->pairs ? "to train on" : "held out", name);
     for (int i = 0; i < k->n; i++)
         if (k->kind[i] == kind) return fail(err, DREAMO_ARG, "kinds: \"%s\" stands there twice", name);
     k->kind[k->n++] = kind;
@@ -87,6 +89,7 @@ static dreamo_status open_all(evaluation *e, dreamo_error *err)
     if (!s) s = data_open_asks(o->data, &e->data, err);
     if (!s && o->among) s = data_open(o->among, &e->among, err);
     if (!s) s = pictures_open(&e->made, o, data_hash(e->data), err);
+    if (!s) s = pairs_open(&e->liked, o->pairs, err);
     mem_free(folder);
     return s;
 }
@@ -105,6 +108,7 @@ static dreamo_status draw_candidates(evaluation *e, const kinds *k, dreamo_error
 static void close_all(evaluation *e)
 {
     for (int h = 0; h < JUDGE_HEADS; h++) candidates_free(&e->pool[h]);
+    pairs_close(&e->liked);
     pictures_close(&e->made);
     data_close(e->among);
     data_close(e->data);
@@ -129,6 +133,7 @@ dreamo_status dreamo_eval(const dreamo_eval_options *given, dreamo_error *err)
     for (int i = 0; !s && i < k.n; i++) total += (int64_t)measure_count(&e, k.kind[i]) * (e.made.m ? o.seeds + o.scenes : 1);
     progress_start(&e.pace, s ? 1 : total);
     for (int i = 0; !s && i < k.n; i++) s = measure_kind(&e, k.kind[i], err);
+    if (!s) s = pairs_finish(&e.liked, err);
     const char *shipped = dreamo_default_model(), *name = !o.model ? "the judge" : o.model->dir ? o.model->dir : shipped ? shipped : "the shipped model";
     if (!s && o.page) s = cases_page(o.page, &e.page, &o, name, err);
     close_all(&e);

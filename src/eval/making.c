@@ -78,8 +78,8 @@ static dreamo_status take_folder(const pictures *p, const char *model, const cha
         mem_free(path);
         return s;
     }
-    now = mem_printf("{\"model\":\"%s\",\"data\":\"%s\",\"seed\":%llu,\"width\":%d,\"height\":%d,\"ref_side\":%d,\"steps\":%d,\"guidance\":%g,\"true_cfg\":%g,\"placed\":%d}\n", hex,
-                     data_hash, (unsigned long long)o->seed, p->width, p->height, p->ref_side, o->steps, o->guidance, o->true_cfg, o->placed);
+    now = mem_printf("{\"model\":\"%s\",\"data\":\"%s\",\"seed\":%llu,\"width\":%d,\"height\":%d,\"ref_side\":%d,\"steps\":%d,\"guidance\":%g,\"true_cfg\":%g,\"placed\":%d%s}\n", hex,
+                     data_hash, (unsigned long long)o->seed, p->width, p->height, p->ref_side, o->steps, o->guidance, o->true_cfg, o->placed, o->pairs ? ",\"split\":\"train\"" : "");
     s = path && now ? folder_make(o->keep, err) : fail(err, DREAMO_MEMORY, "%s: no memory", o->keep);
     if (!s && !file_exists(path)) s = file_replace(path, now, strlen(now), err);
     else if (!s && !(s = file_read(path, 1 << 16, &then, &nbytes, err)) && strcmp(now, then) != 0) {
@@ -88,6 +88,25 @@ static dreamo_status take_folder(const pictures *p, const char *model, const cha
     }
     mem_free(then);
     mem_free(now);
+    mem_free(path);
+    return s;
+}
+
+/* Another model's pictures must be of the same samples: the same data, seed and captions. */
+static dreamo_status check_other(const pictures *p, const char *data_hash, dreamo_error *err)
+{
+    const dreamo_eval_options *o = p->o;
+    char *path = path_join(o->against, "eval.json");
+    const char *data = NULL;
+    int64_t seed = 0, placed = 0;
+    json_t *j = NULL;
+    dreamo_status s = !path ? fail(err, DREAMO_MEMORY, "%s: no memory", o->against) : json_read(path, 1 << 16, &j, err);
+    if (!s) s = json_get_string(j, path, "data", NULL, &data, err);
+    if (!s) s = json_get_int(j, path, "seed", 0, INT64_MAX, -1, &seed, err);
+    if (!s) s = json_get_int(j, path, "placed", 0, 1, -1, &placed, err);
+    if (!s && (strcmp(data, data_hash) != 0 || (uint64_t)seed != o->seed || placed != o->placed || !json_object_get(j, "split") == !!o->pairs))
+        s = fail(err, DREAMO_MISMATCH, "%s: keeps pictures of other samples: another --data, --seed or --placed", o->against);
+    json_decref(j);
     mem_free(path);
     return s;
 }
@@ -110,7 +129,8 @@ dreamo_status pictures_open(pictures *p, const dreamo_eval_options *o, const cha
     int shorter = p->width < p->height ? p->width : p->height;
     p->ref_side = o->ref_side ? o->ref_side : about.ref_res > 0 && about.ref_res <= 1024 ? about.ref_res / about.cell * about.cell : shorter;
     const char *shipped = dreamo_default_model();
-    return o->keep ? take_folder(p, o->model->dir ? o->model->dir : shipped ? shipped : "", data_hash, err) : DREAMO_OK;
+    if (o->keep) s = take_folder(p, o->model->dir ? o->model->dir : shipped ? shipped : "", data_hash, err);
+    return !s && o->against ? check_other(p, data_hash, err) : s;
 }
 
 void pictures_close(pictures *p)
@@ -120,6 +140,24 @@ void pictures_close(pictures *p)
 }
 
 /* ---- making ---- */
+
+static dreamo_status read_kept(const char *path, bitmap *out, dreamo_error *err)
+{
+    dreamo_image kept = { 0 };
+    dreamo_status s = dreamo_image_read(path, &kept, err);
+    *out = (bitmap){ kept.width, kept.height, 3, kept.rgb };
+    mem_free(kept.metadata);
+    return s;
+}
+
+dreamo_status pictures_other(const pictures *p, const char *name, bitmap *out, dreamo_error *err)
+{
+    char *path = mem_printf("%s/%s.png", p->o->against, name);
+    *out = (bitmap){ 0 };
+    dreamo_status s = path ? read_kept(path, out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", p->o->against);
+    mem_free(path);
+    return s;
+}
 
 /* A model's own events are too many; but it may be stopped in the middle of a picture. */
 static bool tick(void *user, const dreamo_event *e)
@@ -151,15 +189,6 @@ static dreamo_status ask(pictures *p, const data_sample *s, const char *words, u
         ref[q.nrefs] = (dreamo_reference){ .task = tasks[f->task], .image = &picture[q.nrefs], .slot = f->slot, .res = -1, .no_cut = true };
     }
     return dreamo_generate(p->m, &q, out, err);
-}
-
-static dreamo_status read_kept(const char *path, bitmap *out, dreamo_error *err)
-{
-    dreamo_image kept = { 0 };
-    dreamo_status s = dreamo_image_read(path, &kept, err);
-    *out = (bitmap){ kept.width, kept.height, 3, kept.rgb };
-    mem_free(kept.metadata);
-    return s;
 }
 
 dreamo_status pictures_make(pictures *p, const data_sample *s, const char *words, const char *name, uint64_t seed, bitmap *out, dreamo_error *err)

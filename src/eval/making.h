@@ -16,4 +16,6 @@ dreamo_status pictures_open(pictures *p, const dreamo_eval_options *o, const cha
 void          pictures_close(pictures *p);
 /* What is made of a sample's references and these words; `name` is the picture's in the folder. */
 dreamo_status pictures_make(pictures *p, const data_sample *s, const char *words, const char *name, uint64_t seed, bitmap *out, dreamo_error *err);
+/* What another model made of it, in o->against. */
+dreamo_status pictures_other(const pictures *p, const char *name, bitmap *out, dreamo_error *err);
 #endif

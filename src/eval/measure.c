@@ -7,7 +7,7 @@
 
 /* Everything that is counted of a kind. */
 typedef struct counts {
-    tally first, ceiling, floor, all, swapped, swapped_real, merged, text, text_real, scenes, copies;
+    tally first, ceiling, floor, all, swapped, swapped_real, merged, text, text_real, scenes, copies, wins;
     tally head[JUDGE_HEADS], head_real[JUDGE_HEADS], *label, *label_real; /* [groups] */
     int fewest;
     double apart, between;      /* sums of distances: pictures of one sample, of two samples */
@@ -31,26 +31,31 @@ typedef struct measuring {
     unsigned char tiny_before[TINY_NUMBERS];
     double *alike;              /* [n * seeds] likeness of a picture and its most alike reference */
     int nalike;
+    double worth;               /* of the last picture, as preferences see it */
     char scene[128];            /* of the sample before */
 } measuring;
 
 /* ---- samples ---- */
 
+/* What is held out measures; what is to be trained on comes from the rest. */
+static data_split split_of(const evaluation *e) { return e->o->pairs ? DATA_TRAIN : DATA_VAL; }
+
 int measure_count(const evaluation *e, data_kind kind)
 {
     int n = 0;
+    data_split split = split_of(e);
     if (data_given(e->data)) {
-        n = data_count(e->data, kind, DATA_VAL);
-        if (e->o->trained) n += data_count(e->data, kind, DATA_TRAIN);
-    } else if (data_can(e->data, kind, DATA_VAL))
+        n = data_count(e->data, kind, split);
+        if (e->o->trained && split == DATA_VAL) n += data_count(e->data, kind, DATA_TRAIN);
+    } else if (data_can(e->data, kind, split))
         n = e->o->n;
     return n < e->o->n ? n : e->o->n;
 }
 
 dreamo_status measure_sample(const evaluation *e, data_kind kind, int i, data_sample *out, dreamo_error *err)
 {
-    int held = data_given(e->data) ? data_count(e->data, kind, DATA_VAL) : e->o->n;
-    data_split split = i < held ? DATA_VAL : DATA_TRAIN;
+    int held = data_given(e->data) ? data_count(e->data, kind, split_of(e)) : e->o->n;
+    data_split split = i < held ? split_of(e) : DATA_TRAIN;
     data_request q = { kind, split, e->o->seed, (uint64_t)(i < held ? i : i - held), e->made.width, e->made.height, e->made.ref_side };
     return data_sample_make(e->data, NULL, &q, out, err);
 }
@@ -147,10 +152,29 @@ static dreamo_status look_at_made(measuring *m, const data_sample *s, const orde
         m->alike[m->nalike++] = most_alike(s, m->tiny[seed], err, &status);
     }
     if (o->n) tally_add(&c->swapped, score_order(o, &m->now, &a) < 0);
+    m->worth = pairs_worth(&a, counted, right);
+    if (!status) status = pairs_see(&m->e->liked, picture, m->worth, err);
     count_floor(m);
     for (int k = 0; k < seed; k++, c->napart++) c->apart += score_distance(m->tiny[k], m->tiny[seed]);
     if (!seed && !status) status = case_fill(&m->cases[i], picture, &a, counted, right, m->e->pool, &m->now, err);
     return status;
+}
+
+/* The same sample's picture by another model, beside the last one of ours. */
+static dreamo_status look_at_other(measuring *m, const char *name, dreamo_error *err)
+{
+    bitmap other;
+    answer a;
+    int counted = 0, right = 0;
+    dreamo_status status = pictures_other(&m->e->made, name, &other, err);
+    if (!status) status = judging_look(&m->e->judge, &other, m->cells, err);
+    bitmap_free(&other);
+    if (status) return status;
+    score(m, &m->now, NULL, &a);
+    judging_labels(&m->e->judge, m->cells, m->said, &counted, &right, m->agrees);
+    double worth = pairs_worth(&a, counted, right);
+    if (worth < m->worth || worth > m->worth) tally_add(&m->c.wins, m->worth > worth);
+    return DREAMO_OK;
 }
 
 static dreamo_status stepped(measuring *m, dreamo_error *err)
@@ -159,10 +183,17 @@ static dreamo_status stepped(measuring *m, dreamo_error *err)
     return report_step(&m->e->to, &m->e->pace, err);
 }
 
+enum { NAME_BYTES = 96 };
+
+static void name_of(const measuring *m, int i, const char *which, char name[NAME_BYTES])
+{
+    snprintf(name, NAME_BYTES, "%s-%05d%s%s", data_kind_name(m->kind), i, *which ? "-" : "", which);
+}
+
 static dreamo_status make(measuring *m, const data_sample *s, const char *words, int i, const char *which, uint64_t seed, bitmap *out, dreamo_error *err)
 {
-    char name[96];
-    snprintf(name, sizeof name, "%s-%05d-%s", data_kind_name(m->kind), i, which);
+    char name[NAME_BYTES];
+    name_of(m, i, which, name);
     dreamo_status status = pictures_make(&m->e->made, s, words, name, seed, out, err);
     return status ? status : stepped(m, err);
 }
@@ -201,12 +232,19 @@ static dreamo_status one_sample(measuring *m, int i, dreamo_error *err)
         if (!s.bare) status = look_at_target(m, &s, &o, !e->made.m, err);
     }
     for (int k = 0; k < m->seeds && !status; k++) {
-        char which[16];
+        char which[16], name[NAME_BYTES];
         bitmap picture = { 0 };
         snprintf(which, sizeof which, "%d", k);
         status = make(m, &s, words_of(e, &s), i, which, e->o->seed + (uint64_t)k, &picture, err);
         if (!status) status = look_at_made(m, &s, &o, &picture, i, k, err);
+        name_of(m, i, which, name);
+        if (!status && e->o->against) status = look_at_other(m, name, err);
         bitmap_free(&picture);
+    }
+    if (!status && m->seeds) {
+        char name[NAME_BYTES];
+        name_of(m, i, "", name);
+        status = pairs_keep(&e->liked, &s, words_of(e, &s), name, err);
     }
     if (!status && m->seeds) {
         if (i) m->c.between += score_distance(m->tiny[0], m->tiny_before), m->c.nbetween++;
@@ -239,13 +277,14 @@ static dreamo_status tell(measuring *m, dreamo_error *err)
     dreamo_eval_row r = { .size = sizeof r, .kind = data_kind_name(m->kind), .n = m->n, .seeds = m->seeds, .references = m->seeds ? c->first.n : c->ceiling.n,
                           .candidates = c->fewest, .top1 = tally_share(c->first), .ceiling = tally_share(c->ceiling), .floor = tally_share(c->floor), .all = tally_share(c->all),
                           .swapped = tally_share(c->swapped), .swapped_ceiling = tally_share(c->swapped_real), .merged = tally_share(c->merged), .text = tally_share(c->text),
-                          .text_ceiling = tally_share(c->text_real), .scenes = tally_share(c->scenes), .copies = tally_share(c->copies), .diversity = -1, .heads = heads,
+                          .text_ceiling = tally_share(c->text_real), .scenes = tally_share(c->scenes), .copies = tally_share(c->copies), .wins = tally_share(c->wins), .diversity = -1, .heads = heads,
                           .labels = labels };
     dreamo_status s = labels && names ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for a row");
     if (!s) {
         tally_interval(c->first, &r.top1_lo, &r.top1_hi);
         tally_interval(c->ceiling, &r.ceiling_lo, &r.ceiling_hi);
         tally_interval(c->text, &r.text_lo, &r.text_hi);
+        tally_interval(c->wins, &r.wins_lo, &r.wins_hi);
         if (c->napart && c->nbetween && c->between > 0) r.diversity = c->apart / c->napart / (c->between / c->nbetween);
         for (int g = 0; g < words->ngroups; g++) names[g] = words->group[g].name;
         r.nheads = list_parts(heads, JUDGE_HEADS, c->head, c->head_real, judge_head_names);

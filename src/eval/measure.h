@@ -3,6 +3,7 @@
 #define EVAL_MEASURE_H
 #include "format/text.h"
 #include "eval/making.h"
+#include "eval/pairs.h"
 #include "eval/score.h"
 #include "eval/tally.h"
 
@@ -15,6 +16,7 @@ typedef struct evaluation {
     reporter to;
     progress pace;
     text page;              /* sections, when o->page */
+    pairs liked;            /* when o->pairs */
 } evaluation;
 
 /* How many samples of a kind there are to ask with, at most o->n; 0: none. */

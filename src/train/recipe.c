@@ -81,6 +81,7 @@ static const entry entries[] = {
     { "dpo_beta", "after", ENTRY_NUMBER, AT(dpo_beta), 1e-3, 1e6, 2000, NULL },
     { "begin", "adapter", ENTRY_CHOICE, AT(begin), 0, 0, BEGIN_FRESH, "fresh|model" },
     { "rank", "adapter", ENTRY_INT, AT(rank), 1, 1024, 16, NULL },
+    { "lora_layers", "after", ENTRY_CHOICE, AT(layers), 0, 0, LAYERS_ATTENTION, "attention|all" },
     { "routing_loss", "adapter", ENTRY_NUMBER, AT(routing_loss), 0, 100, 0, NULL },
     { "placeholder_loss", "adapter", ENTRY_NUMBER, AT(placeholder_loss), 0, 100, 0, NULL },
     { "train_tables", "adapter", ENTRY_BOOL, AT(train_tables), 0, 1, 1, NULL },

@@ -15,6 +15,7 @@ typedef enum train_stage { STAGE_VAE, STAGE_BASE, STAGE_ADAPTER, STAGE_CFG, STAG
 typedef enum vae_init { INIT_PLAIN, INIT_PCA } vae_init;
 typedef enum products { PRODUCTS_FP32, PRODUCTS_BF16 } products; /* what a step's products round their operands to */
 typedef enum adapter_begin { BEGIN_FRESH, BEGIN_MODEL } adapter_begin; /* MODEL: as the model folder's dreamo/dreamo.safetensors has it */
+typedef enum lora_layers { LAYERS_ATTENTION, LAYERS_ALL } lora_layers; /* of the blocks: DreamO's, or MLPs and modulation too */
 
 typedef struct recipe {
     train_stage stage;
@@ -50,6 +51,7 @@ typedef struct recipe {
     /* adapter */
     adapter_begin begin;
     int64_t rank;                            /* of a fresh adapter */
+    lora_layers layers;                      /* of a LoRA that comes after DreamO's */
     double guidance;                         /* told to the guidance embedder, where there is one */
     mixture rejected;                        /* dpo: kinds of the targets that are worse; auto: the sample's own kind */
     double cfg_scale, dpo_beta;              /* of the teacher; of the preferences */

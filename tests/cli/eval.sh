@@ -87,6 +87,39 @@ check 11 "keeps pictures of another model" eval -m model $small --kinds subject 
 check 0 "ceiling" eval -m model $small --kinds t2i -s 32x32 --ref-side 32 --steps 1
 expect "a table" grep -q '^t2i  *2' out
 
+# preferences: the best and the worst of each sample's pictures, a dataset that dpo takes; and two models side by side
+check 0 '"kind":"subjects","n":2,"seeds":3' eval -m model $small --json --kinds "subject subjects" --seeds 3 -s 32x32 --ref-side 32 --steps 1 --pairs liked
+expect "a manifest of preferences" [ "$(grep -c '"rejected": *"subjects\{0,1\}-0000[01].rejected.png"' liked/manifest.jsonl)" = 4 ]
+expect "of what training sees" grep -q '"split": *"train"' liked/manifest.jsonl
+expect "the two differ" sh -c "! cmp -s liked/subject-00000.liked.png liked/subject-00000.rejected.png"
+check 0 - dataset check --data liked
+cat >prefer.conf <<X
+stage = dpo
+steps = 2
+warmup = 1
+batch = 2
+micro = 2
+rank = 2
+dpo_beta = 100
+kinds = subject
+pictures = 32x32
+ref_sides = 32
+validation = 2
+validate_every = 0
+X
+check 0 - train prefer.conf -m model --data liked --out preferred --threads 1
+expect "a LoRA comes of them" [ -s preferred/model/dreamo/dpo.safetensors ]
+check 12 "holds preferences already" eval -m model $small --kinds subject --seeds 2 -s 32x32 --ref-side 32 --steps 1 --pairs liked
+check 0 '"wins":null' eval -m model $small --json --kinds subject --seeds 2 -s 32x32 --ref-side 32 --steps 1 --against kept
+check 0 '"wins":0.' eval -m model $small --json --kinds "subject subjects" --seeds 2 -s 32x32 --ref-side 32 --steps 3 --against kept
+expect "with its interval" grep -q '"wins_interval":\[' out
+check 0 "better than the other model's in" eval -m model $small --kinds "subject subjects" --seeds 2 -s 32x32 --ref-side 32 --steps 3 --against kept
+check 11 "pictures of other samples" eval -m model $small --kinds subject -s 32x32 --ref-side 32 --steps 1 --seed 5 --against kept
+check 4 "eval.json" eval -m model $small --kinds subject -s 32x32 --ref-side 32 --steps 1 --against nowhere
+check 4 "kept/subject-00000-2.png" eval -m model $small --kinds subject --seeds 3 -s 32x32 --ref-side 32 --steps 1 --against kept
+check 2 "at least two seeds" eval -m model $small --pairs other
+check 2 "nothing stands against" eval --real $small --against kept
+
 # pictures of one's own: with targets, and to ask with
 check 0 '"kind":"subject","n":2,' eval --real --json --data "$pictures" --judge $J --threads 1
 check 0 '"kind":"subject","n":10,' eval --real --json --trained --data "$pictures" --judge $J --threads 1

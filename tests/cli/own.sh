@@ -110,6 +110,14 @@ for cache in "" "--cache kept"; do
     rm -r run
 done
 same cfg.safetensors "cfg--cache kept.safetensors"
+# on every linear layer of the blocks, which more readers than ours know by these names
+check 0 - train own.conf -m begun/model --data named --out run stage=cfg lora_layers=all
+check 0 "lora_unet_double_blocks_0_txt_mod_lin.lora_up.weight" info --tensors run/model/dreamo/cfg.safetensors
+for name in double_blocks_0_img_mlp_0 double_blocks_1_img_mlp_2 single_blocks_0_modulation_lin single_blocks_1_linear1; do
+    grep -q "lora_unet_$name.lora_down.weight" said || { echo "not ok: $name has no LoRA"; failed=$((failed + 1)); }
+done
+check 0 "LoRA" generate "an octopus" -m begun/model -s 32x32 --steps 2 --lora run/model/dreamo/cfg.safetensors -o with.png
+rm -r run
 # preferences: a rejected picture for each target, in every form
 cp -r own liked
 before=octopus-10

@@ -24,20 +24,21 @@ static dreamo_status add_pair(adapter_set *a, params *p, weight *w, int row0, in
                               const char *format, ...)
     __attribute__((format(printf, 8, 9)));
 
-/* `format` makes the stem. */
+/* `format` makes the stem.  DreamO's own end in .down and .up, kohya's in .lora_down and .lora_up. */
 static dreamo_status add_pair(adapter_set *a, params *p, weight *w, int row0, int rows, int rank, dreamo_error *err,
                               const char *format, ...)
 {
     char stem[128], name[160];
+    const char *lora = strncmp(format, "lora_", 5) == 0 ? "lora_" : "";
     adapter_module *m = &a->module[a->n++];
     *m = (adapter_module){ .w = w, .a = { .row0 = row0, .rows = rows, .rank = rank, .scale = 1 } };
     va_list ap;
     va_start(ap, format);
     vsnprintf(stem, sizeof stem, format, ap);
     va_end(ap);
-    snprintf(name, sizeof name, "%s.down.weight", stem);
+    snprintf(name, sizeof name, "%s.%sdown.weight", stem, lora);
     dreamo_status s = add_matrix(p, name, rank, w->in, &m->down, err);
-    snprintf(name, sizeof name, "%s.up.weight", stem);
+    snprintf(name, sizeof name, "%s.%sup.weight", stem, lora);
     return s ? s : add_matrix(p, name, rows, rank, &m->up, err);
 }
 
@@ -76,10 +77,32 @@ static dreamo_status add_pairs(adapter_set *a, params *p, dit *m, int rank, drea
     return s;
 }
 
-dreamo_status adapter_set_pairs(adapter_set *a, params *p, dit *m, int rank, dreamo_error *err)
+/* Every linear layer of the blocks, modulation included, under kohya's names: DreamO's have no word for them. */
+static dreamo_status add_pairs_everywhere(adapter_set *a, params *p, dit *m, int rank, dreamo_error *err)
 {
-    dreamo_status s = begin(a, 4 * m->config.layers + 2 * m->config.single_layers, -1, err);
-    return s ? s : add_pairs(a, p, m, rank, err);
+    static const char *const streams[] = { "img", "txt" };
+    dreamo_status s = DREAMO_OK;
+    for (int i = 0; !s && i < 2 * m->config.layers; i++) {
+        dit_stream *w = i % 2 ? &m->doubles[i / 2].txt : &m->doubles[i / 2].img;
+        const struct { weight *w; const char *name; } part[] = {
+            { &w->mod, "mod_lin" }, { &w->qkv, "attn_qkv" }, { &w->proj, "attn_proj" }, { &w->mlp_in, "mlp_0" }, { &w->mlp_out, "mlp_2" } };
+        for (size_t k = 0; !s && k < sizeof part / sizeof *part; k++)
+            s = add_pair(a, p, part[k].w, 0, part[k].w->out, rank, err, "lora_unet_double_blocks_%d_%s_%s", i / 2, streams[i % 2], part[k].name);
+    }
+    for (int i = 0; !s && i < m->config.single_layers; i++) {
+        dit_single *w = &m->singles[i];
+        s = add_pair(a, p, &w->mod, 0, w->mod.out, rank, err, "lora_unet_single_blocks_%d_modulation_lin", i);
+        if (!s) s = add_pair(a, p, &w->in, 0, w->in.out, rank, err, "lora_unet_single_blocks_%d_linear1", i);
+        if (!s) s = add_pair(a, p, &w->out, 0, w->out.out, rank, err, "lora_unet_single_blocks_%d_linear2", i);
+    }
+    return s;
+}
+
+dreamo_status adapter_set_pairs(adapter_set *a, params *p, dit *m, int rank, bool everywhere, dreamo_error *err)
+{
+    const dit_config *c = &m->config;
+    dreamo_status s = begin(a, everywhere ? 10 * c->layers + 3 * c->single_layers : 4 * c->layers + 2 * c->single_layers, -1, err);
+    return s ? s : (everywhere ? add_pairs_everywhere : add_pairs)(a, p, m, rank, err);
 }
 
 dreamo_status adapter_set_fresh(adapter_set *a, params *p, dit *m, int rank, const t5 *text, int t5_first, dreamo_error *err)

@@ -63,7 +63,7 @@ static dreamo_status open_after(stage *s, dreamo_error *err)
     if (with && with < samples) return fail(err, DREAMO_ARG, "%d of %d samples have a rejected picture; preferences need one in each, or in none", with, samples);
     dreamo_status status = network_open(&s->n, s->model, s->file, all, s->data ? 0 : all, err);
     if (!status) status = open_dreamo(s, a, err);
-    if (!status) status = adapter_set_pairs(&a->set, &s->p, s->n.dit, (int)s->r->rank, err);
+    if (!status) status = adapter_set_pairs(&a->set, &s->p, s->n.dit, (int)s->r->rank, s->r->layers == LAYERS_ALL, err);
     if (!status) status = params_allocate(&s->p, s->r->ema > 0, err);
     if (!status) status = adapter_set_attach(&a->set, &s->p, NULL, (uint64_t)s->r->seed, s->n.t5, false, err);
     if (!status) status = flow_stage_open(s, &a->flow, true, err);
