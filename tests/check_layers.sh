@@ -1,5 +1,5 @@
 #!/bin/sh
-# Who may include whom: base <- format <- fetch; base <- nn <- model <- weights <- pipe <- data <- eval <- train; backends see nn; serve sees dreamo.h only, cli that and serve.
+# Who may include whom: base <- format <- fetch; base <- nn <- model <- weights <- prep <- pipe <- data <- eval <- train; backends see nn; serve sees dreamo.h only, cli that and serve.
 # Prints every include that breaks the rule; exit 1 if there is one.
 cd "$(dirname "$0")/.." || exit 2
 may() { # layer: the folders whose headers it may include, beside its own
@@ -13,7 +13,8 @@ may() { # layer: the folders whose headers it may include, beside its own
         backend) echo "base nn" ;;
         model) echo "base nn" ;;
         weights) echo "base format nn model backend" ;;
-        pipe) echo "base format image text nn model backend weights" ;;
+        prep) echo "base format image nn model backend weights" ;;
+        pipe) echo "base format image text nn model backend weights prep" ;;
         data) echo "base format image text nn model weights pipe" ;;
         eval) echo "base format image nn model weights pipe data backend" ;;
         train) echo "base format image text nn model weights pipe data eval backend" ;;
