@@ -135,6 +135,24 @@ typedef struct backend {
     /* y [1,1] = mean over elements of weight_row (a - b)^2; row_weight [rows] or NULL = 1.  b gets no gradient. */
     void (*mse)(device *, tensor y, tensor a, tensor b, const float *row_weight);
     void (*mse_backward)(device *, tensor da, tensor dy, tensor a, tensor b, const float *row_weight);
+
+    /* ---- what networks that look at pictures need beside; computed, not trained: no way back ---- */
+
+    void (*activate)(device *, tensor y, tensor x, act a);
+    void (*rowscale)(device *, tensor y, tensor x, tensor s); /* row i of y = s[i] times row i of x; s [rows, 1] */
+    /* Each channel of each picture: (x - mean) / sqrt(biased variance + eps), then `a`.  y may be x. */
+    void (*instancenorm)(device *, tensor y, tensor x, grid g, float eps, act a);
+    /* Cross-correlation of any reach; zeros around the picture.  y = a(conv(x) + beside), beside p NULL: nothing. */
+    void (*conv)(device *, tensor y, tensor x, grid g, const weight *w, reach r, tensor beside, act a);
+    void (*depthwise)(device *, tensor y, tensor x, grid g, const weight *w, reach r); /* channel c by row c of w, [channels, 1, side, side] */
+    void (*maxpool)(device *, tensor y, tensor x, grid g, reach r);                    /* of the pixels inside the picture */
+    void (*boxmean)(device *, tensor y, tensor x, grid g, grid to);                    /* `to` divides g: means of the boxes */
+    void (*resample)(device *, tensor y, tensor x, grid g, grid to, resampling how);
+    /* Attention within each window (spec 2.3): qkv [pixels, 3 C] = q, k, v, head by head inside each.  Pixels that fill a window up have q, k, v = fill
+     * [3 C], and count as keys; table [(2 side - 1)^2, heads], by distance.  Moved windows: -100 between pixels that were not neighbours. */
+    void (*windowattention)(device *, tensor y, tensor qkv, grid g, swin m, vec fill, vec table);
+    /* Attention of q's rows over k's and v's, picture by picture; scale 1/sqrt(head_dim). */
+    void (*crossattention)(device *, tensor y, tensor q, tensor k, tensor v, int samples, int heads);
 } backend;
 
 struct device {

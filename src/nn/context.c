@@ -120,6 +120,13 @@ void nn_done(nn *cx, double flops, double nbytes)
         cx->dev->failed = false;
         nn_fail(cx, DREAMO_MEMORY, "no memory for the %s backend's scratch", cx->be->name);
     }
+    if (cx->listen && nn_ok(cx) && !cx->listen(cx->listener, cx->counts.flops)) nn_fail(cx, DREAMO_CANCELLED, "stopped on request");
+}
+
+void nn_listen(nn *cx, nn_listen_fn fn, void *user)
+{
+    cx->listen = fn;
+    cx->listener = user;
 }
 
 /* Bytes of some rows: a part of it is read in this proportion. */

@@ -59,6 +59,8 @@ struct nn {
     bool walked;             /* nn_backward has run */
     nn_watch_fn watch;       /* NULL: nobody */
     void *watcher;
+    nn_listen_fn listen;     /* NULL: nobody */
+    void *listener;
     record *tape;
     block *blocks;
     slot *slots;             /* [0] unused: slot 0 means no gradient */

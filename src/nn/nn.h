@@ -40,6 +40,9 @@ bool          nn_taping(const nn *cx);
  * the rows that were asked for; counted by dry runs only. */
 typedef struct nn_counts { int64_t ops; double flops, bytes, weights; size_t work_peak, keep_peak; } nn_counts;
 nn_counts nn_count(const nn *cx);
+/* After each op: floating-point operations so far; false: stop, DREAMO_CANCELLED.  NULL: nobody. */
+typedef bool (*nn_listen_fn)(void *user, double flops);
+void nn_listen(nn *cx, nn_listen_fn fn, void *user);
 
 /* ---- tensors ---- */
 tensor tensor_new(nn *cx, int rows, int cols);                       /* step (or block) lifetime, not zeroed */
@@ -132,4 +135,26 @@ tensor op_kl(nn *cx, tensor x);
 tensor op_mse(nn *cx, tensor a, tensor b, const float *row_weight);         /* b: the target, without gradient */
 tensor op_catrows(nn *cx, tensor a, tensor b);                              /* [a; b] */
 tensor op_catcols(nn *cx, tensor a, tensor b);                              /* [a b] */
+
+/* Forward only (ops_sight.c): taping through one of them is DREAMO_BUG. */
+tensor op_activate(nn *cx, tensor x, act a);
+tensor op_rowscale(nn *cx, tensor x, tensor s);
+tensor op_instancenorm(nn *cx, tensor x, grid g, float eps, act a);
+/* into: where the result goes, which may be where x lies; p NULL: a new tensor. */
+tensor op_instancenorm_into(nn *cx, tensor x, grid g, float eps, act a, tensor into);
+tensor op_conv(nn *cx, tensor x, grid g, const weight *w, reach r, tensor beside, act a); /* -> [n * r.h * r.w, out] */
+tensor op_depthwise(nn *cx, tensor x, grid g, const weight *w, reach r);
+tensor op_maxpool(nn *cx, tensor x, grid g, reach r);
+tensor op_boxmean(nn *cx, tensor x, grid g, grid to);
+tensor op_resample(nn *cx, tensor x, grid g, grid to, resampling how);        /* the same size: x itself */
+tensor op_windowattention(nn *cx, tensor qkv, grid g, swin m, vec fill, vec table);
+tensor op_crossattention(nn *cx, tensor q, tensor k, tensor v, int samples, int heads);
+
+/* side x side with `pad` pixels beyond every border, the outputs that fit. */
+static inline reach reach_padded(grid g, int side, int stride, int dilation, int pad)
+{
+    int far = dilation * (side - 1) + 1 - 2 * pad;
+    return (reach){ side, stride, dilation, pad, (g.h - far) / stride + 1, (g.w - far) / stride + 1 };
+}
+static inline grid reach_grid(grid g, reach r) { return (grid){ g.n, r.h, r.w }; }
 #endif

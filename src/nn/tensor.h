@@ -81,6 +81,45 @@ typedef struct attention_opts {
     int max_distance;      /* T5: 128 */
 } attention_opts;
 
+/* What follows a convolution or a norm, or stands alone. */
+typedef enum act {
+    ACT_NONE, ACT_RELU,
+    ACT_LEAKY,             /* x < 0: 0.1 x */
+    ACT_SIGMOID,
+    ACT_GELU_ERF           /* x (1 + erf(x / sqrt 2)) / 2 */
+} act;
+
+/* How far a filter or a pooling reaches: output pixel (y, x) of h x w sees the side x side input pixels (y stride - before + i dilation, ...). */
+typedef struct reach { int side, stride, dilation, before, h, w; } reach;
+
+/* Where a resampled pixel comes from (spec 4.6): half-pixel centres clamped at the border; corners on corners; the pixel that floor(out * in / size) names. */
+typedef enum resampling { SAMPLE_BILINEAR, SAMPLE_CORNERS, SAMPLE_NEAREST } resampling;
+
+/* Swin's windows: side x side pixels from the upper left on, the last ones filled up on the right and below; moved by `shift` pixels. */
+typedef struct swin { int side, shift, heads; } swin;
+
 /* Which rows the routing map compares (training spec 1.2): one reference of one sample. */
 typedef struct route { int ref0, nref, img0, nimg; } route; /* row ranges in q and k */
+
+/* Rows of a stored matrix: a view, as tensor_rows is one of a tensor. */
+static inline weight weight_cut(const weight *w, int row0, int rows)
+{
+    weight v = *w;
+    v.out = v.part[0].rows = rows;
+    if (w->part[0].data) v.part[0].data = (const char *)w->part[0].data + dtype_nbytes_of(w->part[0].type, (size_t)row0 * (size_t)w->in);
+    if (v.part[0].row_scale) v.part[0].row_scale += row0;
+    if (v.part[0].bias) v.part[0].bias += row0;
+    return v;
+}
+
+/* Coordinate of output pixel i along one axis: *at, its neighbour *next, and the neighbour's share.  In fp32, as it is done elsewhere. */
+static inline float sample_at(int i, int in, int out, resampling how, int *at, int *next)
+{
+    float step = how == SAMPLE_CORNERS ? (out > 1 ? (float)(in - 1) / (float)(out - 1) : 0.0f) : (float)in / (float)out;
+    float x = how == SAMPLE_BILINEAR ? ((float)i + 0.5f) * step - 0.5f : (float)i * step;
+    if (x < 0) x = 0;
+    *at = (int)x < in - 1 ? (int)x : in - 1;
+    *next = *at + 1 < in && how != SAMPLE_NEAREST ? *at + 1 : *at;
+    return how == SAMPLE_NEAREST ? 0.0f : x - (float)*at;
+}
 #endif

@@ -56,6 +56,16 @@ static void conv2d_backward(device *d, tensor dx, tensor dy, tensor x, grid g, c
 static void mse(device *d, tensor y, tensor a, tensor b, const float *w) {}
 static void mse_backward(device *d, tensor da, tensor dy, tensor a, tensor b, const float *w) {}
 
+static void activate(device *d, tensor y, tensor x, act a) {}
+static void instancenorm(device *d, tensor y, tensor x, grid g, float e, act a) {}
+static void conv(device *d, tensor y, tensor x, grid g, const weight *w, reach r, tensor beside, act a) {}
+static void depthwise(device *d, tensor y, tensor x, grid g, const weight *w, reach r) {}
+static void maxpool(device *d, tensor y, tensor x, grid g, reach r) {}
+static void boxmean(device *d, tensor y, tensor x, grid g, grid to) {}
+static void resample(device *d, tensor y, tensor x, grid g, grid to, resampling how) {}
+static void windowattention(device *d, tensor y, tensor x, grid g, swin m, vec fill, vec table) {}
+static void crossattention(device *d, tensor y, tensor q, tensor k, tensor v, int n, int heads) {}
+
 const backend backend_dry = {
     .name = "dry", .dry = true, .open = dry_open, .close = dry_close,
     .write = write, .read = read, .zero = t1, .copy = t2, .add_to = t2,
@@ -72,4 +82,6 @@ const backend backend_dry = {
     .upsample2x = t2g, .upsample2x_backward = t2g,
     .pack2x2 = t2g, .pack2x2_backward = t2g, .unpack2x2 = t2g, .unpack2x2_backward = t2g,
     .gaussian = t3, .gaussian_backward = t4, .kl = t2, .kl_backward = t3, .mse = mse, .mse_backward = mse_backward,
+    .activate = activate, .rowscale = t3, .instancenorm = instancenorm, .conv = conv, .depthwise = depthwise, .maxpool = maxpool,
+    .boxmean = boxmean, .resample = resample, .windowattention = windowattention, .crossattention = crossattention,
 };

@@ -113,4 +113,7 @@ const backend backend_ref = {
     .gaussian = ref_gaussian, .gaussian_backward = ref_gaussian_backward,
     .kl = ref_kl, .kl_backward = ref_kl_backward,
     .mse = ref_mse, .mse_backward = ref_mse_backward,
+    .activate = ref_activate, .rowscale = ref_rowscale, .instancenorm = ref_instancenorm, .conv = ref_conv, .depthwise = ref_depthwise,
+    .maxpool = ref_maxpool, .boxmean = ref_boxmean, .resample = ref_resample, .windowattention = ref_windowattention,
+    .crossattention = ref_crossattention,
 };

@@ -55,4 +55,14 @@ void ref_takerows(device *dev, tensor y, tensor x, const int32_t *ids);
 void ref_takerows_backward(device *dev, tensor dx, tensor dy, const int32_t *ids);
 void ref_mse(device *, tensor y, tensor a, tensor b, const float *row_weight);
 void ref_mse_backward(device *, tensor da, tensor dy, tensor a, tensor b, const float *row_weight);
+void ref_activate(device *, tensor y, tensor x, act a);
+void ref_rowscale(device *, tensor y, tensor x, tensor s);
+void ref_instancenorm(device *, tensor y, tensor x, grid g, float eps, act a);
+void ref_conv(device *, tensor y, tensor x, grid g, const weight *w, reach r, tensor beside, act a);
+void ref_depthwise(device *, tensor y, tensor x, grid g, const weight *w, reach r);
+void ref_maxpool(device *, tensor y, tensor x, grid g, reach r);
+void ref_boxmean(device *, tensor y, tensor x, grid g, grid to);
+void ref_resample(device *, tensor y, tensor x, grid g, grid to, resampling how);
+void ref_windowattention(device *, tensor y, tensor qkv, grid g, swin m, vec fill, vec table);
+void ref_crossattention(device *, tensor y, tensor q, tensor k, tensor v, int samples, int heads);
 #endif

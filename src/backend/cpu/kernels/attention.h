@@ -74,7 +74,8 @@ static void att_task(void *arg, int task, int worker)
     const att_job *j = arg;
     int block = task % j->q_blocks, head = task / j->q_blocks % j->o.heads;
     att_sample sm = j->sample[task / j->q_blocks / j->o.heads];
-    const int *rows = j->order + sm.first;
+    att_sample keys_of = j->key_sample[task / j->q_blocks / j->o.heads];
+    const int *rows = j->order + sm.first, *seen = j->key_order + keys_of.first;
     int q0 = block * j->q_each, nq = imin(j->q_each, sm.rows - q0), wide = j->wide;
     if (nq <= 0) return;
     float *q = j->work + (size_t)worker * j->work_each, *out = q + j->q_each * j->dim, *k = out + j->q_each * wide;
@@ -83,15 +84,15 @@ static void att_task(void *arg, int task, int worker)
     else att_pack(j, q, j->q, rows + q0, nq, head, j->scale);
     memset(out, 0, sizeof(float) * (size_t)(nq * wide));
     for (int i = 0; i < j->q_each; i++) max[i] = -INFINITY, sum[i] = 0;
-    int keys = j->o.causal ? q0 + nq : sm.rows;
+    int keys = j->o.causal ? q0 + nq : keys_of.rows;
     for (int k0 = 0; k0 < keys; k0 += ATT_KEYS) {
         int nk = imin(ATT_KEYS, keys - k0);
         if (j->pairs) {
-            att_copy_bf16(j, k, j->k, rows + k0, nk, head);
-            att_pair_rows(j, v, j->v, rows + k0, nk, head);
+            att_copy_bf16(j, k, j->k, seen + k0, nk, head);
+            att_pair_rows(j, v, j->v, seen + k0, nk, head);
         } else {
-            att_copy(j, k, j->k, rows + k0, nk, head, 1);
-            att_copy(j, v, j->v, rows + k0, nk, head, 1);
+            att_copy(j, k, j->k, seen + k0, nk, head, 1);
+            att_copy(j, v, j->v, seen + k0, nk, head, 1);
         }
         for (int i = 0; i < nq; i += NR) {
             att_tile t = {.st = st, .max = max + i, .sum = sum + i, .out = out + i * wide, .head = head, .query = q0 + i, .m = imin(NR, nq - i),
@@ -108,19 +109,47 @@ static void att_task(void *arg, int task, int worker)
     }
 }
 
-static void k_attention(device *dev, tensor y, tensor q, tensor k, tensor v, layout l, attention_opts o, tensor lse)
+static void att_forward(device *dev, att_job j)
 {
-    att_job j = {.y = y, .q = q, .k = k, .v = v, .o = o, .lse = lse};
-    if (!att_prepare(dev, &j, l, true, 0) || !j.longest) return;
-    if (att_takes_bf16(dev, &j)) j.pairs = ((const cpu_state *)dev->state)->bf16->tiles;
-    int wanted = cpu_threads(dev) == 1 ? 1 : 4 * cpu_threads(dev), blocks = ceil_div(wanted, j.samples * o.heads);
+    int wanted = cpu_threads(dev) == 1 ? 1 : 4 * cpu_threads(dev), blocks = ceil_div(wanted, j.samples * j.o.heads);
     j.q_each = imin(imax(ceil_div(j.longest, blocks), 96), 48 * 1024 / j.wide);
     j.q_each = round_up(imin(j.q_each, j.longest), NR);
     j.q_blocks = ceil_div(j.longest, j.q_each);
     j.work_each = (size_t)(2 * j.q_each * j.wide + 2 * ATT_KEYS * j.wide + NR * ATT_KEYS + 2 * j.q_each);
     j.work_each = (j.work_each + 15) / 16 * 16;
     j.work = cpu_scratch(dev, CPU_WORK, j.work_each * (size_t)cpu_threads(dev));
-    if (j.work) pool_run(dev->threads, j.samples * o.heads * j.q_blocks, att_task, &j);
+    if (j.work) pool_run(dev->threads, j.samples * j.o.heads * j.q_blocks, att_task, &j);
+}
+
+static void k_attention(device *dev, tensor y, tensor q, tensor k, tensor v, layout l, attention_opts o, tensor lse)
+{
+    att_job j = {.y = y, .q = q, .k = k, .v = v, .o = o, .lse = lse};
+    if (!att_prepare(dev, &j, l, true, 0) || !j.longest) return;
+    if (att_takes_bf16(dev, &j)) j.pairs = ((const cpu_state *)dev->state)->bf16->tiles;
+    att_forward(dev, j);
+}
+
+/* Samples of one length each, of queries and of keys. */
+static void k_crossattention(device *dev, tensor y, tensor q, tensor k, tensor v, int samples, int heads)
+{
+    att_job j = {.y = y, .q = q, .k = k, .v = v, .o = {.heads = heads}, .samples = samples, .dim = q.cols / heads, .longest = q.rows / samples};
+    int most = imax(q.rows, k.rows);
+    if (!j.longest) return;
+    float *memory = cpu_scratch(dev, CPU_TEMP, (size_t)most + 4 * (size_t)samples);
+    if (!memory) return;
+    att_sample *sample = (att_sample *)memory, *key_sample = sample + samples;
+    int *order = (int *)(key_sample + samples);
+    for (int i = 0; i < most; i++) order[i] = i;
+    for (int i = 0; i < samples; i++) {
+        sample[i] = (att_sample){i * j.longest, j.longest};
+        key_sample[i] = (att_sample){i * (k.rows / samples), k.rows / samples};
+    }
+    j.order = j.key_order = order;
+    j.sample = sample;
+    j.key_sample = key_sample;
+    j.wide = round_up(j.dim, NR);
+    j.scale = 1.0f / sqrtf((float)j.dim);
+    att_forward(dev, j);
 }
 
 /* How many of the n keys from k0 on query i may see; its bias for them. */

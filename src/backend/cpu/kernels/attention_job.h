@@ -15,6 +15,8 @@ typedef struct att_job {
     float scale;
     const int *order;
     const att_sample *sample;
+    const int *key_order;        /* of k's and v's rows: the same two, but where q looks across (forward only) */
+    const att_sample *key_sample;
     int samples, longest;
     int q_each, q_blocks;        /* queries a task, blocks of the longest sample */
     const float *bias;           /* T5's [heads][2 longest - 1], at query - key + longest - 1 forward, key - query + ... back; NULL: none */
@@ -120,8 +122,8 @@ static bool att_prepare(device *dev, att_job *j, layout l, bool forward, size_t 
         sample[s.sample].rows += s.rows;
         for (int r = 0; r < s.rows; r++) order[at++] = s.start + r;
     }
-    j->order = order;
-    j->sample = sample;
+    j->order = j->key_order = order;
+    j->sample = j->key_sample = sample;
     for (int i = 0; i < l.samples; i++) j->longest = imax(j->longest, sample[i].rows);
     if (j->o.relbias) {
         float *table = memory + lists;

@@ -9,7 +9,7 @@
 #include "backend/cpu/kernels/elementwise.h"
 #include "backend/cpu/kernels/linear.h"
 
-enum { CONV_TAPS = 9, CONV_CHANNELS = 128, CONV_COLS = 64, CONV_PIXELS = 256 };
+enum { CONV_TAPS = 49, CONV_CHANNELS = 128, CONV_COLS = 64, CONV_PIXELS = 256 };
 
 /* What is multiplied: for output pixel (oy, ox) tap t sees source pixel (oy step + dy[t], ox step + dx[t]).  Taps come row by
  * row, from left to right, `run` in a row: in a copied block the channels under a row of taps are contiguous, one long
@@ -26,6 +26,8 @@ typedef struct conv_job {
     int spread, phase_y, phase_x, oh, ow;
     const float *bias;
     bool add;
+    tensor beside;           /* spread 1: added to what comes out, before `act` */
+    act act;
     /* weights [outs][channels][taps] in the file's order, strides in numbers */
     const weight_part *w;
     size_t w_out, w_channel;
@@ -105,9 +107,10 @@ static void conv_pack_task(void *arg, int task, int worker)
             for (int c = 0; c < n; c++)
                 for (int t = 0; t < j->t.n; t++) {
                     size_t at = (size_t)(n0 + i) * j->w_out + (size_t)(c0 + c) * j->w_channel + (size_t)j->t.at[t];
+                    float scale = j->w->row_scale && n0 + i < outs ? j->w->row_scale[n0 + i] : 1.0f;
                     float v = n0 + i >= outs ? 0.0f : j->w->type == DT_F32 ? load_as(DT_F32, j->w->data, at)
                               : j->w->type == DT_BF16 ? load_as(DT_BF16, j->w->data, at) : load_as(DT_F16, j->w->data, at);
-                    panel[(size_t)((c0 * j->t.n + t * n + c) * NR + i)] = v;
+                    panel[(size_t)((c0 * j->t.n + t * n + c) * NR + i)] = v * scale;
                 }
         }
 }
@@ -121,6 +124,20 @@ INLINE void conv_block_of(const conv_job *j, int task, int *picture, int *oy, in
 }
 
 INLINE int conv_blocks(const conv_job *j) { return j->go.n * ceil_div(j->ow, j->block_w) * ceil_div(j->oh, j->block_h); }
+
+/* n output pixels from row `first` on, while they are in the cache. */
+INLINE void conv_finish(tensor out, int first, int n, tensor beside, act a)
+{
+    for (int r = first; r < first + n; r++) {
+        float *y = row(out, r);
+        const float *b = beside.p ? row(beside, r) : NULL;
+        for (int c = 0; c < out.cols; c += VL) {
+            vf v = v_loadn(y + c, out.cols - c);
+            if (b) v += v_loadn(b + c, out.cols - c);
+            v_storen(y + c, act_value(v, a), out.cols - c);
+        }
+    }
+}
 
 static void conv_task(void *arg, int task, int worker)
 {
@@ -145,6 +162,8 @@ static void conv_task(void *arg, int task, int worker)
                 micro_strip(t, w, imin(NR, outs - n0), false);
             }
     }
+    for (int r = 0; r < h && (j->act || j->beside.p); r++)
+        conv_finish(j->out, (picture * j->go.h + oy + r) * j->go.w + ox, w, j->beside, j->act);
 }
 
 static void conv_run(device *dev, conv_job j)
@@ -200,6 +219,28 @@ static void k_conv2d(device *dev, tensor y, tensor x, grid g, const weight *w, i
         conv_run(dev, (conv_job){.src = x, .gs = g, .step = stride, .t = conv_taps(w, stride), .out = cols_of(y, at, w->part[i].rows), .go = out,
                                  .spread = 1, .oh = out.h, .ow = out.w, .bias = w->part[i].bias, .w = &w->part[i],
                                  .w_out = (size_t)w->in * area, .w_channel = area, .channels = w->in});
+}
+
+/* Of any reach, and what comes after it (op_conv). */
+static void finish_rows(const rows_job *j, int row0, int row1) { conv_finish(j->t[0], row0, row1 - row0, j->t[1], *(const act *)j->extra); }
+
+static void k_conv(device *dev, tensor y, tensor x, grid g, const weight *w, reach r, tensor beside, act a)
+{
+    if (r.side == 1 && r.stride == 1) {
+        k_linear(dev, y, x, w, NO_TENSOR);
+        if (a || beside.p) rows_run(dev, (rows_job){.fn = finish_rows, .t = {y, beside}, .extra = &a}, y.rows, y.cols);
+        return;
+    }
+    taps t = {.n = r.side * r.side, .run = r.dilation == 1 ? r.side : 1};
+    for (int i = 0; i < t.n; i++) {
+        t.dy[i] = i / r.side * r.dilation - r.before;
+        t.dx[i] = i % r.side * r.dilation - r.before;
+        t.at[i] = i;
+    }
+    size_t area = (size_t)t.n;
+    conv_run(dev, (conv_job){.src = x, .gs = g, .step = r.stride, .t = t, .out = y, .go = {g.n, r.h, r.w}, .spread = 1, .oh = r.h, .ow = r.w,
+                             .bias = w->part[0].bias, .beside = beside, .act = a, .w = &w->part[0], .w_out = (size_t)w->in * area, .w_channel = area,
+                             .channels = w->in});
 }
 
 /* sums += dy^T patch over the blocks of one group, for some channels and some outs. */

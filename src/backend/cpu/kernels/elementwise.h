@@ -52,6 +52,30 @@ INLINE vf swish_slope(vf u, vf s)
     return v_fma(s * u, g * (v_set(1.0f) - g), g);
 }
 
+/* erfc(|z|) = t (a1 + t (a2 + ...)) e^-z^2, t = 1/(1 + p |z|), within 1.5e-7 (Abramowitz and Stegun 7.1.26); z = u / sqrt 2. */
+INLINE vf gelu_erf(vf u)
+{
+    vf z = v_max(u, v_zero() - u) * v_set(0.70710678f), t = v_set(1.0f) / v_fma(v_set(0.3275911f), z, v_set(1.0f)), p = v_set(1.061405429f);
+    p = v_fma(p, t, v_set(-1.453152027f));
+    p = v_fma(p, t, v_set(1.421413741f));
+    p = v_fma(p, t, v_set(-0.284496736f));
+    p = v_fma(p, t, v_set(0.254829592f));
+    vf tail = v_set(0.5f) * p * t * v_exp(v_zero() - z * z) * u; /* u > 0: what u lacks; u < 0: all that is left */
+    return v_max(v_zero(), u) + v_min(v_zero(), tail) - v_max(v_zero(), tail);
+}
+
+/* Of the two, the one that is not a number stays: v_max and v_min answer their second operand then. */
+INLINE vf act_value(vf x, act a)
+{
+    switch (a) {
+    case ACT_RELU: return v_max(v_zero(), x);
+    case ACT_LEAKY: return v_fma(v_set(0.1f), v_min(v_zero(), x), v_max(v_zero(), x));
+    case ACT_SIGMOID: return v_sigmoid(x);
+    case ACT_GELU_ERF: return gelu_erf(x);
+    default: return x;
+    }
+}
+
 MAP(copy, false, a)
 MAP(add_to, true, a)
 MAP(sum, false, a + b)

@@ -266,7 +266,7 @@ INLINE float load_as(dtype t, const void *p, size_t i)
  * Waite); the polynomial is the Taylor-like minimax fit of (e^f - 1 - f)/f^2 known from the Cephes library. */
 INLINE vf v_exp(vf x)
 {
-    x = v_min(v_max(x, v_set(-110.0f)), v_set(90.0f));
+    x = v_min(v_set(90.0f), v_max(v_set(-110.0f), x)); /* in this order NaN stays NaN */
     vf n = v_round(x * v_set(1.44269504f));
     vf f = v_fma(n, v_set(-0.693359375f), x);
     f = v_fma(n, v_set(2.12194440e-4f), f);

@@ -8,6 +8,8 @@
 #include "backend/cpu/kernels/loss.h"
 #include "backend/cpu/kernels/norm.h"
 #include "backend/cpu/kernels/routemap.h"
+#include "backend/cpu/kernels/sight.h"
+#include "backend/cpu/kernels/windows.h"
 
 #ifndef CPU_TABLE
 #define CPU_TABLE table
@@ -25,6 +27,8 @@ const backend CPU_TABLE = {
     BOTH(gelu), BOTH(quickgelu), BOTH(silu), BOTH(mul), BOTH(scale), BOTH(layernorm), BOTH(rmsnorm),
     KERNEL(groupstats), BOTH(groupnorm),
     BOTH(conv2d), BOTH(upsample2x), BOTH(pack2x2), BOTH(unpack2x2), BOTH(gaussian), BOTH(kl), BOTH(mse),
+    KERNEL(activate), KERNEL(rowscale), KERNEL(instancenorm), KERNEL(conv), KERNEL(depthwise), KERNEL(maxpool), KERNEL(boxmean), KERNEL(resample),
+    KERNEL(windowattention), KERNEL(crossattention),
 };
 
 static double burn(long rounds)
