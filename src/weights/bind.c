@@ -310,7 +310,7 @@ static bool listed(const char *const *list, const char *name)
 {
     for (; list && *list; list++) {
         size_t n = strlen(*list);
-        if ((*list)[n - 1] == '*' ? strncmp(name, *list, n - 1) == 0 : strcmp(name, *list) == 0) return true;
+        if (**list == '*' ? ends(name, *list + 1) : (*list)[n - 1] == '*' ? strncmp(name, *list, n - 1) == 0 : strcmp(name, *list) == 0) return true;
     }
     return false;
 }

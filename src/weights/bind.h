@@ -30,7 +30,7 @@ typedef struct bind_names {
     const char *stem;                /* of the file in a folder: STEM.safetensors or its shards */
     const file_layout *layouts;
     const char *const *prefixes;     /* that all its tensors may have: "" and those of all-in-one files; any other that a file has is found */
-    const char *const *unused;       /* tensors that may be there without being used; one that ends with * begins their names */
+    const char *const *unused;       /* tensors that may be there without being used; one that ends with * begins their names, one that begins with it ends them */
     int holds;                       /* HAS_... of kind.h: what it is */
 } bind_names;
 

@@ -11,6 +11,10 @@
 #define TAKE_CLIP "take CLIP-L: clip_l.safetensors"
 #define TAKE_JUDGE "take the judge folder of a run of stage judge, or models/judge"
 #define TAKE_VAE "take FLUX.1's autoencoder: ae.safetensors"
+#define TAKE_BEN2 "take BEN2's base network: model.safetensors"
+#define TAKE_RETINAFACE "take RetinaFace with ResNet-50: detection_Resnet50_Final.pth"
+#define TAKE_BISENET "take BiSeNet's face parser: parsing_bisenet.pth"
+#define TAKE_ISNET "take the ISNet that tools/fetch-prep-free.mjs gets"
 #define TAKE_LORA "take a LoRA made for FLUX.1"
 #define NOT_A_PART "it is no part of a FLUX.1 model: leave it out"
 #define NO_METHOD "LoRA, LoKr, LoHa, OFT, DoRA and plain differences are applied: take one of these"
@@ -160,6 +164,13 @@ static const row rows[] = {
     { { "taesd_decoder." }, NULL, "tiny autoencoder (TAESD)", HAS_VAE, TAKE_VAE, false },
     { { "decoder.layers.1.", "encoder.layers.1." }, "self_attn", "tiny autoencoder (TAESD)", HAS_VAE, TAKE_VAE, false },
     { { "^3.conv.0.weight" }, NULL, "tiny autoencoder (TAESD)", HAS_VAE, TAKE_VAE, false },
+    /* what prepares references */
+    { { "multifieldcrossatt.", "dec_blk4." }, NULL, "BEN2, which cuts out", HAS_BEN2, NULL, false },
+    { { "BboxHead.", "body.layer4." }, NULL, "RetinaFace with ResNet-50, which finds faces", HAS_RETINAFACE, NULL, false },
+    { { "BboxHead.", "body.stage1." }, NULL, "RetinaFace with MobileNet", HAS_RETINAFACE, TAKE_RETINAFACE, false },
+    { { "cp.resnet.", "ffm.convblk." }, NULL, "BiSeNet, which parses faces", HAS_BISENET, NULL, false },
+    { { "^onnx::Conv_1896", "^side6.weight" }, NULL, "ISNet, which cuts out", HAS_ISNET, NULL, false },
+    { { "squeeze_module.", "bb.layers." }, NULL, "BiRefNet", HAS_BEN2, TAKE_BEN2, false },
     /* the rest */
     { { "dreamo_task_embedding" }, NULL, "DreamO embedding tables", 0, NULL, true },
     { { "body.0.rdb1." }, NULL, "upscaler (ESRGAN)", 0, NOT_A_PART, false },
@@ -344,7 +355,7 @@ static const char *is(const char *words)
     static const char *const many[] = { "weights", "tensors", "differences", "DreamO embedding tables" };
     static const char *const none[] = { "Stable Diffusion's", "FLUX.2's", "Wan's", "PuLID's", "LoRA", "LoKr", "LoHa", "OFT", "DoRA",
                                         "(IA)3", "VeRA", "GLoRA", "T-LoRA", "LoCon", "AdaLoRA", "BOFT", "Bone", "MiSS", "C3A", "FourierFT", "WaveFT", "HRA", "LayerNorm",
-                                        "RandLoRA", "RoAd", "SHiRA", "VB-LoRA", "CLIP with", "T5 with", "SigLIP", "BERT", "XLM", "FLUX.1 Redux", "FLUX.1 Canny or Depth as" };
+                                        "RandLoRA", "RoAd", "SHiRA", "VB-LoRA", "BEN2", "RetinaFace", "BiSeNet", "ISNet", "BiRefNet", "CLIP with", "T5 with", "SigLIP", "BERT", "XLM", "FLUX.1 Redux", "FLUX.1 Canny or Depth as" };
     for (size_t i = 0; i < sizeof many / sizeof *many; i++)
         if (strncmp(words, many[i], strlen(many[i])) == 0) return "holds ";
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
@@ -355,12 +366,14 @@ static const char *is(const char *words)
 static const char *wanted_words(int wanted)
 {
     return wanted == HAS_DIT ? "a FLUX.1 transformer" : wanted == HAS_T5 ? "a T5 encoder" : wanted == HAS_CLIP ? "a CLIP text encoder"
-         : wanted == HAS_VAE ? "an autoencoder" : wanted == HAS_JUDGE ? "a judge" : wanted == HAS_ANY ? "a model" : "a FLUX.1 transformer or T5 encoder";
+         : wanted == HAS_VAE ? "an autoencoder" : wanted == HAS_JUDGE ? "a judge" : wanted == HAS_ANY ? "a model" : wanted == HAS_BEN2 ? "BEN2"
+         : wanted == HAS_RETINAFACE ? "RetinaFace" : wanted == HAS_BISENET ? "BiSeNet" : wanted == HAS_ISNET ? "ISNet" : "a FLUX.1 transformer or T5 encoder";
 }
 
 static const char *wanted_instead(int wanted)
 {
-    return wanted == HAS_T5 ? TAKE_T5 : wanted == HAS_CLIP ? TAKE_CLIP : wanted == HAS_VAE ? TAKE_VAE : wanted == HAS_JUDGE ? TAKE_JUDGE : TAKE_DEV;
+    return wanted == HAS_T5 ? TAKE_T5 : wanted == HAS_CLIP ? TAKE_CLIP : wanted == HAS_VAE ? TAKE_VAE : wanted == HAS_JUDGE ? TAKE_JUDGE : wanted == HAS_BEN2 ? TAKE_BEN2
+         : wanted == HAS_RETINAFACE ? TAKE_RETINAFACE : wanted == HAS_BISENET ? TAKE_BISENET : wanted == HAS_ISNET ? TAKE_ISNET : TAKE_DEV;
 }
 
 dreamo_status kind_refuse(const st_set *s, const char *path, int wanted, dreamo_error *err)

@@ -43,7 +43,10 @@ static void fill_param(pool *threads, float *to, const param *p)
     /* T5's table has two names in the official code, and this one is the last to be filled */
     const char *name = strcmp(p->name, "shared.weight") ? p->name : "encoder.embed_tokens.weight";
     size_t n = (size_t)param_count(p), length = strlen(name);
-    if (p->rank >= 2) fill(threads, to, n, name, sqrt(3.0 * (double)p->shape[0] / (double)n), 0);
+    double head = strstr(name, "Head.") ? 0.005 : 1; /* RetinaFace's: else its boxes would be anywhere */
+    if (p->rank >= 2) fill(threads, to, n, name, head * sqrt(3.0 * (double)p->shape[0] / (double)n), 0);
+    else if (length > 12 && strcmp(name + length - 12, "running_mean") == 0) fill(threads, to, n, name, 0.1, 0);
+    else if (length > 11 && strcmp(name + length - 11, "running_var") == 0) fill(threads, to, n, name, 0.5, 1);
     else if (length > 4 && strcmp(name + length - 4, "bias") == 0) fill(threads, to, n, name, 0.1, 0);
     else fill(threads, to, n, name, 0.2, 1);
 }
