@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "format/gguf.h"
 #include "format/json.h"
+#include "format/onnx.h"
+#include "format/pth.h"
 #include "format/sniff.h"
 
 #define MAX_HEADER 100000000u
@@ -248,12 +250,19 @@ static dreamo_status st_read(st_file *f, dreamo_error *err)
     return s;
 }
 
-static dreamo_status open_as(const char *path, bool gguf_too, st_file *out, dreamo_error *err)
+static dreamo_status read_any(st_file *f, dreamo_error *err)
+{
+    const unsigned char *data = f->map.data;
+    size_t n = f->map.nbytes;
+    return gguf_is(data, n) ? gguf_read(f, err) : pth_is(data, n) ? pth_read(f, err) : onnx_is(data, n) ? onnx_read(f, err) : st_read(f, err);
+}
+
+static dreamo_status open_as(const char *path, bool any, st_file *out, dreamo_error *err)
 {
     *out = (st_file){ .map.fd = -1, .path = mem_strdup(path) };
     if (!out->path) return fail(err, DREAMO_MEMORY, "%s: no memory", path);
     dreamo_status s = file_map(path, &out->map, err);
-    if (!s) s = gguf_too && gguf_is(out->map.data, out->map.nbytes) ? gguf_read(out, err) : st_read(out, err);
+    if (!s) s = any ? read_any(out, err) : st_read(out, err);
     if (s) st_close(out);
     return s;
 }

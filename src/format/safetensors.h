@@ -34,7 +34,7 @@ typedef struct st_file {
 } st_file;
 
 dreamo_status st_open(const char *path, st_file *out, dreamo_error *err);
-dreamo_status st_open_any(const char *path, st_file *out, dreamo_error *err); /* or a GGUF file (gguf.h), told by its content */
+dreamo_status st_open_any(const char *path, st_file *out, dreamo_error *err); /* or a GGUF, torch or ONNX file (gguf.h, pth.h, onnx.h), told by its content */
 void          st_close(st_file *f);                         /* a zeroed file is allowed */
 st_tensor    *st_find(const st_file *f, const char *name);  /* NULL: not there */
 const char   *st_meta(const st_file *f, const char *key);
