@@ -116,9 +116,12 @@ dreamo_status onnx_read(st_file *f, dreamo_error *err)
     field x;
     bool sound;
     size_t count = 0, bytes = 0;
-    while (next(&model, &x, &sound))
+    bool says_version = false; /* of its operators, which every model does, after its graph */
+    while (next(&model, &x, &sound)) {
         if (x.number == 7 && x.wire == 2) graph = (span){ x.p, x.p + x.n };
-    if (!sound || !graph.at) return broken(f, err);
+        says_version = says_version || x.number == 8;
+    }
+    if (!sound || !graph.at || !says_version) return broken(f, err);
     for (probe = graph; next(&probe, &x, &sound);)
         if (x.number == 5 && x.wire == 2) count++;
     if (!sound) return broken(f, err);
