@@ -232,13 +232,13 @@ typedef struct naming {
 static dreamo_status give(naming *n, const pickle_tensor *t)
 {
     const pickle_storage *from = &n->p->storages[t->storage];
-    st_tensor *out = &n->f->tensors[n->f->ntensors];
     size_t count = 1, end;
     if (!n->to) {
         n->room += n->length + 1;
         if (n->f->ntensors++ >= MOST_TENSORS) return fail(n->err, DREAMO_LIMIT, "%s: more than %d tensors", n->f->path, MOST_TENSORS);
         return DREAMO_OK;
     }
+    st_tensor *out = &n->f->tensors[n->f->ntensors];
     *out = (st_tensor){ .name = memcpy(n->to, n->path, n->length + 1), .type = from->type, .rank = t->rank };
     n->to += n->length + 1;
     n->f->ntensors++;

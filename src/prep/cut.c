@@ -12,41 +12,30 @@
 #include "weights/kind.h"
 #include "weights/prep/bind_prep.h"
 
-/* A kind of network: a row of `kinds`. */
+/* How a network sees a picture: a row of `kinds`. */
 typedef struct cut_kind {
-    const char *name;
     int holds, side;
     float mean[3], scale[3];                      /* of a channel in 0..255: (value - mean) * scale */
-    void *(*make)(void);
-    void (*unmake)(void *network);
-    dreamo_status (*bind)(void *network, const char *path, bound_files *files, dreamo_error *err);
     tensor (*mask)(nn *cx, const void *network, tensor x, grid g);
 } cut_kind;
 
-static void *ben2_make(void) { return ben2_new(); }
-static void ben2_unmake(void *m) { ben2_free(m); }
-static dreamo_status ben2_bind(void *m, const char *path, bound_files *f, dreamo_error *err) { return bind_ben2(m, path, f, err); }
-static tensor ben2_apply(nn *cx, const void *m, tensor x, grid g) { (void)g; return ben2_mask(cx, m, x); }
-static void *isnet_make(void) { return isnet_new(); }
-static void isnet_unmake(void *m) { isnet_free(m); }
-static dreamo_status isnet_bind(void *m, const char *path, bound_files *f, dreamo_error *err) { return bind_isnet(m, path, f, err); }
-static tensor isnet_apply(nn *cx, const void *m, tensor x, grid g) { return isnet_mask(cx, m, x, g); }
+static tensor by_ben2(nn *cx, const void *m, tensor x, grid g) { (void)g; return ben2_mask(cx, m, x); }
+static tensor by_isnet(nn *cx, const void *m, tensor x, grid g) { return isnet_mask(cx, m, x, g); }
 
 static const cut_kind kinds[] = {
-    { "BEN2", HAS_BEN2, BEN2_SIDE, { 0.485f * 255, 0.456f * 255, 0.406f * 255 }, { 1 / (0.229f * 255), 1 / (0.224f * 255), 1 / (0.225f * 255) },
-      ben2_make, ben2_unmake, ben2_bind, ben2_apply },
-    { "ISNet", HAS_ISNET, ISNET_SIDE, { 128, 128, 128 }, { 1 / 256.0f, 1 / 256.0f, 1 / 256.0f }, isnet_make, isnet_unmake, isnet_bind, isnet_apply },
+    { HAS_BEN2, BEN2_SIDE, { 0.485f * 255, 0.456f * 255, 0.406f * 255 }, { 1 / (0.229f * 255), 1 / (0.224f * 255), 1 / (0.225f * 255) }, by_ben2 },
+    { HAS_ISNET, ISNET_SIDE, { 128, 128, 128 }, { 1 / 256.0f, 1 / 256.0f, 1 / 256.0f }, by_isnet },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-struct cut_net { const cut_kind *kind; void *network; bound_files files; device *dev; };
+struct cut_net { const cut_kind *kind; const prep_network *is; void *network; bound_files files; device *dev; };
 
-const char *cut_net_name(const cut_net *n) { return n->kind->name; }
+const char *cut_net_name(const cut_net *n) { return n->is->name; }
 
 void cut_net_close(cut_net *n)
 {
     if (!n) return;
-    if (n->network) n->kind->unmake(n->network);
+    if (n->network) n->is->unmake(n->network);
     bind_close(&n->files);
     if (n->dev) n->dev->be->close(n->dev);
     mem_free(n);
@@ -77,9 +66,9 @@ dreamo_status cut_net_open(const char *path, int threads, cut_net **out, dreamo_
     dreamo_status s = find_kind(path, &kind, err);
     if (s) return s;
     cut_net *n = mem_calloc(1, sizeof *n);
-    if (n) n->kind = kind;
-    if (!n || !(n->network = kind->make())) s = fail(err, DREAMO_MEMORY, "%s: no memory for the network", path);
-    if (!s) s = kind->bind(n->network, path, &n->files, err);
+    if (n) n->kind = kind, n->is = prep_network_of(kind->holds);
+    if (!n || !(n->network = n->is->make())) s = fail(err, DREAMO_MEMORY, "%s: no memory for the network", path);
+    if (!s) s = n->is->bind(n->network, path, &n->files, err);
     if (!s && !(n->dev = engine_open(threads, err))) s = DREAMO_MEMORY;
     if (s) cut_net_close(n);
     else *out = n;
@@ -103,7 +92,7 @@ dreamo_status cut_net_mask(cut_net *n, const bitmap *rgb, float *mask, prep_prog
     const cut_kind *k = n->kind;
     bitmap small;
     size_t pixels = (size_t)k->side * (size_t)k->side;
-    if (rgb->channels != 3) return fail(err, DREAMO_BUG, "%s takes RGB pictures, this one has %d channels", k->name, rgb->channels);
+    if (rgb->channels != 3) return fail(err, DREAMO_BUG, "%s takes RGB pictures, this one has %d channels", n->is->name, rgb->channels);
     dreamo_status s = resize_lanczos(rgb, k->side, k->side, &small, err);
     if (s) return s;
     cut_job j = { n, mem_alloc(pixels * 3 * sizeof(float)), mask, rgb->width, rgb->height };

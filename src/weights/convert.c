@@ -7,6 +7,7 @@
 #include "base/options.h"
 #include "format/gguf_write.h"
 #include "weights/convert_job.h"
+#include "weights/prep/convert_prep.h"
 
 enum { BATCH = 4 << 20 }; /* numbers between two writes */
 
@@ -174,8 +175,11 @@ static void count_costs(const convert_job *j, dreamo_convert_costs *c)
 dreamo_status dreamo_convert_plan(const dreamo_convert_options *o, dreamo_convert_costs *costs, dreamo_error *err)
 {
     convert_job j;
+    bool prep;
     if (!costs) return fail(err, DREAMO_ARG, "the place for the costs is missing");
-    dreamo_status s = convert_job_open(&j, o, err);
+    dreamo_status s = convert_prep(o, costs, &prep, err);
+    if (prep) return s;
+    s = convert_job_open(&j, o, err);
     if (!s) {
         count_costs(&j, costs);
         s = file_space(j.options.out, &costs->free_bytes, err);
@@ -195,7 +199,10 @@ dreamo_status dreamo_convert(const dreamo_convert_options *o, dreamo_error *err)
 {
     convert_job j;
     dreamo_convert_costs costs;
-    dreamo_status s = convert_job_open(&j, o, err);
+    bool prep;
+    dreamo_status s = convert_prep(o, NULL, &prep, err);
+    if (prep) return s;
+    s = convert_job_open(&j, o, err);
     if (!s) {
         count_costs(&j, &costs);
         count_work(&j);

@@ -7,6 +7,8 @@
 #include "format/gguf.h"
 #include "format/image_file.h"
 #include "format/json.h"
+#include "format/onnx.h"
+#include "format/pth.h"
 #include "format/safetensors.h"
 #include "weights/default_model.h"
 #include "weights/kind.h"
@@ -28,6 +30,13 @@ static json_t *tensor_rows(const st_file *f)
     return rows;
 }
 
+static const char *format_of(const st_file *f)
+{
+    const unsigned char *data = f->map.data;
+    size_t n = f->map.nbytes;
+    return gguf_is(data, n) ? "GGUF" : pth_is(data, n) ? "torch" : onnx_is(data, n) ? "ONNX" : "safetensors";
+}
+
 static dreamo_status weights_info(const char *path, bool tensors, json_t *o, dreamo_error *err)
 {
     st_file f;
@@ -41,7 +50,7 @@ static dreamo_status weights_info(const char *path, bool tensors, json_t *o, dre
     weights_kind kind = kind_of_weights(&f);
     json_object_set_new(o, "kind", json_string(kind.words));
     if (kind.instead) json_object_set_new(o, "not_taken", json_string(kind.instead));
-    json_object_set_new(o, "format", json_string(gguf_is(f.map.data, f.map.nbytes) ? "GGUF" : "safetensors"));
+    json_object_set_new(o, "format", json_string(format_of(&f)));
     json_object_set_new(o, "tensors", json_integer(f.ntensors));
     json_object_set_new(o, "numbers", json_integer((json_int_t)numbers));
     json_t *types = json_object(), *meta = json_object();

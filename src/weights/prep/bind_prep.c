@@ -51,3 +51,23 @@ dreamo_status bind_isnet(struct isnet *m, const char *path, bound_files *out, dr
     static const bind_names names = { .stem = "model", .layouts = layouts, .prefixes = prefixes, .unused = unused, .holds = HAS_ISNET };
     return bind_network(m, bind_walk_isnet, path, &names, out, err);
 }
+
+/* ---- all of them ---- */
+
+#define NETWORK(name)                                                                                                                          \
+    static void *name##_make(void) { return name##_new(); }                                                                                    \
+    static void name##_unmake(void *m) { name##_free(m); }                                                                                     \
+    static dreamo_status name##_bind(void *m, const char *path, bound_files *f, dreamo_error *err) { return bind_##name(m, path, f, err); }
+NETWORK(ben2)
+NETWORK(retinaface)
+NETWORK(bisenet)
+NETWORK(isnet)
+
+const prep_network *prep_network_of(int holds)
+{
+#define ROW(words, bit, name) { words, bit, name##_make, name##_unmake, bind_walk_##name, name##_bind }
+    static const prep_network all[] = { ROW("BEN2", HAS_BEN2, ben2), ROW("RetinaFace", HAS_RETINAFACE, retinaface), ROW("BiSeNet", HAS_BISENET, bisenet), ROW("ISNet", HAS_ISNET, isnet) };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].holds & holds) return &all[i];
+    return NULL;
+}

@@ -16,4 +16,15 @@ void bind_walk_ben2(void *network, param_visitor visit, void *user);
 void bind_walk_retinaface(void *network, param_visitor visit, void *user);
 void bind_walk_bisenet(void *network, param_visitor visit, void *user);
 void bind_walk_isnet(void *network, param_visitor visit, void *user);
+
+/* One of them, whichever it is. */
+typedef struct prep_network {
+    const char *name;
+    int holds;                                /* HAS_... of kind.h */
+    void *(*make)(void);                      /* NULL: no memory */
+    void (*unmake)(void *network);
+    bind_walk walk;
+    dreamo_status (*bind)(void *network, const char *path, bound_files *files, dreamo_error *err);
+} prep_network;
+const prep_network *prep_network_of(int holds); /* the first that is among them, or NULL */
 #endif
