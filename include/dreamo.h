@@ -588,7 +588,7 @@ DREAMO_API dreamo_status dreamo_dataset_show(const dreamo_sheet_options *o, drea
  * tokenizer, tokenizer_2, scheduler as published, the adapters under DIR/dreamo with their published names. */
 typedef struct dreamo_fetch_options {
     size_t size;
-    const char *preset;       /* the set of adapters: "v1.1" (NULL) or "v1" */
+    const char *preset;       /* the set of adapters: "v1.1" (NULL) or "v1"; or "prep": the official networks that prepare references, no model */
     bool no_turbo;            /* without the turbo adapter: pictures take 25 steps instead of 12 */
     const char *t5;           /* which copy of the T5 encoder: "bf16" (NULL; FLUX.1-dev's own), "fp16" or "fp8" (half the size) */
     const char *dir;          /* the model folder */

@@ -1,4 +1,5 @@
-/* fetch.c - dreamo fetch [PRESET] -o DIR: what FLUX.1-dev with DreamO needs, what of it is there, and getting the rest. */
+/* fetch.c - dreamo fetch [PRESET] -o DIR: what FLUX.1-dev with DreamO needs, or the networks that prepare references; what of it is there, and getting
+ * the rest. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

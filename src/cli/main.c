@@ -39,7 +39,7 @@ const command commands[] = {
     { "convert", "IN", "store a transformer or T5 in another type, with LoRAs fused in", 1, 1, convert_options, run_convert },
     { "dataset", "build|check|stats|show|captions|vocab|split|pack|remove", "build and look at training data", 1, 1, dataset_options, run_dataset },
     { "eval", "", "measure what a model makes: references found, words followed, places kept", 0, 0, eval_options, run_eval },
-    { "fetch", "v1.1|v1", "list what FLUX.1-dev and DreamO need, check what is there, download the rest", 0, 1, fetch_options, run_fetch },
+    { "fetch", "v1.1|v1|prep", "list what FLUX.1-dev and DreamO (or preparing references) need, check what is there, download the rest", 0, 1, fetch_options, run_fetch },
     { "bench", "kernels", "measure this machine", 1, 1, bench_options, run_bench },
     { "info", "FILE", "look into a picture, model, LoRA, checkpoint or dataset", 1, 1, info_options, run_info },
     { "serve", "", "an HTTP server and a web page over one model that stays open", 0, 0, serve_options_table, run_serve },

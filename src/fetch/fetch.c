@@ -14,6 +14,7 @@
 #include "fetch/record.h"
 
 #define HUB "https://huggingface.co"
+#define RELEASES "https://github.com"
 
 bool dreamo_fetch_can_download(void) { return http_available(); }
 
@@ -77,13 +78,20 @@ static dreamo_status job_open(job *j, const dreamo_fetch_options *given, dreamo_
     return s ? s : read_token(o, &j->token, err);
 }
 
-/* ENDPOINT/REPOSITORY, or a file of it, without a doubled slash. */
+/* Where a file lies: an endpoint that was named stands for both places. */
+static const char *place_of(const job *j, const manifest_file *f) { return f->from->releases && !j->o->endpoint ? RELEASES : j->endpoint; }
+
+/* The token is for the hub. */
+static const char *token_for(const job *j, const manifest_file *f) { return f->from->releases ? NULL : j->token; }
+
+/* PLACE/REPOSITORY, or a file of it, without a doubled slash. */
 static char *url_of(const job *j, const manifest_file *f, bool page)
 {
-    size_t n = strlen(j->endpoint);
-    while (n > 0 && j->endpoint[n - 1] == '/') n--;
-    if (page) return mem_printf("%.*s/%s", (int)n, j->endpoint, f->from->name);
-    return mem_printf("%.*s/%s/resolve/main/%s", (int)n, j->endpoint, f->from->name, f->file);
+    const char *place = place_of(j, f);
+    size_t n = strlen(place);
+    while (n > 0 && place[n - 1] == '/') n--;
+    if (page) return mem_printf("%.*s/%s", (int)n, place, f->from->name);
+    return mem_printf("%.*s/%s/%s/%s", (int)n, place, f->from->name, f->from->releases ? "releases/download" : "resolve/main", f->file);
 }
 
 /* ---- what is there ---- */
@@ -229,7 +237,7 @@ static dreamo_status get(job *j, const manifest_file *f, dreamo_error *err)
     uint64_t nbytes = 0;
     entering e = { j, f, full };
     dreamo_status s = full && url && about && name ? make_folders(j->o->dir, manifest_path(f), err) : no_memory(err);
-    const download_request r = { .url = url, .path = full, .name = name, .shown = manifest_path(f), .token = j->token,
+    const download_request r = { .url = url, .path = full, .name = name, .shown = manifest_path(f), .token = token_for(j, f),
                                  .sha256 = f->sha256, .about = about, .patience = &download_patient, .tell = &j->tell, .enter = enter, .user = &e };
     if (!s) s = download(&r, &nbytes, sha256, err);
     if (!s && !tell_line(&j->tell, DREAMO_EVENT_NOTE, "%s: complete, %llu bytes, sha256 %s", manifest_path(f),

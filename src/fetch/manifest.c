@@ -1,15 +1,17 @@
-/* manifest.c - the files of FLUX.1-dev and DreamO that each preset needs (spec 9, 2.7).
+/* manifest.c - the files of FLUX.1-dev and DreamO that each preset needs (spec 9, 2.7), and those of the networks that prepare references.
  *
  * Sizes are those that the hub lists, rounded; 0 stands where none is known.  A checksum stands here only where we hold the
- * very file, which are the vocabularies; for large files the hub tells one with its answer (download.c). */
+ * very file, which are the vocabularies, or where many publish the same; for large files the hub tells one with its answer (download.c). */
 #include "fetch/manifest.h"
 #include <string.h>
 
 static const manifest_repository
-    flux     = { "black-forest-labs/FLUX.1-dev", "FLUX.1 [dev] non-commercial licence", true },
-    encoders = { "comfyanonymous/flux_text_encoders", "T5 v1.1: Apache-2.0", false },
-    adapters = { "ByteDance/DreamO", "Apache-2.0", false },
-    turbo    = { "alimama-creative/FLUX.1-Turbo-Alpha", "FLUX.1 [dev] non-commercial licence", false };
+    flux     = { "black-forest-labs/FLUX.1-dev", "FLUX.1 [dev] non-commercial licence", true, false },
+    encoders = { "comfyanonymous/flux_text_encoders", "T5 v1.1: Apache-2.0", false, false },
+    adapters = { "ByteDance/DreamO", "Apache-2.0", false, false },
+    turbo    = { "alimama-creative/FLUX.1-Turbo-Alpha", "FLUX.1 [dev] non-commercial licence", false, false },
+    cutter   = { "PramaLLC/BEN2", "MIT", false, false },
+    faces    = { "xinntao/facexlib", "MIT; the parser was trained on CelebAMask-HQ, for research", false, true };
 
 #define MB 1000000ull
 #define GB 1000000000ull
@@ -52,6 +54,10 @@ static const manifest_file files[] = {
 
     { &turbo, "diffusion_pytorch_model.safetensors", "dreamo/FLUX.1-Turbo-Alpha/diffusion_pytorch_model.safetensors", 694 * MB, NULL,
       FOR_TURBO },
+
+    { &cutter, "model.safetensors", "ben2.safetensors", 380577976, "ea8b7907176a09667c86343dc7d00de6a6d871076cb90bb5f753618fd6fb3ebb", FOR_PREP },
+    { &faces, "v0.1.0/detection_Resnet50_Final.pth", "detection_Resnet50_Final.pth", 109497761, "6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d", FOR_PREP },
+    { &faces, "v0.2.0/parsing_bisenet.pth", "parsing_bisenet.pth", 53289463, "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567", FOR_PREP },
 };
 
 _Static_assert(sizeof files / sizeof *files <= MANIFEST_MOST, "a list of all files fits its place");
@@ -65,17 +71,29 @@ dreamo_status manifest_choose(const char *preset, bool with_turbo, const char *t
         if (strcmp(preset, sets[i].name) == 0) set = sets[i].bit;
     for (size_t i = 0; t5 && i < sizeof copies / sizeof *copies; i++)
         if (strcmp(t5, copies[i].name) == 0) copy = copies[i].bit;
-    if (!set) return fail(err, DREAMO_ARG, "preset \"%s\" is none of v1.1, v1", preset);
+    if (preset && strcmp(preset, "prep") == 0) {
+        *choice = FOR_PREP;
+        return DREAMO_OK;
+    }
+    if (!set) return fail(err, DREAMO_ARG, "preset \"%s\" is none of v1.1, v1, prep", preset);
     if (!copy) return fail(err, DREAMO_ARG, "t5 \"%s\" is none of bf16, fp16, fp8", t5);
     *choice = set | copy | (with_turbo ? FOR_TURBO : 0);
     return DREAMO_OK;
+}
+
+/* What prepares references is a choice of its own. */
+static bool belongs(const manifest_file *f, unsigned choice)
+{
+    bool prep = f->only & FOR_PREP;
+    if (choice == ~0u) return true;
+    return prep == !!(choice & FOR_PREP) && (!f->only || f->only & choice);
 }
 
 const manifest_file *manifest_next(const manifest_file *after, unsigned choice)
 {
     const manifest_file *end = files + sizeof files / sizeof *files;
     for (const manifest_file *f = after ? after + 1 : files; f < end; f++)
-        if (!f->only || (f->only & choice)) return f;
+        if (belongs(f, choice)) return f;
     return NULL;
 }
 

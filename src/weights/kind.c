@@ -14,7 +14,7 @@
 #define TAKE_BEN2 "take BEN2's base network: model.safetensors"
 #define TAKE_RETINAFACE "take RetinaFace with ResNet-50: detection_Resnet50_Final.pth"
 #define TAKE_BISENET "take BiSeNet's face parser: parsing_bisenet.pth"
-#define TAKE_ISNET "take the ISNet that tools/fetch-prep-free.mjs gets"
+#define TAKE_ISNET "take the ISNet that tools/fetch-prep-free.sh gets"
 #define TAKE_LORA "take a LoRA made for FLUX.1"
 #define NOT_A_PART "it is no part of a FLUX.1 model: leave it out"
 #define NO_METHOD "LoRA, LoKr, LoHa, OFT, DoRA and plain differences are applied: take one of these"

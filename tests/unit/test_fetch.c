@@ -85,6 +85,17 @@ static void presets_hold_what_the_specification_says(void **state)
     assert_int_equal(v1.gated, 23); /* all of FLUX.1-dev */
 }
 
+/* spec 5: the official networks that prepare references, to the byte. */
+static void preparing_is_a_preset_of_its_own(void **state)
+{
+    (void)state;
+    seen s = list(options("prep", NULL));
+    assert_string_equal(s.names, "ben2.safetensors\ndetection_Resnet50_Final.pth\nparsing_bisenet.pth\n");
+    assert_int_equal(s.listed, 380577976 + 109497761 + 53289463);
+    assert_int_equal(s.hashed, 3);
+    assert_int_equal(s.gated, 0);
+}
+
 static void what_is_not_known_is_refused(void **state)
 {
     char text[600];
@@ -162,6 +173,23 @@ static void a_gated_repository_asks_for_a_token(void **state)
     assert_non_null(strstr(err.message, "black-forest-labs/FLUX.1-dev: model_index.json"));
     assert_non_null(strstr(err.hint, endpoint));
     assert_non_null(strstr(err.hint, "HF_TOKEN"));
+}
+
+/* Files of releases have other addresses, and are told no token; what has not their checksum does not stay. */
+static void releases_have_their_own_addresses(void **state)
+{
+    (void)state;
+    dreamo_fetch_options o = options("prep", "prep");
+    o.token = "of-the-test";
+    assert_int_equal(folder_make("prep", NULL), DREAMO_OK);
+    scratch_write("prep/ben2.safetensors", "by hand", 7);
+    err = (dreamo_error){ 0 };
+    hub.count = 0;
+    assert_int_equal(dreamo_fetch_run(&o, &err), DREAMO_FORMAT);
+    assert_int_equal(hub.count, 1);
+    assert_non_null(strstr(hub.asked[0], "GET /mirror/xinntao/facexlib/releases/download/v0.1.0/detection_Resnet50_Final.pth HTTP/1.1"));
+    assert_string_equal(server_header(hub.asked[0], "Authorization"), "");
+    assert_false(file_exists("prep/detection_Resnet50_Final.pth"));
 }
 
 static void a_preset_arrives_and_is_checked(void **state)
@@ -308,10 +336,10 @@ static void without_libcurl_it_says_so(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest lists[] = { cmocka_unit_test(presets_hold_what_the_specification_says), cmocka_unit_test(without_libcurl_it_says_so) };
+    const struct CMUnitTest lists[] = { cmocka_unit_test(presets_hold_what_the_specification_says), cmocka_unit_test(preparing_is_a_preset_of_its_own), cmocka_unit_test(without_libcurl_it_says_so) };
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(presets_hold_what_the_specification_says), cmocka_unit_test(what_is_not_known_is_refused),
-        cmocka_unit_test(a_gated_repository_asks_for_a_token), cmocka_unit_test(a_preset_arrives_and_is_checked), cmocka_unit_test(damage_is_found_and_mended),
+        cmocka_unit_test(presets_hold_what_the_specification_says), cmocka_unit_test(preparing_is_a_preset_of_its_own), cmocka_unit_test(what_is_not_known_is_refused),
+        cmocka_unit_test(a_gated_repository_asks_for_a_token), cmocka_unit_test(releases_have_their_own_addresses), cmocka_unit_test(a_preset_arrives_and_is_checked), cmocka_unit_test(damage_is_found_and_mended),
         cmocka_unit_test(another_choice_replaces_what_it_must), cmocka_unit_test(files_put_there_by_hand_count), cmocka_unit_test(a_broken_record_is_refused),
         cmocka_unit_test(one_run_at_a_time),
     };
