@@ -16,28 +16,35 @@ static tensor unit(nn *cx, const conv_bn *u, tensor x, grid *g, int stride, tens
 
 static tensor same(nn *cx, const conv_bn *u, tensor x, grid g, act a) { return unit(cx, u, x, &g, 1, none, a); }
 
+typedef struct bottleneck_env { tensor x; grid g; int stride; } bottleneck_env;
+
 /* The stride stands on the 3 x 3 convolution. */
-static tensor run_bottleneck(nn *cx, const bottleneck *b, tensor x, grid *g, int stride)
+static void run_bottleneck(nn *cx, const void *weights, tensor *io, int n, const void *environment)
 {
-    grid from = *g;
-    tensor h = same(cx, &b->conv[0], x, *g, ACT_RELU);
-    h = unit(cx, &b->conv[1], h, g, stride, none, ACT_RELU);
-    if (b->shortcut.w.out) x = unit(cx, &b->shortcut, x, &from, stride, none, ACT_NONE);
-    return unit(cx, &b->conv[2], h, g, 1, x, ACT_RELU);
+    const bottleneck *b = weights;
+    const bottleneck_env *e = environment;
+    grid from = e->g, g = e->g;
+    tensor x = e->x, h = same(cx, &b->conv[0], x, g, ACT_RELU);
+    (void)n;
+    h = unit(cx, &b->conv[1], h, &g, e->stride, none, ACT_RELU);
+    if (b->shortcut.w.out) x = unit(cx, &b->shortcut, x, &from, e->stride, none, ACT_NONE);
+    io[0] = unit(cx, &b->conv[2], h, &g, 1, x, ACT_RELU);
 }
 
-typedef struct stage_env { const retinaface *m; tensor x; grid g; int stage; } stage_env;
-
-static grid stage_grid(grid g, int stage) { return stage ? (grid){ g.n, (g.h + 1) / 2, (g.w + 1) / 2 } : g; }
-
-static void run_stage(nn *cx, const void *weights, tensor *io, int n, const void *environment)
+/* Each bottleneck's scratch is gone after it. */
+static tensor run_stage(nn *cx, const retinaface *m, int stage, tensor x, grid *g)
 {
-    const stage_env *e = environment;
-    tensor x = e->x;
-    grid g = e->g;
-    (void)n, (void)weights;
-    for (int i = 0; i < depths[e->stage]; i++) x = run_bottleneck(cx, &e->m->stage[e->stage][i], x, &g, e->stage && i == 0 ? 2 : 1);
-    io[0] = x;
+    for (int i = 0; i < depths[stage]; i++) {
+        const bottleneck *b = &m->stage[stage][i];
+        int stride = stage && i == 0 ? 2 : 1, channels = b->conv[2].w.out;
+        grid to = { g->n, (g->h + stride - 1) / stride, (g->w + stride - 1) / stride };
+        tensor y = { .rows = to.n * to.h * to.w, .cols = channels, .ld = channels };
+        if (i) y = x;
+        nn_block(cx, run_bottleneck, b, &y, 1, &(bottleneck_env){ x, *g, stride });
+        x = y;
+        *g = to;
+    }
+    return x;
 }
 
 /* 3 x 3, then what two and three of them see, side by side. */
@@ -62,12 +69,7 @@ void retinaface_run(nn *cx, const retinaface *m, tensor x, grid g, tensor out[RE
     tensor level[RETINA_LEVELS];
     x = stem(cx, m, x, &g);
     for (int i = 0; i < RETINA_STAGES; i++) {
-        grid small = stage_grid(g, i);
-        int channels = m->stage[i][0].conv[2].w.out;
-        tensor y = { .rows = small.n * small.h * small.w, .cols = channels, .ld = channels };
-        nn_block(cx, run_stage, m, &y, 1, &(stage_env){ m, x, g, i });
-        x = y;
-        g = small;
+        x = run_stage(cx, m, i, x, &g);
         if (i) level[i - 1] = x, to[i - 1] = g;
     }
     for (int i = RETINA_LEVELS - 1; i >= 0; i--) { /* from the coarsest on: each is told what the one above it saw */
