@@ -138,30 +138,36 @@ static void job_close(prep_job *j)
     mem_free(j);
 }
 
-/* What the file holds, if it is one of these; whatever else is wrong with it, the other conversion says. */
-static const prep_network *look(const char *path)
+/* What the file holds, NULL: none of these.  Whatever else is wrong with it, the other conversion says; only memory is the same for both. */
+static dreamo_status look(const char *path, const prep_network **out, dreamo_error *err)
 {
     st_file f;
-    if (!path || folder_exists(path) || st_open_any(path, &f, NULL)) return NULL;
-    int holds = kind_of_weights(&f).holds;
+    *out = NULL;
+    if (folder_exists(path)) return DREAMO_OK;
+    dreamo_status s = st_open_any(path, &f, NULL);
+    if (s == DREAMO_MEMORY) return fail(err, s, "%s: no memory for its header", path);
+    if (s) return DREAMO_OK;
+    *out = prep_network_of(kind_of_weights(&f).holds);
     st_close(&f);
-    return prep_network_of(holds);
+    return DREAMO_OK;
 }
 
 dreamo_status convert_prep(const dreamo_convert_options *given, dreamo_convert_costs *costs, bool *mine, dreamo_error *err)
 {
-    *mine = false;
     prep_job *j = mem_calloc(1, sizeof *j);
+    *mine = !j;
     if (!j) return fail(err, DREAMO_MEMORY, "no memory for a conversion");
     dreamo_convert_options_init(&j->o);
     bool taken = options_take(&j->o, sizeof j->o, given, NULL) == DREAMO_OK && j->o.in && j->o.out;
-    if (!taken || !(j->is = look(j->o.in))) {
+    dreamo_status s = taken ? look(j->o.in, &j->is, err) : DREAMO_OK;
+    if (s || !j->is) {
         job_close(j);
-        return DREAMO_OK;
+        *mine = s != DREAMO_OK;
+        return s;
     }
     *mine = true;
     j->to_caller = (reporter){ j->o.progress, j->o.user };
-    dreamo_status s = choose(j, costs != NULL, err);
+    s = choose(j, costs != NULL, err);
     if (!s && !(j->network = j->is->make())) s = fail(err, DREAMO_MEMORY, "%s: no memory for the network", j->o.in);
     if (!s) s = j->is->bind(j->network, j->o.in, &j->files, err);
     if (!s) j->is->walk(j->network, list_one, j);
