@@ -2,7 +2,7 @@
  * other: MCLM at the deepest level, MCRM at the four above, and the quarters are put together at the end.
  *
  * All maps of the views are one tensor [5 * h * w, channels]: four quarters in the order top left, top right, bottom left, bottom right, then the
- * whole.  Each phase is a block, so that its scratch is gone after it: about 1.3 GB at 1024 x 1024. */
+ * whole.  Each phase is a block, so that its scratch is gone after it: 1.46 GB at 1024 x 1024. */
 #include "model/ben2.h"
 #include <math.h>
 #include <stdio.h>
