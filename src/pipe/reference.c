@@ -8,9 +8,9 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "image/resize.h"
-#include "pipe/cutout.h"
 #include "pipe/latent.h"
 #include "pipe/phase.h"
+#include "prep/plain.h"
 
 void reference_free(reference *r)
 {
@@ -78,6 +78,17 @@ static dreamo_status read_picture(const dreamo_reference *r, reference *out, boo
 
 /* ---- cutting and resizing ---- */
 
+static dreamo_status whiten(bitmap *rgb, dreamo_error *err)
+{
+    size_t n = (size_t)rgb->width * (size_t)rgb->height;
+    unsigned char *mask = mem_alloc(n);
+    dreamo_status s = mask ? plain_mask(rgb, mask, err) : fail(err, DREAMO_MEMORY, "no memory for a mask of %d x %d pixels", rgb->width, rgb->height);
+    for (size_t i = 0; i < n && !s; i++)
+        if (!mask[i]) memset(rgb->data + 3 * i, 255, 3);
+    mem_free(mask);
+    return s;
+}
+
 /* What ip and id ask for before resizing (spec 8.1); *how tells it in a word. */
 static dreamo_status cut_out(const dreamo_reference *r, reference *out, bool already, const char **how, const reporter *to,
                              dreamo_error *err)
@@ -87,9 +98,9 @@ static dreamo_status cut_out(const dreamo_reference *r, reference *out, bool alr
     if (r->task == DREAMO_ID)
         return report_line(to, DREAMO_EVENT_WARNING, err,
                            "%s: faces are not cut out yet, the whole picture is used (cut=off says so silently)", out->name);
-    switch (cutout_background(&out->rgb)) {
+    switch (plain_background(&out->rgb)) {
     case BACKGROUND_WHITE: *how = "white background"; return DREAMO_OK;
-    case BACKGROUND_PLAIN: *how = "plain background made white"; return cutout_whiten(&out->rgb, err);
+    case BACKGROUND_PLAIN: *how = "plain background made white"; return whiten(&out->rgb, err);
     default: break;
     }
     return report_line(to, DREAMO_EVENT_WARNING, err, "%s: has neither alpha nor a plain background, and backgrounds are not removed yet: "
