@@ -48,32 +48,42 @@ static bool is_webp(const unsigned char *data, size_t n) { return n >= 12 && mem
 
 bool image_is_known(const unsigned char *data, size_t nbytes) { return is_png(data, nbytes) || is_jpeg(data, nbytes) || is_webp(data, nbytes); }
 
-dreamo_status image_decode(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err)
+static dreamo_status decode(image_source *src, bitmap *out, dreamo_error *err)
 {
-    return image_decode_within(data, nbytes, what, IMAGE_MAX_PIXELS, out, note, note_nbytes, err);
+    const unsigned char *data = src->data;
+    size_t nbytes = src->nbytes;
+    const char *what = src->what;
+    *out = (bitmap){ 0 };
+    if (src->note && src->note_nbytes) src->note[0] = '\0';
+    if (nbytes > IMAGE_MAX_FILE) return fail(err, DREAMO_LIMIT, "%s: %zu bytes, at most %zu are allowed", what, nbytes, IMAGE_MAX_FILE);
+    if (is_png(data, nbytes)) return png_decode(src, out, err);
+    if (is_jpeg(data, nbytes)) return jpeg_decode(src, out, err);
+    if (is_webp(data, nbytes)) return webp_decode(src, out, err);
+    sniffed is = sniff(data, nbytes);
+    if (!is.what) return fail(err, DREAMO_FORMAT, "%s: is not a picture of a known kind; PNG, JPEG and WebP are read", what);
+    fail(err, DREAMO_FORMAT, "%s: is %s; PNG, JPEG and WebP are read", what, is.what);
+    return hint(err, "%s", is.instead);
 }
 
 dreamo_status image_decode_within(const unsigned char *data, size_t nbytes, const char *what, int64_t max_pixels, bitmap *out, char *note, size_t note_nbytes,
                                   dreamo_error *err)
 {
     image_source src = { data, nbytes, what, note, note_nbytes, 1, max_pixels };
-    dreamo_status s;
-    *out = (bitmap){ 0 };
-    if (note && note_nbytes) note[0] = '\0';
-    if (nbytes > IMAGE_MAX_FILE) return fail(err, DREAMO_LIMIT, "%s: %zu bytes, at most %zu are allowed", what, nbytes, IMAGE_MAX_FILE);
-    if (is_png(data, nbytes)) {
-        s = png_decode(&src, out, err);
-    } else if (is_jpeg(data, nbytes)) {
-        s = jpeg_decode(&src, out, err);
-    } else if (is_webp(data, nbytes)) {
-        s = webp_decode(&src, out, err);
-    } else {
-        sniffed is = sniff(data, nbytes);
-        if (!is.what) return fail(err, DREAMO_FORMAT, "%s: is not a picture of a known kind; PNG, JPEG and WebP are read", what);
-        fail(err, DREAMO_FORMAT, "%s: is %s; PNG, JPEG and WebP are read", what, is.what);
-        return hint(err, "%s", is.instead);
-    }
+    dreamo_status s = decode(&src, out, err);
     if (!s) s = image_orient(out, src.orientation, err);
+    if (s) bitmap_free(out);
+    return s;
+}
+
+dreamo_status image_decode(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err)
+{
+    return image_decode_within(data, nbytes, what, IMAGE_MAX_PIXELS, out, note, note_nbytes, err);
+}
+
+dreamo_status image_decode_as_stored(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err)
+{
+    image_source src = { data, nbytes, what, note, note_nbytes, 1, IMAGE_MAX_PIXELS };
+    dreamo_status s = decode(&src, out, err);
     if (s) bitmap_free(out);
     return s;
 }

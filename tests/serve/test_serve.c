@@ -199,7 +199,7 @@ static void ask_round(void **state)
     ask_request(&b, 0, refs, &r);
     assert_int_equal(r.seed, INT64_MAX);
     assert_true(r.ref_noise && r.ref_seed == 0 && r.steps == 7 && r.width == 64 && r.height == 128 && r.cfg_start == 1 && r.cfg_end == 6 && r.preview_every == 2);
-    assert_true(refs[0].task == DREAMO_STYLE && refs[0].slot == 3 && refs[0].res == -1 && refs[0].no_cut);
+    assert_true(refs[0].task == DREAMO_STYLE && refs[0].slot == 3 && refs[0].res == -1 && refs[0].cut == DREAMO_CUT_OFF);
     ask_request(&b, 1, refs, &r);
     assert_int_equal(r.seed, 0); /* seeds go round within what JSON and SQLite hold */
     ask_free(&a);

@@ -102,7 +102,7 @@ static void test_references(void **state)
 {
     dreamo_model *m = *state;
     dreamo_reference refs[10] = { 0 };
-    for (int i = 0; i < 10; i++) refs[i] = (dreamo_reference){ .task = DREAMO_IP, .path = TOY, .res = 32, .no_cut = true };
+    for (int i = 0; i < 10; i++) refs[i] = (dreamo_reference){ .task = DREAMO_IP, .path = TOY, .res = 32, .cut = DREAMO_CUT_OFF };
 #define REFS(count) r.refs = refs, r.nrefs = (count)
     REFUSED(DREAMO_LIMIT, "10 references: the model takes 9", REFS(10));
     REFUSED(DREAMO_OK, "", REFS(9));
@@ -147,10 +147,10 @@ static void test_backgrounds(void **state)
     expect(m, &r, DREAMO_OK, "");
     assert_non_null(strstr(heard.line[DREAMO_EVENT_WARNING], "neither alpha nor a plain background"));
     heard = (listener){ 0 };
-    ref.no_cut = true;
+    ref.cut = DREAMO_CUT_OFF;
     expect(m, &r, DREAMO_OK, "");
     assert_string_equal(heard.line[DREAMO_EVENT_WARNING], "");
-    ref.no_cut = false;
+    ref.cut = DREAMO_CUT_BEST;
     ref.task = DREAMO_ID;
     expect(m, &r, DREAMO_OK, "");
     assert_non_null(strstr(heard.line[DREAMO_EVENT_WARNING], "faces are not cut out yet"));

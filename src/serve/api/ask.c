@@ -213,7 +213,7 @@ static dreamo_status ref_value(const char *key, const json_t *v, const char *fie
     }
     if (strcmp(key, "cut") == 0) {
         if (!json_is_boolean(v)) return refuse(p, DREAMO_ARG, field, "is neither true nor false");
-        r->no_cut = json_is_false(v);
+        r->cut = json_is_false(v) ? DREAMO_CUT_OFF : DREAMO_CUT_BEST;
         return DREAMO_OK;
     }
     if (strcmp(key, "name") == 0) {
@@ -342,7 +342,7 @@ static json_t *write_ref(const ask_ref *r)
     if (o && *r->name) json_object_set_new(o, "name", json_string(r->name));
     if (o && r->slot) json_object_set_new(o, "slot", json_integer(r->slot));
     if (o && r->res) json_object_set_new(o, "res", r->res < 0 ? json_string("keep") : json_integer(r->res));
-    if (o && r->no_cut) json_object_set_new(o, "cut", json_false());
+    if (o && r->cut == DREAMO_CUT_OFF) json_object_set_new(o, "cut", json_false());
     return o;
 }
 
@@ -381,7 +381,7 @@ void ask_request(const ask *a, int n, dreamo_reference refs[ASK_REFS], dreamo_re
     dreamo_request_init(out);
     for (int i = 0; i < a->nrefs; i++) {
         const ask_ref *r = &a->refs[i];
-        refs[i] = (dreamo_reference){ .task = r->task, .slot = r->slot, .res = r->res, .no_cut = r->no_cut, .name = *r->name ? r->name : NULL,
+        refs[i] = (dreamo_reference){ .task = r->task, .slot = r->slot, .res = r->res, .cut = r->cut, .name = *r->name ? r->name : NULL,
                                       .data = r->data, .nbytes = r->nbytes };
     }
     out->prompt = a->prompt;

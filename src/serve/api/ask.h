@@ -13,7 +13,7 @@ enum { ASK_REFS = 16, ASK_NAME = 96 };
 typedef struct ask_ref {
     dreamo_task task;
     int slot, res;            /* as in dreamo_reference */
-    bool no_cut;
+    dreamo_cut cut;
     char name[ASK_NAME];      /* for messages */
     char upload[65];          /* sha256 of the picture; "" until it has been taken in */
     void *data;               /* or its bytes, owned: an image that came with the request */

@@ -21,7 +21,7 @@ static dreamo_status read_query(exchange *x, ask_ref *r, bool *given, problem *p
         r->res = (int)n;
     }
     if (cut && strcmp(cut, "on") && strcmp(cut, "off")) return refuse(p, DREAMO_ARG, "cut", "\"%.20s\" is neither on nor off", cut);
-    r->no_cut = cut && strcmp(cut, "off") == 0;
+    r->cut = cut && strcmp(cut, "off") == 0 ? DREAMO_CUT_OFF : DREAMO_CUT_BEST;
     return DREAMO_OK;
 }
 
