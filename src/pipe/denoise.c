@@ -9,7 +9,7 @@
 
 #include "base/half.h"
 #include "base/mem.h"
-#include "prep/phase.h"
+#include "pipe/phase.h"
 
 /* Everything of one pass that stays the same during the loop, and its input and output.  Rows of all pictures follow each other; what is made once a step
  * and picture is kept a picture at a time. */

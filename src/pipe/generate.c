@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "pipe/latent.h"
-#include "prep/phase.h"
+#include "pipe/phase.h"
 
 void generation_free(generation *g)
 {

@@ -6,7 +6,7 @@
  * Not counted: a kernel's scratch, a few megabytes. */
 #include "base/file.h"
 #include "pipe/generate.h"
-#include "prep/phase.h"
+#include "pipe/phase.h"
 #include "pipe/rate.h"
 
 typedef struct phases { nn_counts all; uint64_t peak; double step_flops; } phases;

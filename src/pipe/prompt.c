@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "prep/phase.h"
+#include "pipe/phase.h"
 #include "pipe/prompt_cache.h"
 
 void prompt_free(prompt *p)

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "prep/phase.h"
+#include "pipe/phase.h"
 
 /* A first size for any device, and one at which products in integers are what they are in FLUX, for devices that are quick enough. */
 static const struct { int rows, width; } sizes[] = { { 128, 256 }, { 512, 1024 } };

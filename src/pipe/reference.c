@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "pipe/latent.h"
-#include "prep/phase.h"
+#include "pipe/phase.h"
 
 void reference_free(reference *r)
 {

@@ -8,7 +8,7 @@
 #include "image/guided.h"
 #include "image/resize.h"
 #include "model/matting.h"
-#include "prep/phase.h"
+#include "prep/engine.h"
 #include "weights/bind.h"
 #include "weights/config.h"
 
@@ -26,7 +26,7 @@ dreamo_status own_net_open(const char *folder, int threads, own_net **out, dream
     mem_free(config);
     if (!s && !(n->m = matting_new(&c))) s = fail(err, DREAMO_MEMORY, "%s: no memory for the network", folder);
     if (!s) s = bind_matting(n->m, folder, &n->files, err);
-    if (!s && !(n->dev = backend_cpu.open(threads))) s = fail(err, DREAMO_MEMORY, "%s: no memory or no threads for the network", folder);
+    if (!s && !(n->dev = net_device(threads, err))) s = DREAMO_MEMORY;
     if (!s) return DREAMO_OK;
     own_net_close(n);
     *out = NULL;
@@ -62,7 +62,7 @@ dreamo_status own_net_mask(own_net *n, const bitmap *rgb, unsigned char *alpha, 
     dreamo_status s = values ? resize_area(rgb, w, h, &small, err) : fail(err, DREAMO_MEMORY, "no memory to cut out a picture of %d x %d pixels", rgb->width, rgb->height);
     for (size_t i = 0; i < 3 * pixels && !s; i++) values[i] = 2.0f * (small.data[i] / 255.0f) - 1;
     job j = { n, values, { 1, h, w }, values ? values + 3 * pixels : NULL };
-    if (!s) s = phase_run(n->dev, look, &j, err);
+    if (!s) s = net_run(n->dev, look, &j, NULL, NULL, err);
     *most = 0;
     for (size_t i = 0; i < pixels && !s; i++) {
         j.odds[i] = 1 / (1 + expf(-j.odds[i]));

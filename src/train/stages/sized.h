@@ -1,6 +1,6 @@
 /* sized.h - one op context that grows: each piece of work is measured by a dry run, and given the arenas it needs.
  *
- * Like prep/phase.h, for training: with a tape, and kept from step to step. */
+ * Like pipe/phase.h, for training: with a tape, and kept from step to step. */
 #ifndef TRAIN_SIZED_H
 #define TRAIN_SIZED_H
 #include "nn/nn.h"

@@ -1,5 +1,5 @@
 /* phase.c - dry run first, then the real one. */
-#include "prep/phase.h"
+#include "pipe/phase.h"
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 

@@ -3,8 +3,8 @@
  * A phase is a function of an op context and a job.  It is first run on the dry backend, which computes nothing and
  * says what the arenas must hold, then on the device.  A dry tensor_read gives zeros, so a job's results may be overwritten
  * twice, but its inputs must not be among them. */
-#ifndef PREP_PHASE_H
-#define PREP_PHASE_H
+#ifndef PIPE_PHASE_H
+#define PIPE_PHASE_H
 #include "nn/nn.h"
 
 typedef void (*phase_fn)(nn *cx, void *job);
