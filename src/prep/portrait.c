@@ -106,18 +106,22 @@ static void say_which(work *w, int chosen, const char *whitened)
 
 /* ---- id ---- */
 
-/* What is not the person's face and hair becomes white (spec 3.6). */
-static dreamo_status whiten_crop(work *w, bitmap *crop, const char **by, dreamo_error *err)
+/* 255 where the labels say the person's face or hair (spec 3.6); in place. */
+void keep_face(unsigned char *labels)
 {
     static const bool gone[PARSE_CLASSES] = { [0] = true, [7] = true, [8] = true, [9] = true, [14] = true, [15] = true, [16] = true, [18] = true };
-    enum { PIXELS = PARSE_SIDE * PARSE_SIDE };
+    for (int i = 0; i < PARSE_SIDE * PARSE_SIDE; i++) labels[i] = labels[i] < PARSE_CLASSES && gone[labels[i]] ? 0 : 255;
+}
+
+static dreamo_status whiten_crop(work *w, bitmap *crop, const char **by, dreamo_error *err)
+{
     bool found = true;
-    unsigned char *mask = mem_alloc(PIXELS);
+    unsigned char *mask = mem_alloc(PARSE_SIDE * PARSE_SIDE);
     dreamo_status s = mask ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory for its labels", w->name);
     *by = NULL;
     if (!s && w->t->at.path[PLACE_PARSER]) {
         s = parse(w, crop, mask, err);
-        for (int i = 0; i < PIXELS && !s; i++) mask[i] = mask[i] < PARSE_CLASSES && gone[mask[i]] ? 0 : 255;
+        if (!s) keep_face(mask);
         if (!s) *by = parse_net_name(w->t->parser);
     } else if (!s) {
         s = cut_mask(w, crop, mask, &found, by, err); /* the next best: the person, with neck and clothes */

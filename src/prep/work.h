@@ -36,6 +36,7 @@ dreamo_status cut_thing(work *w, dreamo_error *err);
 dreamo_status cut_mask(work *w, const bitmap *rgb, unsigned char *alpha, bool *found, const char **which, dreamo_error *err);
 void          whiten(bitmap *rgb, const unsigned char *alpha);
 dreamo_status cut_face(work *w, dreamo_error *err);
+void          keep_face(unsigned char *labels); /* of a parsed square: they become its mask */
 dreamo_status cut_garment(work *w, dreamo_error *err);
 dreamo_status choose_task(work *w, dreamo_error *err);
 

@@ -226,6 +226,10 @@ static void all_eight_orientations_come_upright(void **state)
             expect_picture(&b, DREAMO_OK, "", &got, NULL);
             assert_turned(&got, &stored, o);
             bitmap_free(&got);
+            assert_int_equal(image_decode_as_stored(b.data, b.n, "x", &got, NULL, 0, NULL), DREAMO_OK); /* exif=off */
+            assert_true(got.width == stored.width && got.height == stored.height);
+            assert_memory_equal(got.data, stored.data, W * H * 3);
+            bitmap_free(&got);
             drop(&exif);
             drop(&b);
         }
