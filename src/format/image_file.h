@@ -1,4 +1,4 @@
-/* image_file.h - pictures in and out of files: PNG, JPEG and WebP by content, through libpng, libjpeg-turbo, libwebp.
+/* image_file.h - pictures in and out of files: PNG, JPEG and WebP by content, through libpng, libjpeg-turbo, libwebp; AVIF and HEIC where built with libavif and libheif.
  *
  * Header first, then limits (40 Mpx, side 16,384, file 64 MB), then memory, then decoding (robustness C4). */
 #ifndef FORMAT_IMAGE_FILE_H
