@@ -178,9 +178,6 @@ static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
     if (m->fast && m->exact) return complain(err, DREAMO_ARG, NULL, "--fast and --exact contradict each other");
     m->no_default_lora = option_flag(p, "no-adapter");
     m->cache = option_text(p, "cache", NULL);
-    m->networks = option_text(p, "networks", NULL);
-    m->cutter = option_text(p, "cutter", NULL);
-    m->ref_cache = option_text(p, "ref-cache", NULL);
     r->progress = refs_event;
     r->refs = j->refs.ref;
     s = refs_read(p, &j->refs, err);

@@ -61,7 +61,7 @@ for bad in abc 1e309 nan inf 0x10 1_000 "" "1,5"; do check 2 "--guidance" genera
 for bad in abc -1 1e3 18446744073709551616 3..1 1,,2 ""; do check 2 "--seed" generate x --seed "$bad"; done
 check 2 "is not WIDTHxHEIGHT" generate x -s 64
 check 2 "is not WIDTHxHEIGHT" generate x -s 64x-8
-check 2 "must begin with ip=, id= or style=" generate x -r toy.png
+check 2 "must begin with ip=, id=, style= or auto=" generate x -r toy.png
 check 2 "slot=12 is outside 1 to 9" generate x -r ip=toy.png,slot=12
 check 2 "no such setting" generate x -r ip=toy.png,foo=1
 check 2 "\"x\" is not a number" generate x --lora a.safetensors@x

@@ -14,6 +14,8 @@ typedef struct ask_ref {
     dreamo_task task;
     int slot, res;            /* as in dreamo_reference */
     dreamo_cut cut;
+    int face, box[4];
+    bool garment;
     char name[ASK_NAME];      /* for messages */
     char upload[65];          /* sha256 of the picture; "" until it has been taken in */
     void *data;               /* or its bytes, owned: an image that came with the request */
