@@ -113,7 +113,25 @@ void keep_face(unsigned char *labels)
     for (int i = 0; i < PARSE_SIDE * PARSE_SIDE; i++) labels[i] = labels[i] < PARSE_CLASSES && gone[labels[i]] ? 0 : 255;
 }
 
-static dreamo_status whiten_crop(work *w, bitmap *crop, const char **by, dreamo_error *err)
+/* Without a parser the next best: the whole person, with neck and clothes, as the network that cuts things out sees it in the picture.  *by NULL: none is there;
+ * our own small one is not trusted with faces. */
+static dreamo_status person_mask(work *w, const affine *to_crop, unsigned char *mask, bool *found, const char **by, dreamo_error *err)
+{
+    static const unsigned char nothing[3] = { 0 };
+    size_t n = (size_t)w->rgb.width * (size_t)w->rgb.height;
+    bitmap whole = { 0 }, crop = { 0 };
+    if (!w->t->at.path[PLACE_BEN2] && !w->t->at.path[PLACE_ISNET]) return DREAMO_OK;
+    dreamo_status s = bitmap_new(&whole, w->rgb.width, w->rgb.height, 3, err);
+    if (!s) s = cut_mask(w, &w->rgb, whole.data, found, by, err);
+    for (size_t i = s ? 0 : n; i-- > 0;) memset(whole.data + 3 * i, whole.data[i], 3); /* from the last: each byte is read before it is overwritten */
+    if (!s) s = warp_affine(&whole, to_crop, PARSE_SIDE, PARSE_SIDE, nothing, &crop, err);
+    for (int i = 0; i < PARSE_SIDE * PARSE_SIDE && !s; i++) mask[i] = crop.data[3 * i];
+    bitmap_free(&whole);
+    bitmap_free(&crop);
+    return s;
+}
+
+static dreamo_status whiten_crop(work *w, const affine *to_crop, bitmap *crop, const char **by, dreamo_error *err)
 {
     bool found = true;
     unsigned char *mask = mem_alloc(PARSE_SIDE * PARSE_SIDE);
@@ -124,7 +142,7 @@ static dreamo_status whiten_crop(work *w, bitmap *crop, const char **by, dreamo_
         if (!s) keep_face(mask);
         if (!s) *by = parse_net_name(w->t->parser);
     } else if (!s) {
-        s = cut_mask(w, crop, mask, &found, by, err); /* the next best: the person, with neck and clothes */
+        s = person_mask(w, to_crop, mask, &found, by, err);
     }
     if (!s && *by && found) whiten(crop, mask);
     else *by = NULL;
@@ -144,7 +162,9 @@ dreamo_status cut_face(work *w, dreamo_error *err)
         return work_note(w, DREAMO_EVENT_WARNING, err, "%s: no network that finds faces is there (dreamo fetch prep, or prep-free): the whole picture is used (cut=off says so silently)", w->name);
     dreamo_status s = find_face(w, &to_crop, &chosen, err);
     if (!s) s = warp_affine(&w->rgb, &to_crop, PARSE_SIDE, PARSE_SIDE, border, &crop, err);
-    if (!s) s = whiten_crop(w, &crop, &by, err);
+    if (!s) s = whiten_crop(w, &to_crop, &crop, &by, err);
+    if (!s && !by)
+        s = work_note(w, DREAMO_EVENT_NOTE, err, "%s: no network is there that tells a face from what is around it (dreamo fetch prep): the background stays", w->name);
     if (s) {
         bitmap_free(&crop);
         return s;
