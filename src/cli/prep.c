@@ -34,10 +34,29 @@ static dreamo_status put(const char *path, const dreamo_image *im, dreamo_error 
     return s;
 }
 
-/* Where the result goes that --save-refs does not take: its name, which is printed. */
-static dreamo_status run_all(const parsed *p, dreamo_prep *with, const ref_list *l, dreamo_error *err)
+static int slot_of(const ref_list *l, int i) { return l->ref[i].slot ? l->ref[i].slot : i + 1; }
+
+/* Everything that can be wrong with where results go. */
+static dreamo_status check(const ref_list *l, const char *saved, const char *output, dreamo_error *err)
 {
-    const char *saved = option_text(p, "save-refs", NULL), *output = option_text(p, "output", saved ? NULL : "ref-1.png");
+    char path[4200];
+    if (l->n == 0) return complain(err, DREAMO_ARG, "dreamo prep -r ip=toy.jpg -o toy.png", "prep: no reference is given");
+    if (l->n > 1 && !saved) return complain(err, DREAMO_ARG, "say --save-refs DIR", "prep: %d references, and one file", l->n);
+    if (output && l->n > 1) return complain(err, DREAMO_ARG, "leave out -o", "prep: %d references, and one file", l->n);
+    if (output && refs_is_input(l, output)) return complain(err, DREAMO_ARG, NULL, "--output %s: is the run's own input", output);
+    for (int i = 0; i < l->n; i++) {
+        refs_path(saved ? saved : "", slot_of(l, i), path, sizeof path);
+        if (saved && refs_is_input(l, path)) return complain(err, DREAMO_ARG, NULL, "--save-refs: %s is the run's own input", path);
+        for (int k = 0; k < i; k++)
+            if (slot_of(l, i) == slot_of(l, k)) return complain(err, DREAMO_ARG, NULL, "prep: two references with slot %d", slot_of(l, i));
+    }
+    return DREAMO_OK;
+}
+
+/* One picture after the other; the names of the files are printed. */
+static dreamo_status run_all(dreamo_prep *with, const ref_list *l, const char *saved, const char *output, dreamo_error *err)
+{
+    char path[4200];
     dreamo_status s = DREAMO_OK;
     for (int i = 0; i < l->n && !s; i++) {
         dreamo_image im = { 0 };
@@ -45,8 +64,7 @@ static dreamo_status run_all(const parsed *p, dreamo_prep *with, const ref_list 
         if (!s && output) s = put(output, &im, err);
         if (!s && output && strcmp(output, "-") != 0) screen_result(output);
         if (!s && saved) {
-            char path[4200];
-            snprintf(path, sizeof path, "%s/ref-%d.png", saved, l->ref[i].slot ? l->ref[i].slot : i + 1);
+            refs_path(saved, slot_of(l, i), path, sizeof path);
             screen_result(path);
         }
         dreamo_image_free(&im);
@@ -67,16 +85,12 @@ int run_prep(const parsed *p)
     o.threads = (int)option_integer(p, "threads", 0);
     o.res = (int)option_integer(p, "res", o.res);
     o.cell = (int)option_integer(p, "cell", o.cell);
+    const char *saved = option_text(p, "save-refs", NULL), *output = option_text(p, "output", saved ? NULL : "ref-1.png");
     dreamo_status s = refs_read(p, &l, &err);
-    if (!s && l.n == 0) s = complain(&err, DREAMO_ARG, "dreamo prep -r ip=toy.jpg -o toy.png", "prep: no reference is given");
-    if (!s && l.n > 1 && !option_text(p, "save-refs", NULL)) s = complain(&err, DREAMO_ARG, "say --save-refs DIR", "prep: %d references, and one file", l.n);
-    for (int i = 0; i < l.n && !s; i++)
-        for (int k = 0; k < i && !s; k++)
-            if ((l.ref[i].slot ? l.ref[i].slot : i + 1) == (l.ref[k].slot ? l.ref[k].slot : k + 1))
-                s = complain(&err, DREAMO_ARG, NULL, "prep: two references with slot %d", l.ref[i].slot ? l.ref[i].slot : i + 1);
+    if (!s) s = check(&l, saved, output, &err);
     screen_catch_signals();
     if (!s) s = dreamo_prep_open(&o, &with, &err);
-    if (!s) s = run_all(p, with, &l, &err);
+    if (!s) s = run_all(with, &l, saved, output, &err);
     dreamo_prep_close(with);
     return s ? report(p, &err) : 0;
 }

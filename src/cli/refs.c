@@ -134,15 +134,29 @@ dreamo_status refs_read(const parsed *p, ref_list *out, dreamo_error *err)
         s = read_one(out, text, &out->ref[out->n], err);
     }
     folder = option_text(p, "save-refs", NULL);
-    if (!s && folder && mkdir(folder, 0777) != 0 && errno != EEXIST) s = complain(err, DREAMO_IO, NULL, "--save-refs %s: the folder cannot be made: %s", folder, strerror(errno));
     return s;
+}
+
+void refs_path(const char *dir, int slot, char *out, size_t nbytes) { snprintf(out, nbytes, "%s/ref-%d.png", dir, slot); }
+
+bool refs_is_input(const ref_list *l, const char *path)
+{
+    struct stat out, in;
+    if (stat(path, &out) != 0) return false;
+    for (int i = 0; i < l->n; i++)
+        if (stat(l->ref[i].path, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino) return true;
+    return false;
 }
 
 bool refs_event(void *user, const dreamo_event *e)
 {
     char path[4200];
     if (folder && e->kind == DREAMO_EVENT_REF && e->image) {
-        snprintf(path, sizeof path, "%s/ref-%lld.png", folder, (long long)e->done);
+        if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
+            complain(&unsaved, DREAMO_IO, NULL, "--save-refs %s: the folder cannot be made: %s", folder, strerror(errno));
+            return false;
+        }
+        refs_path(folder, (int)e->done, path, sizeof path);
         if (dreamo_image_write(e->image, path, "png", true, &unsaved)) return false;
     }
     return screen_event(user, e);

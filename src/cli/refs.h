@@ -17,8 +17,10 @@ typedef struct ref_list {
     size_t used;
 } ref_list;
 
-/* All of -r; with --save-refs its folder is made. */
+/* All of -r. */
 dreamo_status refs_read(const parsed *p, ref_list *out, dreamo_error *err);
+void          refs_path(const char *dir, int slot, char *out, size_t nbytes); /* the file of --save-refs */
+bool          refs_is_input(const ref_list *l, const char *path);              /* a file that must not be written */
 /* screen_event, which also saves references: --save-refs.  A file that cannot be written stops the call; refs_error tells why. */
 bool          refs_event(void *user, const dreamo_event *e);
 /* The error of a file that could not be written over that of the call which it stopped. */

@@ -20,28 +20,32 @@ static const char *const names[PLACES][NAMES] = {
 };
 
 /* A weight file by its size and by bytes all over it: it need not be read whole, and two networks differ everywhere. */
-static void add_file(sha256 *h, const char *path)
+static dreamo_status add_file(sha256 *h, const char *path, dreamo_error *err)
 {
     filemap map;
-    if (file_map(path, &map, NULL) != DREAMO_OK) return; /* whoever opens it says why */
+    dreamo_status s = file_map(path, &map, NULL);
+    if (s) return s == DREAMO_MEMORY ? fail(err, s, "%s: no memory", path) : DREAMO_OK; /* whoever opens it says why */
     uint64_t nbytes = map.nbytes, step = nbytes / SAMPLES;
     sha256_add(h, &nbytes, sizeof nbytes);
     for (uint64_t at = 0; at + SAMPLE <= nbytes; at += step > SAMPLE ? step : SAMPLE) sha256_add(h, map.data + at, SAMPLE);
     file_unmap(&map);
+    return DREAMO_OK;
 }
 
-static void add_path(sha256 *h, const char *path)
+static dreamo_status add_path(sha256 *h, const char *path, dreamo_error *err)
 {
     char **list = NULL;
     int n = 0;
-    if (!folder_exists(path)) add_file(h, path);
-    else if (folder_list(path, &list, &n, NULL) == DREAMO_OK)
-        for (int i = 0; i < n; i++) {
-            char *file = path_join(path, list[i]);
-            if (file && file_exists(file) && !folder_exists(file)) add_file(h, file);
-            mem_free(file);
-        }
+    if (!folder_exists(path)) return add_file(h, path, err);
+    dreamo_status s = folder_list(path, &list, &n, err);
+    for (int i = 0; i < n && !s; i++) {
+        char *file = path_join(path, list[i]);
+        if (!file) s = fail(err, DREAMO_MEMORY, "%s: no memory", path);
+        else if (file_exists(file) && !folder_exists(file)) s = add_file(h, file, err);
+        mem_free(file);
+    }
     folder_list_free(list, n);
+    return s;
 }
 
 static dreamo_status find(const char *folder, place p, char **out, dreamo_error *err)
@@ -65,15 +69,16 @@ dreamo_status places_find(const char *folder, places *out, dreamo_error *err)
     dreamo_status s = where ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for a folder's name");
     for (int p = 0; p < PLACES && !s; p++) s = find(where, (place)p, &out->path[p], err);
     mem_free(where);
-    if (!s && !out->path[PLACE_OWN] && (where = model_folder("matting"))) {
-        if (folder_exists(where)) out->path[PLACE_OWN] = where;
+    if (!s && !out->path[PLACE_OWN]) {
+        if (!(where = model_folder("matting"))) s = fail(err, DREAMO_MEMORY, "no memory for a folder's name");
+        else if (folder_exists(where)) out->path[PLACE_OWN] = where;
         else mem_free(where);
     }
     sha256_init(&h);
     for (int p = 0; p < PLACES && !s; p++)
         if (out->path[p]) {
             sha256_add(&h, &p, sizeof p);
-            add_path(&h, out->path[p]);
+            s = add_path(&h, out->path[p], err);
         }
     sha256_text(&h, out->hash);
     if (s) places_free(out);

@@ -124,6 +124,26 @@ small - 0 "?!" --seed 12345678901234567890 -o "{prompt}.png"
 [ -e - ] && { echo "not ok: a file called -"; failed=$((failed + 1)); }
 rm -f *.png && cp "$data/toy.png" toy.png && head -c 2000 toy.png >cut.png
 
+# references, prepared: what is asked is done, or refused before any work
+check 2 "no reference is given" prep
+check 2 "box=1,2,3 is not LEFT,TOP,WIDTH,HEIGHT" prep -r ip=toy.png,box=1,2,3
+check 2 "reaches out of the picture" prep -r ip=toy.png,box=1,2,3000,4
+check 2 "cut=maybe is none of on, off, alpha, net" prep -r ip=toy.png,cut=maybe
+check 2 "part=hat: garment is known" prep -r ip=toy.png,part=hat
+check 2 "face=0 is no number of a face" prep -r id=toy.png,face=0
+check 2 "none of auto, ben2, isnet, own, plain" prep -r ip=toy.png --cutter knife
+check 4 "no such folder of networks" prep -r ip=toy.png --networks nosuch
+check 4 "nosuch.png" prep -r ip=nosuch.png --save-refs seen
+check 3 "text.png" prep -r ip=text.png --save-refs seen
+check 2 "2 references, and one file" prep -r ip=toy.png -r id=toy.png
+check 2 "two references with slot 2" prep -r ip=toy.png,slot=2 -r ip=toy.png --save-refs seen
+check 2 "is the run's own input" prep -r ip=toy.png -o ./toy.png
+check 0 - prep -q -r ip=toy.png,box=0,0,32,48,res=keep,cut=off -o boxed.png
+"$dreamo" info boxed.png | grep -q 'height: 48' || { echo "not ok: a box of 32 x 48: $("$dreamo" info boxed.png)"; failed=$((failed + 1)); }
+small - 0 x -r ip=toy.png,slot=3 --save-refs seen -o o.png
+[ -s seen/ref-3.png ] || { echo "not ok: what the model sees is not saved: $(ls seen)"; failed=$((failed + 1)); }
+rm -rf seen boxed.png o.png
+
 # names of inputs that look like settings
 cp toy.png a,slot=2.png && cp lora.safetensors my@home.safetensors
 small - 0 x -r ip=a,slot=2.png -o o.png
