@@ -159,7 +159,7 @@ dreamo_status cut_face(work *w, dreamo_error *err)
     snprintf(w->how, sizeof w->how, "as it is");
     if (w->r->cut == DREAMO_CUT_OFF) return DREAMO_OK;
     if (!w->t->at.path[PLACE_FACES])
-        return work_note(w, DREAMO_EVENT_WARNING, err, "%s: no network that finds faces is there (dreamo fetch prep, or prep-free): the whole picture is used (cut=off says so silently)", w->name);
+        return work_note(w, DREAMO_EVENT_WARNING, err, "%s: no network that finds faces is there (dreamo fetch prep, or tools/fetch-prep-free.sh): the whole picture is used (cut=off says so silently)", w->name);
     dreamo_status s = find_face(w, &to_crop, &chosen, err);
     if (!s) s = warp_affine(&w->rgb, &to_crop, PARSE_SIDE, PARSE_SIDE, border, &crop, err);
     if (!s) s = whiten_crop(w, &to_crop, &crop, &by, err);

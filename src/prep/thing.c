@@ -72,7 +72,7 @@ static dreamo_status by_colour(const bitmap *rgb, unsigned char *alpha, bool *fo
 static dreamo_status missing(const work *w, const char *cutter, dreamo_error *err)
 {
     fail(err, DREAMO_NOT_FOUND, "%s: the cutter \"%s\" is not there", w->name, cutter);
-    return hint(err, "dreamo fetch prep gets the official networks, dreamo fetch prep-free others; auto takes the best that is there");
+    return hint(err, "dreamo fetch prep gets the official networks, tools/fetch-prep-free.sh free ones; auto takes the best that is there");
 }
 
 /* *which NULL: no cutter can do anything with this picture. */

@@ -43,6 +43,7 @@ void          ask_draw_seed(ask *a);
 /* The library's request for picture number n; its reference list is written into refs. */
 void          ask_request(const ask *a, int n, dreamo_reference refs[ASK_REFS], dreamo_request *out);
 
+bool        cut_from_name(const char *name, dreamo_cut *out); /* "on", "off", "alpha", "net" */
 bool        task_from_name(const char *name, dreamo_task *out);
 const char *task_name(dreamo_task task);
 
