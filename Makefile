@@ -6,8 +6,8 @@ JOBS   ?= $(shell nproc)
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 TOOLS    := cmake ninja-build gcc pkg-config
-LIBS     := zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libjansson-dev libutf8proc-dev libcurl4-openssl-dev libmicrohttpd-dev libsqlite3-dev libhiredis-dev
-TESTLIBS := curl libcmocka-dev sentencepiece python3-numpy librsvg2-bin libopenmpi-dev openmpi-bin chromium redis-server
+LIBS     := zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libavif-dev libheif-dev libjansson-dev libutf8proc-dev libcurl4-openssl-dev libmicrohttpd-dev libsqlite3-dev libhiredis-dev
+TESTLIBS := curl libcmocka-dev sentencepiece python3-numpy python3-pil python3-opencv librsvg2-bin libopenmpi-dev openmpi-bin chromium redis-server
 
 help:
 	@echo "make demo     install what is missing, build, make pictures with the shipped model"

@@ -1,4 +1,4 @@
-/* fuzz_picture.c - PNG, JPEG and WebP with their EXIF, and the text chunk that our own pictures carry. */
+/* fuzz_picture.c - PNG, JPEG, WebP, AVIF and HEIC with their EXIF, and the text chunk that our own pictures carry. */
 #include "format/image_file.h"
 #include "fuzz.h"
 

@@ -92,7 +92,7 @@ typedef struct dreamo_event {
     double seconds_left;   /* < 0: not known yet */
     double seconds_a_step; /* smoothed */
     const char *text;      /* valid during the call; may be NULL */
-    const struct dreamo_image *image; /* with PREVIEW; valid during the call; else NULL */
+    const struct dreamo_image *image; /* with PREVIEW, and with REF what the model sees, of reference `done` of `total`; valid during the call; else NULL */
 } dreamo_event;
 
 /* Called from the thread that made the call.  Return false to stop: the call
@@ -139,6 +139,7 @@ typedef struct dreamo_model_options {
                                   It holds prompts' embeddings, 8 MB each with FLUX, and is never emptied here */
     dreamo_progress progress;
     void *user;
+    const char *networks, *cutter, *ref_cache; /* how references are prepared: as in dreamo_prep_options (`cache` there) */
 } dreamo_model_options;
 
 DREAMO_API void          dreamo_model_options_init_sized(dreamo_model_options *o, size_t nbytes);
@@ -191,7 +192,15 @@ DREAMO_API void          dreamo_bytes_free(void *data); /* NULL is allowed */
 /* SHA-256 in 64 hex digits and a NUL: the names that metadata gives to references. */
 DREAMO_API void          dreamo_sha256(const void *data, size_t nbytes, char out[65]);
 
-typedef enum dreamo_task { DREAMO_IP, DREAMO_ID, DREAMO_STYLE } dreamo_task;
+typedef enum dreamo_task { DREAMO_IP, DREAMO_ID, DREAMO_STYLE, DREAMO_AUTO /* id where a face is what the picture shows, else ip */ } dreamo_task;
+
+/* What is done about a reference's background. */
+typedef enum dreamo_cut {
+    DREAMO_CUT_BEST,        /* its alpha where it has some, else the best cutter that is there */
+    DREAMO_CUT_OFF,         /* nothing: the picture as it is */
+    DREAMO_CUT_ALPHA,       /* its alpha; a picture without is refused (DREAMO_CONTENT) */
+    DREAMO_CUT_NET          /* a network, even where there is alpha or a plain background */
+} dreamo_cut;
 
 typedef struct dreamo_reference {
     dreamo_task task;
@@ -202,7 +211,11 @@ typedef struct dreamo_reference {
     const char *name;       /* NULL = "reference 1" and so on */
     int slot;               /* 1..9: which index embedding; 0 = its place in the list */
     int res;                /* area-resize to about res*res pixels; 0 = the model's default; -1 = keep the size (floored to the token grid) */
-    bool no_cut;            /* cut=off: use the picture as it is */
+    dreamo_cut cut;
+    int face;               /* id: which, counted from left to right from 1; 0 = the nearest to the picture's middle, as the official code chooses */
+    int box[4];             /* only this part of the picture: left, top, width, height in pixels; width 0 = all of it */
+    bool garment;           /* ip: the clothes of the person alone (part=garment) */
+    bool as_stored;         /* do not turn the picture as its EXIF data say; the official code does not */
 } dreamo_reference;
 
 typedef struct dreamo_request {
@@ -246,6 +259,31 @@ DREAMO_API dreamo_status dreamo_generate_batch(dreamo_model *model, const dreamo
  * hears REF, WARNING and NOTE lines.  Any thread may ask while the model makes a picture. */
 DREAMO_API dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_reference *r, int index, dreamo_progress progress, void *user,
                                                dreamo_image *out, dreamo_error *err);
+
+/* ---- preparing references -------------------------------------------------------------------- */
+
+/* The same without a model.  What is done with a picture: EXIF's orientation is applied, alpha composited on white; ip: its thing cut out and laid on white, by the
+ * official network (BEN2) where it is there, else ISNet, else what its plain background tells, else dreamo's own network; id: the face found, made upright in a
+ * square of 512 pixels, and all but face and hair made white; style: nothing.  Then it is resized. */
+typedef struct dreamo_prep dreamo_prep;
+typedef struct dreamo_prep_options {
+    size_t size;
+    const char *networks;    /* folder with the networks; NULL = $DREAMO_NETWORKS, else "prep" beside the shipped model */
+    const char *cutter;      /* "auto" (NULL), "ben2", "isnet", "own" or "plain": what cuts things out */
+    const char *cache;       /* folder (made when missing) that keeps results by a hash of all that they depend on; NULL = none.  Never emptied here */
+    int threads;             /* 0 = one for each core */
+    int res;                 /* of references that do not say: 512 */
+    int cell;                /* sides are multiples of it: 16, as FLUX wants */
+} dreamo_prep_options;
+DREAMO_API void          dreamo_prep_options_init_sized(dreamo_prep_options *o, size_t nbytes);
+static inline void       dreamo_prep_options_init(dreamo_prep_options *o) { dreamo_prep_options_init_sized(o, sizeof *o); }
+/* Networks are opened when first wanted.  DREAMO_NOT_FOUND: no such folder. */
+DREAMO_API dreamo_status dreamo_prep_open(const dreamo_prep_options *o, dreamo_prep **out, dreamo_error *err);
+DREAMO_API void          dreamo_prep_close(dreamo_prep *p); /* NULL is allowed */
+/* What a model would see of the reference, and as which task (may be NULL); `index`, progress and user as in dreamo_reference_show.  From any thread, one picture at a
+ * time.  DREAMO_CONTENT: no face, or nothing that the task could be done with. */
+DREAMO_API dreamo_status dreamo_prep_run(dreamo_prep *p, const dreamo_reference *r, int index, dreamo_progress progress, void *user, dreamo_image *out,
+                                         dreamo_task *task, dreamo_error *err);
 
 /* What a request would cost, found by a dry run without weights (DESIGN: the dry backend). */
 typedef struct dreamo_plan {

@@ -15,9 +15,9 @@ may() { # layer: the folders whose headers it may include, beside its own
         weights) echo "base format nn model backend" ;;
         prep) echo "base format image nn model backend weights" ;;
         pipe) echo "base format image text nn model backend weights prep" ;;
-        data) echo "base format image text nn model weights pipe" ;;
-        eval) echo "base format image nn model weights pipe data backend" ;;
-        train) echo "base format image text nn model weights pipe data eval backend" ;;
+        data) echo "base format image text nn model weights prep pipe" ;;
+        eval) echo "base format image nn model weights prep pipe data backend" ;;
+        train) echo "base format image text nn model weights prep pipe data eval backend" ;;
         serve) echo "" ;;
         cli) echo "serve" ;;
         *) echo "unknown" ;;

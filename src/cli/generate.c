@@ -6,11 +6,14 @@
 #include "cli/commands.h"
 #include "cli/model.h"
 #include "cli/output.h"
+#include "cli/refs.h"
 #include "cli/screen.h"
 
 const option generate_options[] = {
     { "prompt-file", 0, VALUE_TEXT, false, 0, 0, "FILE", "the prompt from a file, - for standard input" },
-    { "ref", 'r', VALUE_TEXT, true, 0, 0, "TASK=FILE", "a reference: ip (thing), id (face) or style; then ,slot=K ,res=N|keep ,cut=off" },
+    { "ref", 'r', VALUE_TEXT, true, 0, 0, "TASK=FILE", REFS_HELP },
+    REFS_OPTIONS,
+    { "ref-cache", 0, VALUE_TEXT, false, 0, 0, "DIR", "keep prepared references here, and take them from here" },
     { "negative", 0, VALUE_TEXT, false, 0, 0, "TEXT", "what not to show (with --true-cfg)" },
     { "size", 's', VALUE_TEXT, false, 0, 0, "WxH", "picture size; the model's own by default" },
     { "count", 'n', VALUE_INTEGER, false, 1, 1000, "N", "pictures, one seed after the other" },
@@ -52,95 +55,19 @@ const option generate_options[] = {
 };
 
 #define MAX_SEEDS 1000
-#define MAX_REFS 16 /* more than any model takes: the library names the limit */
 
 typedef struct job {
     dreamo_model_options model;
     dreamo_request request;
     model_names names;
-    dreamo_reference refs[MAX_REFS];
-    char text[4096];          /* file names cut out of "TASK=FILE,..." */
-    size_t used;
+    ref_list refs;
     uint64_t seeds[MAX_SEEDS];
     int nseeds;
     char prompt[1 << 16];     /* of --prompt-file */
-    const char *inputs[MAX_REFS + MODEL_LORAS + 8]; /* files that no picture may replace */
+    const char *inputs[REFS_MAX + MODEL_LORAS + 8]; /* files that no picture may replace */
     int ninputs;
     output out;
 } job;
-
-/* A copy of s[0..n) in the job's own memory. */
-static const char *keep(job *j, const char *s, size_t n)
-{
-    if (n + 1 > sizeof j->text - j->used) return NULL;
-    char *copy = memcpy(j->text + j->used, s, n);
-    copy[n] = '\0';
-    j->used += n + 1;
-    return copy;
-}
-
-/* ---- -r TASK=FILE[,slot=K][,res=N|keep][,cut=off] ---- */
-
-static dreamo_status ref_setting(const char *whole, const char *key, const char *value, dreamo_reference *r, dreamo_error *err)
-{
-    int64_t n = 0;
-    if (strcmp(key, "slot") == 0) {
-        if (!text_integer(value, &n) || n < 1 || n > 9) return complain(err, DREAMO_ARG, NULL, "--ref %s: slot=%s is outside 1 to 9", whole, value);
-        r->slot = (int)n;
-    } else if (strcmp(key, "res") == 0) {
-        if (strcmp(value, "keep") == 0) n = -1;
-        else if (!text_integer(value, &n) || n < 16 || n > 4096)
-            return complain(err, DREAMO_ARG, NULL, "--ref %s: res=%s is neither keep nor 16 to 4096", whole, value);
-        r->res = (int)n;
-    } else if (strcmp(key, "cut") == 0) {
-        if (strcmp(value, "off") && strcmp(value, "on")) return complain(err, DREAMO_ARG, NULL, "--ref %s: cut=%s is neither on nor off", whole, value);
-        r->no_cut = strcmp(value, "off") == 0;
-    } else {
-        return complain(err, DREAMO_ARG, "slot, res and cut are known", "--ref %s: %s: no such setting", whole, key);
-    }
-    return DREAMO_OK;
-}
-
-/* Where the settings begin: the last run of ",word=..." pieces, so that a comma in a file name stays part of it; nowhere, when there is
- * a file of the whole name. */
-static size_t settings_at(const char *s)
-{
-    size_t end = strlen(s);
-    if (access(s, F_OK) == 0) return end;
-    for (;;) {
-        size_t at = end;
-        while (at > 0 && s[at - 1] != ',') at--;
-        if (at == 0) return end;
-        size_t word = strspn(s + at, "abcdefghijklmnopqrstuvwxyz");
-        if (word == 0 || s[at + word] != '=' || strcspn(s + at, "/") < end - at) return end;
-        end = at - 1;
-    }
-}
-
-static dreamo_status parse_ref(job *j, const char *whole, dreamo_reference *r, dreamo_error *err)
-{
-    static const struct { const char *name; dreamo_task task; } tasks[] = { { "ip", DREAMO_IP }, { "id", DREAMO_ID }, { "style", DREAMO_STYLE } };
-    size_t name = strcspn(whole, "="), i;
-    for (i = 0; i < 3; i++)
-        if (strlen(tasks[i].name) == name && memcmp(whole, tasks[i].name, name) == 0) break;
-    if (i == 3 || whole[name] != '=')
-        return complain(err, DREAMO_ARG, "for example -r ip=toy.png", "--ref \"%s\": must begin with ip=, id= or style=", whole);
-    const char *file = whole + name + 1;
-    size_t end = settings_at(file);
-    r->task = tasks[i].task;
-    r->path = keep(j, file, end);
-    if (!r->path) return complain(err, DREAMO_LIMIT, NULL, "--ref %s: file names are too long", whole);
-    if (!*r->path) return complain(err, DREAMO_ARG, NULL, "--ref %s: the file is missing", whole);
-    for (const char *at = file + end; *at;) {
-        size_t length = strcspn(++at, ","), word = strcspn(at, "=");
-        const char *key = keep(j, at, word), *value = keep(j, at + word + 1, length - word - 1);
-        if (!key || !value) return complain(err, DREAMO_LIMIT, NULL, "--ref %s: too long", whole);
-        dreamo_status s = ref_setting(whole, key, value, r, err);
-        if (s) return s;
-        at += length;
-    }
-    return DREAMO_OK;
-}
 
 /* ---- --seed, --size, --cfg-steps ---- */
 
@@ -251,12 +178,10 @@ static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
     if (m->fast && m->exact) return complain(err, DREAMO_ARG, NULL, "--fast and --exact contradict each other");
     m->no_default_lora = option_flag(p, "no-adapter");
     m->cache = option_text(p, "cache", NULL);
-    r->progress = screen_event;
-    r->refs = j->refs;
-    for (; !s && (text = option_nth(p, "ref", r->nrefs)); r->nrefs++) {
-        if (r->nrefs == MAX_REFS) return complain(err, DREAMO_LIMIT, NULL, "more than 9 references");
-        s = parse_ref(j, text, &j->refs[r->nrefs], err);
-    }
+    r->progress = refs_event;
+    r->refs = j->refs.ref;
+    s = refs_read(p, &j->refs, err);
+    r->nrefs = j->refs.n;
     if (!s && (text = option_text(p, "size", NULL)) && (!parse_pair(text, "x", &r->width, &r->height) || r->width < 1 || r->height < 1))
         s = complain(err, DREAMO_ARG, "for example 1024x768", "--size: \"%s\" is not WIDTHxHEIGHT", text);
     if (!s && (text = option_text(p, "cfg-steps", NULL)) && (!parse_pair(text, "..", &r->cfg_start, &r->cfg_end) || r->cfg_start < 0 || r->cfg_end < r->cfg_start))
@@ -281,7 +206,7 @@ static void list_inputs(const parsed *p, job *j)
     const char *const files[] = { j->model.dir, j->model.dit, j->model.t5, j->model.clip, j->model.vae, option_text(p, "prompt-file", NULL) };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (files[i]) j->inputs[j->ninputs++] = files[i];
-    for (int i = 0; i < j->request.nrefs; i++) j->inputs[j->ninputs++] = j->refs[i].path;
+    for (int i = 0; i < j->request.nrefs; i++) j->inputs[j->ninputs++] = j->refs.ref[i].path;
     for (int i = 0; i < j->model.nloras; i++) j->inputs[j->ninputs++] = j->names.loras[i].path;
 }
 
@@ -340,5 +265,5 @@ int run_generate(const parsed *p)
     if (!s && !only_plan) s = make_all(&j, model, &err);
     dreamo_close(model);
     output_close(&j.out);
-    return s ? report(p, &err) : 0;
+    return s && refs_error(s, &err) ? report(p, &err) : 0;
 }

@@ -19,6 +19,9 @@ dreamo_status option_model(const parsed *p, dreamo_model_options *m, model_names
     if (!m->variant && (m->no_turbo || m->variant_dir || option_flag(p, "turbo")))
         return complain(err, DREAMO_ARG, "add --variant v1.1", "--turbo, --no-turbo and --dreamo belong to a --variant");
     m->backend = option_text(p, "backend", NULL);
+    m->networks = option_text(p, "networks", NULL);
+    m->cutter = option_text(p, "cutter", NULL);
+    m->ref_cache = option_text(p, "ref-cache", NULL);
     m->threads = (int)option_integer(p, "threads", 0);
     m->fast = option_flag(p, "fast");
     m->loras = names->loras;

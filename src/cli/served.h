@@ -15,6 +15,9 @@
     { "vae", 0, VALUE_TEXT, false, 0, 0, "FILE", "autoencoder from this file" }, \
     { "lora", 0, VALUE_TEXT, true, 0, 0, "FILE@S", "add a LoRA with scale S" }, \
     { "fast", 0, VALUE_NONE, false, 0, 0, NULL, "8-bit products in the denoising steps" }, \
+    { "cutter", 0, VALUE_TEXT, false, 0, 0, "NAME", "what cuts references out: auto (the best there is), ben2, isnet, own or plain" }, \
+    { "networks", 0, VALUE_TEXT, false, 0, 0, "DIR", "where the networks that prepare references lie; $DREAMO_NETWORKS, or prep beside the shipped model" }, \
+    { "ref-cache", 0, VALUE_TEXT, false, 0, 0, "DIR", "keep prepared references here, and take them from here" }, \
     { "threads", 0, VALUE_INTEGER, false, 0, 1024, "N", "0 = one for each core" }, \
     { "backend", 0, VALUE_TEXT, false, 0, 0, "NAME", "cpu (default) or ref" }
 

@@ -186,7 +186,7 @@ static dreamo_status ask(pictures *p, const data_sample *s, const char *words, u
     for (; q.nrefs < s->nrefs; q.nrefs++) {
         const data_ref *f = &s->ref[q.nrefs];
         picture[q.nrefs] = (dreamo_image){ .width = f->picture.width, .height = f->picture.height, .rgb = f->picture.data };
-        ref[q.nrefs] = (dreamo_reference){ .task = tasks[f->task], .image = &picture[q.nrefs], .slot = f->slot, .res = -1, .no_cut = true };
+        ref[q.nrefs] = (dreamo_reference){ .task = tasks[f->task], .image = &picture[q.nrefs], .slot = f->slot, .res = -1, .cut = DREAMO_CUT_OFF };
     }
     return dreamo_generate(p->m, &q, out, err);
 }

@@ -23,6 +23,13 @@ dreamo_status png_decode(image_source *src, bitmap *out, dreamo_error *err);
 dreamo_status jpeg_decode(image_source *src, bitmap *out, dreamo_error *err);
 dreamo_status webp_decode(image_source *src, bitmap *out, dreamo_error *err);
 
+#ifdef DREAMO_AVIF
+dreamo_status avif_decode(image_source *src, bitmap *out, dreamo_error *err);
+#endif
+#ifdef DREAMO_HEIF
+dreamo_status heif_decode(image_source *src, bitmap *out, dreamo_error *err);
+#endif
+
 dreamo_status png_encode(const bitmap *b, const char *what, const char *const (*text)[2], int ntext, image_sink *to, dreamo_error *err);
 dreamo_status jpeg_encode(const bitmap *b, const char *what, int quality, image_sink *to, dreamo_error *err);
 dreamo_status webp_encode(const bitmap *b, const char *what, int quality, image_sink *to, dreamo_error *err);

@@ -1,4 +1,4 @@
-/* image_file.c - what a picture file is, limits, bitmaps; the codecs are in image_png.c, image_jpeg.c and image_webp.c. */
+/* image_file.c - what a picture file is, limits, bitmaps; the codecs are in image_png.c, image_jpeg.c, image_webp.c, image_avif.c and image_heif.c. */
 #include "format/image_file.h"
 #include <stdio.h>
 #include <string.h>
@@ -46,34 +46,83 @@ static bool is_png(const unsigned char *data, size_t n) { return n >= 8 && memcm
 static bool is_jpeg(const unsigned char *data, size_t n) { return n >= 3 && data[0] == 0xFF && data[1] == 0xD8 && data[2] == 0xFF; }
 static bool is_webp(const unsigned char *data, size_t n) { return n >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0; }
 
-bool image_is_known(const unsigned char *data, size_t nbytes) { return is_png(data, nbytes) || is_jpeg(data, nbytes) || is_webp(data, nbytes); }
 
-dreamo_status image_decode(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err)
+/* A file of ISO's base format with this brand, as its own or, where that says little ("mif1"), among those that it is compatible with. */
+static bool has_brand(const unsigned char *data, size_t n, const char *begins)
 {
-    return image_decode_within(data, nbytes, what, IMAGE_MAX_PIXELS, out, note, note_nbytes, err);
+    enum { BRANDS = 32 };
+    if (n < 16 || memcmp(data + 4, "ftyp", 4) != 0) return false;
+    size_t box = (size_t)data[0] << 24 | (size_t)data[1] << 16 | (size_t)data[2] << 8 | data[3];
+    if (box > n) box = n;
+    for (size_t at = 8, k = 0; at + 4 <= box && k < BRANDS; at += at == 8 ? 8 : 4, k++)
+        if (memcmp(data + at, begins, strlen(begins)) == 0) return true;
+    return false;
+}
+
+static bool is_avif(const unsigned char *data, size_t n) { return has_brand(data, n, "avif"); }
+static bool is_heif(const unsigned char *data, size_t n) { return has_brand(data, n, "hei") || has_brand(data, n, "hev"); }
+
+/* AVIF and HEIC, where built with their libraries. */
+static bool is_read_by_library(const unsigned char *data, size_t n)
+{
+    bool avif = false, heif = false;
+#ifdef DREAMO_AVIF
+    avif = is_avif(data, n);
+#endif
+#ifdef DREAMO_HEIF
+    heif = is_heif(data, n);
+#endif
+    return avif || heif;
+}
+
+bool image_is_known(const unsigned char *data, size_t nbytes) { return is_png(data, nbytes) || is_jpeg(data, nbytes) || is_webp(data, nbytes) || is_read_by_library(data, nbytes); }
+
+static dreamo_status decode(image_source *src, bitmap *out, dreamo_error *err)
+{
+    const unsigned char *data = src->data;
+    size_t nbytes = src->nbytes;
+    const char *what = src->what;
+    *out = (bitmap){ 0 };
+    if (src->note && src->note_nbytes) src->note[0] = '\0';
+    if (nbytes > IMAGE_MAX_FILE) return fail(err, DREAMO_LIMIT, "%s: %zu bytes, at most %zu are allowed", what, nbytes, IMAGE_MAX_FILE);
+    if (is_png(data, nbytes)) return png_decode(src, out, err);
+    if (is_jpeg(data, nbytes)) return jpeg_decode(src, out, err);
+    if (is_webp(data, nbytes)) return webp_decode(src, out, err);
+#ifdef DREAMO_AVIF
+    if (is_avif(data, nbytes)) return avif_decode(src, out, err);
+#endif
+#ifdef DREAMO_HEIF
+    if (is_heif(data, nbytes)) return heif_decode(src, out, err);
+#endif
+    if (is_avif(data, nbytes) || is_heif(data, nbytes)) {
+        fail(err, DREAMO_FORMAT, "%s: is %s picture, and this dreamo is built without the library that reads it", what, is_avif(data, nbytes) ? "an AVIF" : "a HEIC");
+        return hint(err, "convert it to PNG, or build dreamo where Debian's libavif-dev and libheif-dev are installed");
+    }
+    sniffed is = sniff(data, nbytes);
+    if (!is.what) return fail(err, DREAMO_FORMAT, "%s: is not a picture of a known kind; PNG, JPEG and WebP are read", what);
+    fail(err, DREAMO_FORMAT, "%s: is %s; PNG, JPEG and WebP are read", what, is.what);
+    return hint(err, "%s", is.instead);
 }
 
 dreamo_status image_decode_within(const unsigned char *data, size_t nbytes, const char *what, int64_t max_pixels, bitmap *out, char *note, size_t note_nbytes,
                                   dreamo_error *err)
 {
     image_source src = { data, nbytes, what, note, note_nbytes, 1, max_pixels };
-    dreamo_status s;
-    *out = (bitmap){ 0 };
-    if (note && note_nbytes) note[0] = '\0';
-    if (nbytes > IMAGE_MAX_FILE) return fail(err, DREAMO_LIMIT, "%s: %zu bytes, at most %zu are allowed", what, nbytes, IMAGE_MAX_FILE);
-    if (is_png(data, nbytes)) {
-        s = png_decode(&src, out, err);
-    } else if (is_jpeg(data, nbytes)) {
-        s = jpeg_decode(&src, out, err);
-    } else if (is_webp(data, nbytes)) {
-        s = webp_decode(&src, out, err);
-    } else {
-        sniffed is = sniff(data, nbytes);
-        if (!is.what) return fail(err, DREAMO_FORMAT, "%s: is not a picture of a known kind; PNG, JPEG and WebP are read", what);
-        fail(err, DREAMO_FORMAT, "%s: is %s; PNG, JPEG and WebP are read", what, is.what);
-        return hint(err, "%s", is.instead);
-    }
+    dreamo_status s = decode(&src, out, err);
     if (!s) s = image_orient(out, src.orientation, err);
+    if (s) bitmap_free(out);
+    return s;
+}
+
+dreamo_status image_decode(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err)
+{
+    return image_decode_within(data, nbytes, what, IMAGE_MAX_PIXELS, out, note, note_nbytes, err);
+}
+
+dreamo_status image_decode_as_stored(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err)
+{
+    image_source src = { data, nbytes, what, note, note_nbytes, 1, IMAGE_MAX_PIXELS };
+    dreamo_status s = decode(&src, out, err);
     if (s) bitmap_free(out);
     return s;
 }

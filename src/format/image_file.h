@@ -1,4 +1,4 @@
-/* image_file.h - pictures in and out of files: PNG, JPEG and WebP by content, through libpng, libjpeg-turbo, libwebp.
+/* image_file.h - pictures in and out of files: PNG, JPEG and WebP by content, through libpng, libjpeg-turbo, libwebp; AVIF and HEIC where built with libavif and libheif.
  *
  * Header first, then limits (40 Mpx, side 16,384, file 64 MB), then memory, then decoding (robustness C4). */
 #ifndef FORMAT_IMAGE_FILE_H
@@ -15,6 +15,8 @@ void          bitmap_free(bitmap *b);
 dreamo_status image_read(const char *path, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err);
 dreamo_status image_decode(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err);
 /* The same for less than the 40 million pixels that are allowed otherwise. */
+/* The same as its pixels lie in the file, whatever EXIF says about which way is up: what programs see that do not look at EXIF. */
+dreamo_status image_decode_as_stored(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err);
 dreamo_status image_decode_within(const unsigned char *data, size_t nbytes, const char *what, int64_t max_pixels, bitmap *out, char *note, size_t note_nbytes,
                                   dreamo_error *err);
 /* PNG with optional text chunks (key, UTF-8 value), atomically. */

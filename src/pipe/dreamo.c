@@ -158,7 +158,7 @@ dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_refe
     *out = (dreamo_image){ 0 };
     reference ref;
     const reporter to = { progress, user };
-    s = reference_prepare(r, index, model_cell(model), model->defaults.ref_res, &to, &ref, err);
+    s = reference_prepare(model->prep, r, index, model_cell(model), model->defaults.ref_res, &to, &ref, err);
     if (s == DREAMO_OK) *out = (dreamo_image){ .width = ref.rgb.width, .height = ref.rgb.height, .rgb = ref.rgb.data };
     return s;
 }

@@ -407,7 +407,9 @@ dreamo_status dreamo_open(const dreamo_model_options *given, dreamo_model **mode
         mem_free(m);
         return no_memory("model's lock", err);
     }
-    s = open_all(m, o, err);
+    const prep_choice how = { .networks = o->networks, .cutter = o->cutter, .cache = o->ref_cache, .threads = o->threads };
+    s = prep_open(&how, &m->prep, err);
+    if (s == DREAMO_OK) s = open_all(m, o, err);
     if (s == DREAMO_OK) *model = m;
     else dreamo_close(m);
     return s;
@@ -431,6 +433,7 @@ void dreamo_close(dreamo_model *m)
     if (m->t5_words) unigram_close(m->t5_words);
     if (m->clip_words) bpe_close(m->clip_words);
     if (m->dev) m->backend->close(m->dev);
+    prep_close(m->prep);
     mem_free(m->cache);
     mem_free(m->source);
     mem_free(m->dir);

@@ -13,6 +13,7 @@
 #include "weights/lora/merge.h"
 #include "weights/parts.h"
 #include "pipe/schedule.h"
+#include "prep/prep.h"
 #include "text/tokenizer.h"
 
 /* What a request gets when it does not say: DIR/dreamo/defaults.json, else FLUX's and the DreamO demo's. */
@@ -44,6 +45,7 @@ struct dreamo_model {
     lora_merged merged;         /* layers that LoKr and its kin change */
     dreamo_tables own;          /* of a transformer that was fused with DreamO's LoRA */
     dreamo_tables tables;       /* borrowed from the last LoRA file that has them, else `own` */
+    prep *prep;                 /* of references */
     char *cache;                /* folder of prompts' embeddings; NULL: none */
     bool official;              /* numerics */
     bool fast;                  /* the denoising steps may round what they multiply (nn/backend.h) */

@@ -6,9 +6,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/sha256.h"
-#include "image/resize.h"
-#include "pipe/cutout.h"
 #include "pipe/latent.h"
 #include "pipe/phase.h"
 
@@ -18,128 +15,43 @@ void reference_free(reference *r)
     *r = (reference){ 0 };
 }
 
-/* ---- reading ---- */
-
-static dreamo_status hash_file(const char *path, char out[65], dreamo_error *err)
+void reference_name(const dreamo_reference *r, int index, char *out, size_t nbytes)
 {
-    filemap map;
-    dreamo_status s = file_map(path, &map, err);
-    if (s != DREAMO_OK) return s;
-    sha256_hex(map.data, map.nbytes, out);
-    file_unmap(&map);
-    return DREAMO_OK;
+    const char *base = r->path ? strrchr(r->path, '/') : NULL;
+    if (r->path) snprintf(out, nbytes, "%s", base ? base + 1 : r->path);
+    else if (r->name && *r->name) snprintf(out, nbytes, "%s", r->name);
+    else snprintf(out, nbytes, "reference %d", index + 1);
 }
 
-static dreamo_status copy_pixels(const dreamo_image *im, reference *out, dreamo_error *err)
+const char *reference_task_name(dreamo_task task)
 {
-    if (!im || !im->rgb || im->width < 1 || im->height < 1)
-        return fail(err, DREAMO_ARG, "%s: neither a file nor pixels are given", out->name);
-    dreamo_status s = bitmap_new(&out->rgb, im->width, im->height, 3, err);
-    if (s != DREAMO_OK) return s;
-    size_t n = (size_t)im->width * (size_t)im->height * 3;
-    memcpy(out->rgb.data, im->rgb, n);
-    sha256_hex(im->rgb, n, out->sha256);
-    return DREAMO_OK;
+    static const char *const names[] = { [DREAMO_IP] = "ip", [DREAMO_ID] = "id", [DREAMO_STYLE] = "style", [DREAMO_AUTO] = "auto" };
+    return names[task];
 }
 
-/* Any pixel that is not opaque. */
-static bool has_holes(const bitmap *b)
+/* A line about it, with what the model will see. */
+static dreamo_status show(const reference *r, const prepared *p, const reporter *to, dreamo_error *err)
 {
-    size_t n = (size_t)b->width * (size_t)b->height;
-    for (size_t i = 0; b->channels == 4 && i < n; i++)
-        if (b->data[4 * i + 3] != 255) return true;
-    return false;
+    char text[400];
+    const dreamo_image image = { .width = r->rgb.width, .height = r->rgb.height, .rgb = r->rgb.data };
+    const dreamo_event event = { .kind = DREAMO_EVENT_REF, .done = r->slot, .seconds_left = -1, .text = text, .image = &image };
+    snprintf(text, sizeof text, "%s  %s  slot %d, %s, %dx%d from %dx%d", r->name, reference_task_name(r->task), r->slot, p->how, r->rgb.width, r->rgb.height, p->width, p->height);
+    return !to->call || to->call(to->user, &event) ? DREAMO_OK : fail(err, DREAMO_CANCELLED, "stopped");
 }
 
-/* *cut: the picture came with its thing cut out. */
-static dreamo_status read_picture(const dreamo_reference *r, reference *out, bool *cut, const reporter *to, dreamo_error *err)
-{
-    *cut = false;
-    if (!r->path && !r->data) return copy_pixels(r->image, out, err);
-    char note[256] = "";
-    bitmap raw = { 0 };
-    dreamo_status s = DREAMO_OK;
-    if (r->path) s = hash_file(r->path, out->sha256, err);
-    else sha256_hex(r->data, r->nbytes, out->sha256);
-    if (s == DREAMO_OK && r->path) s = image_read(r->path, &raw, note, sizeof note, err);
-    else if (s == DREAMO_OK) s = image_decode(r->data, r->nbytes, out->name, &raw, note, sizeof note, err);
-    if (s == DREAMO_OK && note[0]) s = report_line(to, DREAMO_EVENT_NOTE, err, "%s: %s", out->name, note);
-    if (s == DREAMO_OK && raw.channels == 3) {
-        out->rgb = raw;
-        return DREAMO_OK;
-    }
-    if (s == DREAMO_OK) {
-        *cut = has_holes(&raw);
-        s = composite_white(&raw, &out->rgb, err);
-    }
-    bitmap_free(&raw);
-    return s;
-}
-
-/* ---- cutting and resizing ---- */
-
-/* What ip and id ask for before resizing (spec 8.1); *how tells it in a word. */
-static dreamo_status cut_out(const dreamo_reference *r, reference *out, bool already, const char **how, const reporter *to,
-                             dreamo_error *err)
-{
-    *how = already ? "alpha on white" : "as it is";
-    if (r->no_cut || r->task == DREAMO_STYLE || (already && r->task == DREAMO_IP)) return DREAMO_OK;
-    if (r->task == DREAMO_ID)
-        return report_line(to, DREAMO_EVENT_WARNING, err,
-                           "%s: faces are not cut out yet, the whole picture is used (cut=off says so silently)", out->name);
-    switch (cutout_background(&out->rgb)) {
-    case BACKGROUND_WHITE: *how = "white background"; return DREAMO_OK;
-    case BACKGROUND_PLAIN: *how = "plain background made white"; return cutout_whiten(&out->rgb, err);
-    default: break;
-    }
-    return report_line(to, DREAMO_EVENT_WARNING, err, "%s: has neither alpha nor a plain background, and backgrounds are not removed yet: "
-                       "the whole picture is used (cut=off says so silently)", out->name);
-}
-
-enum { SIDE_MAX = 16384 };
-
-static dreamo_status fit_to_grid(const dreamo_reference *r, reference *out, int cell, int default_res, dreamo_error *err)
-{
-    int w = out->rgb.width, h = out->rgb.height, width = w - w % cell, height = h - h % cell, res = r->res ? r->res : default_res;
-    if (res > 0) area_size(w, h, res, cell, &width, &height);
-    if (width < cell || height < cell)
-        return fail(err, DREAMO_CONTENT, "%s: %d x %d pixels become %d x %d; a reference needs at least %d on both sides", out->name, w, h,
-                    width, height, cell);
-    if (width > SIDE_MAX || height > SIDE_MAX) {
-        fail(err, DREAMO_LIMIT, "%s: a strip of %d x %d pixels would become %d x %d, a side may have at most %d", out->name, w, h, width, height, SIDE_MAX);
-        return hint(err, "crop it, or give it a border: a reference is best not far from square");
-    }
-    out->grid = (token_grid){ height / cell, width / cell };
-    if (width == w && height == h) return DREAMO_OK;
-    bitmap resized = { 0 };
-    dreamo_status s = resize_area(&out->rgb, width, height, &resized, err);
-    if (s != DREAMO_OK) return s;
-    bitmap_free(&out->rgb);
-    out->rgb = resized;
-    return DREAMO_OK;
-}
-
-dreamo_status reference_prepare(const dreamo_reference *r, int index, int cell, int default_res, const reporter *to, reference *out,
+dreamo_status reference_prepare(prep *with, const dreamo_reference *r, int index, int cell, int default_res, const reporter *to, reference *out,
                                 dreamo_error *err)
 {
-    static const char *const tasks[] = { [DREAMO_IP] = "ip", [DREAMO_ID] = "id", [DREAMO_STYLE] = "style" };
-    *out = (reference){ .task = r->task, .slot = r->slot ? r->slot : index + 1 };
-    const char *base = r->path ? strrchr(r->path, '/') : NULL, *how;
-    if (r->path) snprintf(out->name, sizeof out->name, "%s", base ? base + 1 : r->path);
-    else if (r->name && *r->name) snprintf(out->name, sizeof out->name, "%s", r->name);
-    else snprintf(out->name, sizeof out->name, "reference %d", index + 1);
-    bool already;
-    int w = 0, h = 0;
-    dreamo_status s = read_picture(r, out, &already, to, err);
-    if (s == DREAMO_OK) s = cut_out(r, out, already, &how, to, err);
-    if (s == DREAMO_OK) {
-        w = out->rgb.width;
-        h = out->rgb.height;
-        s = fit_to_grid(r, out, cell, default_res, err);
-    }
-    if (s == DREAMO_OK)
-        s = report_line(to, DREAMO_EVENT_REF, err, "%s  %s  slot %d, %s, %dx%d from %dx%d", out->name, tasks[r->task], out->slot, how,
-                        out->rgb.width, out->rgb.height, w, h);
+    prepared p;
+    *out = (reference){ .slot = r->slot ? r->slot : index + 1 };
+    reference_name(r, index, out->name, sizeof out->name);
+    dreamo_status s = prep_run(with, r, out->name, cell, default_res, to, &p, err);
+    if (s != DREAMO_OK) return s;
+    out->task = p.task;
+    out->rgb = p.rgb;
+    out->grid = (token_grid){ p.rgb.height / cell, p.rgb.width / cell };
+    memcpy(out->sha256, p.sha256, sizeof out->sha256);
+    s = show(out, &p, to, err);
     if (s != DREAMO_OK) reference_free(out);
     return s;
 }

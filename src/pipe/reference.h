@@ -1,7 +1,6 @@
 /* reference.h - from a picture file to reference tokens (spec 8.1, 2.4).
  *
- * Prepared: alpha on white, for ip a plain background made white, area-resized to the token grid.  A network that cuts
- * things out of busy pictures, and one that finds faces, are not there yet: a warning says so and the picture is used whole. */
+ * What is done with the picture is the layer prep/'s; here are its slot, its name in messages, and its tokens. */
 #ifndef PIPE_REFERENCE_H
 #define PIPE_REFERENCE_H
 #include "format/image_file.h"
@@ -10,9 +9,10 @@
 #include "pipe/dump.h"
 #include "pipe/noise.h"
 #include "base/report.h"
+#include "prep/prep.h"
 
 typedef struct reference {
-    dreamo_task task;
+    dreamo_task task;          /* ip, id or style: auto has decided */
     int slot;
     bitmap rgb;                /* what the autoencoder sees */
     token_grid grid;           /* in tokens */
@@ -21,9 +21,11 @@ typedef struct reference {
 } reference;
 
 /* Prepare reference number `index` (from 0) of a request; `cell` is the side of a token in pixels. */
-dreamo_status reference_prepare(const dreamo_reference *r, int index, int cell, int default_res, const reporter *to, reference *out,
+dreamo_status reference_prepare(prep *with, const dreamo_reference *r, int index, int cell, int default_res, const reporter *to, reference *out,
                                 dreamo_error *err);
 void          reference_free(reference *r);
+void          reference_name(const dreamo_reference *r, int index, char *out, size_t nbytes); /* of its file, or the caller's name, or its number */
+const char   *reference_task_name(dreamo_task task);
 
 /* Encode into packed tokens [grid.h * grid.w, 4 * latent channels], shifted and scaled.  With a generator the posterior is
  * sampled (spec 2.4), without one its mean is taken.  `number` names the dumped tensors ref.NUMBER.*. */

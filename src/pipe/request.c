@@ -1,10 +1,11 @@
 /* request.c - is the request within its ranges?  Everything is used exactly or refused with what is allowed. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "pipe/generate.h"
 
-enum { SIDE_MAX = REQUEST_SIDE_MAX, RES_MIN = 16, RES_MAX = 4096 };
+enum { SIDE_MAX = REQUEST_SIDE_MAX };
 
 /* A side that is no multiple of the token's: name the two next to it. */
 static dreamo_status check_side(const char *what, int n, int cell, dreamo_error *err)
@@ -81,13 +82,13 @@ static dreamo_status check_references(generation *g, dreamo_error *err)
     for (int i = 0; i < r->nrefs; i++) {
         const dreamo_reference *f = &r->refs[i];
         int slot = f->slot ? f->slot : i + 1;
-        if (f->task != DREAMO_IP && f->task != DREAMO_ID && f->task != DREAMO_STYLE)
-            return fail(err, DREAMO_ARG, "reference %d: task %d is none of ip, id, style", i + 1, (int)f->task);
+        char what[32];
+        snprintf(what, sizeof what, "reference %d", i + 1);
+        dreamo_status s = prep_check(f, what, err);
+        if (s != DREAMO_OK) return s;
         if (slot < 1 || slot >= t->nslots)
             return fail(err, DREAMO_ARG, "reference %d: slot %d, this model has 1 to %d", i + 1, slot, t->nslots - 1);
         if (taken[slot]) return fail(err, DREAMO_ARG, "reference %d: slot %d is taken by another reference", i + 1, slot);
-        if (f->res < -1 || (f->res > 0 && f->res < RES_MIN) || f->res > RES_MAX)
-            return fail(err, DREAMO_ARG, "reference %d: res %d, allowed is %d to %d, or keep", i + 1, f->res, RES_MIN, RES_MAX);
         taken[slot] = true;
     }
     return DREAMO_OK;

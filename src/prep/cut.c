@@ -69,7 +69,7 @@ dreamo_status cut_net_open(const char *path, int threads, cut_net **out, dreamo_
     if (n) n->kind = kind, n->is = prep_network_of(kind->holds);
     if (!n || !(n->network = n->is->make())) s = fail(err, DREAMO_MEMORY, "%s: no memory for the network", path);
     if (!s) s = n->is->bind(n->network, path, &n->files, err);
-    if (!s && !(n->dev = engine_open(threads, err))) s = DREAMO_MEMORY;
+    if (!s && !(n->dev = net_device(threads, err))) s = DREAMO_MEMORY;
     if (s) cut_net_close(n);
     else *out = n;
     return s;
@@ -98,7 +98,7 @@ dreamo_status cut_net_mask(cut_net *n, const bitmap *rgb, float *mask, prep_prog
     cut_job j = { n, mem_alloc(pixels * 3 * sizeof(float)), mask, rgb->width, rgb->height };
     if (!j.x) s = fail(err, DREAMO_MEMORY, "no memory for a picture of %d x %d", k->side, k->side);
     for (size_t i = 0; !s && i < pixels * 3; i++) j.x[i] = ((float)small.data[i] - k->mean[i % 3]) * k->scale[i % 3];
-    if (!s) s = engine_run(n->dev, run, &j, tell, user, err);
+    if (!s) s = net_run(n->dev, run, &j, tell, user, err);
     bind_forget(&n->files);
     mem_free(j.x);
     bitmap_free(&small);

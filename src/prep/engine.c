@@ -1,7 +1,7 @@
 /* engine.c - dry, then in earnest. */
 #include "prep/engine.h"
 
-device *engine_open(int threads, dreamo_error *err)
+device *net_device(int threads, dreamo_error *err)
 {
     device *dev = backend_cpu.open(threads);
     if (!dev) fail(err, DREAMO_MEMORY, "no memory or no threads for the networks that prepare references");
@@ -16,7 +16,7 @@ static bool listen(void *user, double flops)
     return l->tell(l->user, flops < l->all ? flops / l->all : 1.0);
 }
 
-static dreamo_status measure(engine_fn fn, void *job, nn_counts *out, dreamo_error *err)
+static dreamo_status measure(net_fn fn, void *job, nn_counts *out, dreamo_error *err)
 {
     device *dry = backend_dry.open(1);
     nn *cx = dry ? nn_new(&(nn_options){ .dev = dry }, err) : NULL;
@@ -31,7 +31,7 @@ static dreamo_status measure(engine_fn fn, void *job, nn_counts *out, dreamo_err
     return s;
 }
 
-dreamo_status engine_run(device *dev, engine_fn fn, void *job, prep_progress tell, void *user, dreamo_error *err)
+dreamo_status net_run(device *dev, net_fn fn, void *job, prep_progress tell, void *user, dreamo_error *err)
 {
     nn_counts n;
     dreamo_status s = measure(fn, job, &n, err);

@@ -5,8 +5,8 @@
 #include "prep/networks.h"
 
 /* The fast CPU backend with `threads` threads (0: all); NULL: told in err. */
-device *engine_open(int threads, dreamo_error *err);
+device *net_device(int threads, dreamo_error *err);
 /* fn makes its tensors, runs the network and reads what comes out; it is called twice, the first time for its shapes only. */
-typedef void (*engine_fn)(nn *cx, void *job);
-dreamo_status engine_run(device *dev, engine_fn fn, void *job, prep_progress tell, void *user, dreamo_error *err);
+typedef void (*net_fn)(nn *cx, void *job);
+dreamo_status net_run(device *dev, net_fn fn, void *job, prep_progress tell, void *user, dreamo_error *err);
 #endif

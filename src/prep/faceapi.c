@@ -179,7 +179,7 @@ static dreamo_status find_points(job *j, const bitmap *rgb, face_list *out, drea
         square q;
         if (!cut_box(out->faces[i].box, rgb->width, rgb->height, &q)) continue; /* in the part that was filled up */
         sample(rgb, q, LANDMARKS_SIDE, mean, 1 / 255.0f, j->x);
-        s = engine_run(j->f->dev, run_points, j, NULL, NULL, err);
+        s = net_run(j->f->dev, run_points, j, NULL, NULL, err);
         out->faces[kept] = out->faces[i];
         if (!s) place(&out->faces[kept++], &q, j->y);
     }
@@ -195,7 +195,7 @@ static dreamo_status find(void *state, const bitmap *rgb, float threshold, face_
     dreamo_status s = j.x && j.y ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory to look for faces");
     if (!s) {
         sample(rgb, all, TINYFACE_SIDE, mean, 1 / 256.0f, j.x);
-        s = engine_run(j.f->dev, run_boxes, &j, tell, user, err);
+        s = net_run(j.f->dev, run_boxes, &j, tell, user, err);
     }
     if (!s) s = collect(j.y, (float)all.side, threshold, out, err);
     if (!s) s = find_points(&j, rgb, out, err);
@@ -217,7 +217,7 @@ dreamo_status faceapi_finder(const char *folder, int threads, face_net *out, dre
     dreamo_status s = f->memory ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory for the network", folder);
     if (!s) s = read_weights(folder, "tiny_face_detector_model-weights_manifest.json", &f->boxes, visit_boxes, f->memory, err);
     if (!s) s = read_weights(folder, "face_landmark_68_model-weights_manifest.json", &f->points, visit_points, f->memory + boxes, err);
-    if (!s && !(f->dev = engine_open(threads, err))) s = DREAMO_MEMORY;
+    if (!s && !(f->dev = net_device(threads, err))) s = DREAMO_MEMORY;
     if (s) finder_close(f);
     else *out = (face_net){ "face-api", 0.5f, f, finder_close, find };
     return s;

@@ -30,7 +30,7 @@ dreamo_status parse_net_open(const char *path, int threads, parse_net **out, dre
     parse_net *n = mem_calloc(1, sizeof *n);
     if (!n || !(n->network = bisenet_new())) s = fail(err, DREAMO_MEMORY, "%s: no memory for the network", path);
     if (!s) s = bind_bisenet(n->network, path, &n->files, err);
-    if (!s && !(n->dev = engine_open(threads, err))) s = DREAMO_MEMORY;
+    if (!s && !(n->dev = net_device(threads, err))) s = DREAMO_MEMORY;
     if (s) parse_net_close(n);
     else *out = n;
     return s;
@@ -55,7 +55,7 @@ dreamo_status parse_net_labels(parse_net *n, const bitmap *rgb, unsigned char *l
     parse_job j = { n, mem_alloc(3 * PIXELS * sizeof(float)), mem_alloc((size_t)PARSE_CLASSES * PIXELS * sizeof(float)) };
     dreamo_status s = j.x && j.logits ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for a face of %d x %d", PARSE_SIDE, PARSE_SIDE);
     for (int i = 0; !s && i < 3 * PIXELS; i++) j.x[i] = ((float)rgb->data[i] / 255 - mean[i % 3]) / std[i % 3];
-    if (!s) s = engine_run(n->dev, run, &j, tell, user, err);
+    if (!s) s = net_run(n->dev, run, &j, tell, user, err);
     for (int i = 0; !s && i < PIXELS; i++) {
         const float *l = j.logits + (size_t)i * PARSE_CLASSES;
         int best = 0;

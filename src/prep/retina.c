@@ -74,7 +74,7 @@ static dreamo_status find(void *state, const bitmap *rgb, float threshold, face_
     dreamo_status s = j.x && rows ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory to look for faces in %d x %d pixels", rgb->width, rgb->height);
     for (int i = 0; i < RETINA_LEVELS && !s; i++) j.out[i] = i ? j.out[i - 1] + (size_t)cells(j.height, i - 1) * (size_t)cells(j.width, i - 1) * RETINA_COLUMNS : rows;
     for (size_t i = 0; !s && i < pixels * 3; i++) j.x[i] = (float)rgb->data[i / 3 * 3 + 2 - i % 3] - mean[i % 3];
-    if (!s) s = engine_run(j.f->dev, run, &j, tell, user, err);
+    if (!s) s = net_run(j.f->dev, run, &j, tell, user, err);
     if (!s) s = collect(&j, threshold, out, err);
     mem_free(j.x);
     mem_free(rows);
@@ -87,7 +87,7 @@ dreamo_status retinaface_finder(const char *path, int threads, face_net *out, dr
     dreamo_status s = DREAMO_OK;
     if (!f || !(f->network = retinaface_new())) s = fail(err, DREAMO_MEMORY, "%s: no memory for the network", path);
     if (!s) s = bind_retinaface(f->network, path, &f->files, err);
-    if (!s && !(f->dev = engine_open(threads, err))) s = DREAMO_MEMORY;
+    if (!s && !(f->dev = net_device(threads, err))) s = DREAMO_MEMORY;
     if (s && f) finder_close(f);
     if (s) return s;
     *out = (face_net){ "RetinaFace", 0.97f, f, finder_close, find };

@@ -60,6 +60,14 @@ static double judge_std(const char *name, const param_slot *s)
     return gain / sqrt(fan_in(s));
 }
 
+/* Residuals begin small: a dozen of them add up. */
+static double matting_std(const char *name, const param_slot *s)
+{
+    double gain = strncmp(name, "levels.0.down", 13) == 0 ? 1 : has(name, "block.") ? 0.8 : has(name, "down.") ? 1.6
+                : ends(name, "out.weight") ? 0.5 : 1;
+    return gain / sqrt(fan_in(s));
+}
+
 static double std_of(const network *n, network_part part, const param_slot *s, const char *name)
 {
     switch (part) {
@@ -67,6 +75,7 @@ static double std_of(const network *n, network_part part, const param_slot *s, c
     case PART_T5: return t5_std(name, s, &n->t5->config);
     case PART_CLIP: return clip_std(name, s, &n->clip->config);
     case PART_JUDGE: return judge_std(name, s);
+    case PART_MATTING: return matting_std(name, s);
     default: return vae_std(name, s);
     }
 }

@@ -21,6 +21,7 @@ static const struct { const char *folder, *stem; network_walk walk; } parts_tabl
     [PART_CLIP] = { "text_encoder", "model", bind_walk_clip },
     [PART_VAE] = { "vae", "diffusion_pytorch_model", bind_walk_vae },
     [PART_JUDGE] = { "judge", "model", bind_walk_judge },
+    [PART_MATTING] = { "matting", "model", bind_walk_matting },
 };
 
 const char  *network_folder(network_part part) { return parts_table[part].folder; }
@@ -29,7 +30,8 @@ network_walk network_walker(network_part part) { return parts_table[part].walk; 
 
 void *network_get(network *n, network_part part)
 {
-    void *const all[PARTS] = { [PART_DIT] = n->dit, [PART_T5] = n->t5, [PART_CLIP] = n->clip, [PART_VAE] = n->vae, [PART_JUDGE] = n->judge };
+    void *const all[PARTS] = { [PART_DIT] = n->dit, [PART_T5] = n->t5, [PART_CLIP] = n->clip, [PART_VAE] = n->vae, [PART_JUDGE] = n->judge,
+                                [PART_MATTING] = n->matting };
     return all[part];
 }
 
@@ -38,7 +40,7 @@ void *network_get(network *n, network_part part)
 /* `file`: where the weights are, when not in the config's folder: a transformer's sizes are those that it tells. */
 static dreamo_status shape_part(network *n, network_part part, const char *config, const char *file, dreamo_error *err)
 {
-    union { dit_config dit; t5_config t5; clip_config clip; vae_config vae; judge_config judge; } c;
+    union { dit_config dit; t5_config t5; clip_config clip; vae_config vae; judge_config judge; matting_config matting; } c;
     dreamo_status s = DREAMO_OK;
     switch (part) {
     case PART_DIT:
@@ -54,6 +56,9 @@ static dreamo_status shape_part(network *n, network_part part, const char *confi
         break;
     case PART_JUDGE:
         if (!(s = config_judge(config, &c.judge, err))) n->judge = judge_new(&c.judge);
+        break;
+    case PART_MATTING:
+        if (!(s = config_matting(config, &c.matting, err))) n->matting = matting_new(&c.matting);
         break;
     default:
         if (!(s = config_vae(config, &c.vae, err))) n->vae = vae_new(&c.vae);
@@ -71,6 +76,7 @@ static dreamo_status bind_part(network *n, network_part part, const char *path, 
     case PART_T5: return bind_t5(n->t5, path, files, err);
     case PART_CLIP: return bind_clip(n->clip, path, files, err);
     case PART_JUDGE: return bind_judge(n->judge, path, files, err);
+    case PART_MATTING: return bind_matting(n->matting, path, files, err);
     default: return bind_vae(n->vae, path, files, err);
     }
 }
@@ -179,6 +185,7 @@ void network_close(network *n)
     clip_free(n->clip);
     vae_free(n->vae);
     judge_free(n->judge);
+    matting_free(n->matting);
     if (n->t5_words) unigram_close(n->t5_words);
     if (n->clip_words) bpe_close(n->clip_words);
     mem_free(n->dir);

@@ -4,14 +4,15 @@
 #include "model/clip.h"
 #include "model/dit.h"
 #include "model/judge.h"
+#include "model/matting.h"
 #include "model/t5.h"
 #include "model/vae.h"
 #include "weights/bind.h"
 #include "text/tokenizer.h"
 #include "train/params.h"
 
-typedef enum network_part { PART_DIT, PART_T5, PART_CLIP, PART_VAE, PART_JUDGE, PARTS } network_part;
-#define PARTS_OF_A_MODEL ((1u << PART_JUDGE) - 1) /* of what makes pictures: the judge looks at them */
+typedef enum network_part { PART_DIT, PART_T5, PART_CLIP, PART_VAE, PART_JUDGE, PART_MATTING, PARTS } network_part;
+#define PARTS_OF_A_MODEL ((1u << PART_JUDGE) - 1) /* of what makes pictures: the judge looks at them, the cutter prepares */
 
 typedef struct network {
     char *dir;                       /* of configurations and vocabularies */
@@ -21,6 +22,7 @@ typedef struct network {
     clip *clip;
     vae *vae;
     judge *judge;
+    matting *matting;
     bound_files files[PARTS];
     bool has[PARTS], fresh[PARTS];   /* opened; opened without weights: every data pointer is NULL */
     unigram *t5_words;

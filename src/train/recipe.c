@@ -25,7 +25,7 @@ typedef struct entry {
 
 #define AT(field) offsetof(recipe, field)
 static const entry entries[] = {
-    { "stage", "run", ENTRY_CHOICE, AT(stage), 0, 0, STAGE_VAE, "vae|base|adapter|cfg|sft|dpo|judge" },
+    { "stage", "run", ENTRY_CHOICE, AT(stage), 0, 0, STAGE_VAE, "vae|base|adapter|cfg|sft|dpo|judge|matting" },
     { "steps", "run", ENTRY_INT, AT(steps), 1, 1e9, 1000, NULL },
     { "batch", "run", ENTRY_INT, AT(batch), 1, 1 << 16, 8, NULL },
     { "micro", "run", ENTRY_INT, AT(micro), 1, 1 << 16, 8, NULL },

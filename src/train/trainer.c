@@ -45,7 +45,7 @@ typedef struct trainer {
 
 static const stage_kind *const kinds[] = { [STAGE_VAE] = &stage_vae, [STAGE_BASE] = &stage_base,
                                            [STAGE_ADAPTER] = &stage_adapter, [STAGE_CFG] = &stage_cfg, [STAGE_SFT] = &stage_sft,
-                                           [STAGE_DPO] = &stage_dpo, [STAGE_JUDGE] = &stage_judge };
+                                           [STAGE_DPO] = &stage_dpo, [STAGE_JUDGE] = &stage_judge, [STAGE_MATTING] = &stage_matting };
 
 enum { COPY_MAX = 256 << 20 }; /* larger files of the model folder are not copied into out/model */
 
@@ -81,9 +81,9 @@ static dreamo_status open_stage(trainer *t, dreamo_error *err)
     const backend *be = backend_find(name);
     stage *s = &t->s;
     if (!be || be->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
-    if (t->o->cache && (t->r.stage == STAGE_VAE || t->r.stage == STAGE_JUDGE))
-        return fail(err, DREAMO_ARG, "%s: nothing of the %s's training stays the same", t->o->cache, t->r.stage == STAGE_VAE ? "autoencoder" : "judge");
-    *s = (stage){ .kind = kinds[t->r.stage], .r = &t->r, .cache = t->o->cache, .model = t->o->model, .data = s->data,
+    if (t->o->cache && (t->r.stage == STAGE_VAE || t->r.stage == STAGE_JUDGE || t->r.stage == STAGE_MATTING))
+        return fail(err, DREAMO_ARG, "%s: nothing of the %s's training stays the same", t->o->cache, t->r.stage == STAGE_VAE ? "autoencoder" : t->r.stage == STAGE_JUDGE ? "judge" : "matting network");
+    *s = (stage){ .kind = kinds[t->r.stage], .r = &t->r, .cache = t->o->cache, .model = t->o->model, .data = s->data, .data_path = t->o->data,
                   .file = { [PART_DIT] = t->o->dit, [PART_T5] = t->o->t5, [PART_CLIP] = t->o->clip, [PART_VAE] = t->o->vae }, .dev = be->open(t->o->threads),
                   .begin_from = t->part ? t->part->begin_from : NULL };
     if (!s->dev) return fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);

@@ -8,6 +8,7 @@
 #include "model/clip.h"
 #include "model/dit.h"
 #include "model/judge.h"
+#include "model/matting.h"
 #include "model/t5.h"
 #include "model/vae.h"
 #include "weights/kind.h"
@@ -441,6 +442,7 @@ void bind_walk_vae(void *m, param_visitor visit, void *user) { vae_visit(m, visi
 void bind_walk_t5(void *m, param_visitor visit, void *user) { t5_visit(m, visit, user); }
 void bind_walk_clip(void *m, param_visitor visit, void *user) { clip_visit(m, visit, user); }
 void bind_walk_judge(void *m, param_visitor visit, void *user) { judge_visit(m, visit, user); }
+void bind_walk_matting(void *m, param_visitor visit, void *user) { matting_visit(m, visit, user); }
 
 dreamo_status bind_dit(struct dit *m, const char *path, bound_files *out, dreamo_error *err)
 {
@@ -486,4 +488,12 @@ dreamo_status bind_judge(struct judge *m, const char *path, bound_files *out, dr
     static const char *const prefixes[] = { "", NULL };
     static const bind_names names = { .stem = "model", .layouts = layouts, .prefixes = prefixes, .holds = HAS_JUDGE };
     return bind_network(m, bind_walk_judge, path, &names, out, err);
+}
+
+dreamo_status bind_matting(struct matting *m, const char *path, bound_files *out, dreamo_error *err)
+{
+    static const file_layout layouts[] = { layout_own, NULL };
+    static const char *const prefixes[] = { "", NULL };
+    static const bind_names names = { .stem = "model", .layouts = layouts, .prefixes = prefixes, .holds = HAS_MATTING };
+    return bind_network(m, bind_walk_matting, path, &names, out, err);
 }

@@ -16,6 +16,7 @@ void bind_walk_vae(void *network, param_visitor visit, void *user);
 void bind_walk_t5(void *network, param_visitor visit, void *user);
 void bind_walk_clip(void *network, param_visitor visit, void *user);
 void bind_walk_judge(void *network, param_visitor visit, void *user);
+void bind_walk_matting(void *network, param_visitor visit, void *user);
 
 /* What a bound network reads from; keep it as long as the network. */
 typedef struct bound_files {
@@ -49,9 +50,11 @@ struct vae;
 struct t5;
 struct clip;
 struct judge;
+struct matting;
 dreamo_status bind_dit(struct dit *m, const char *path, bound_files *out, dreamo_error *err);
 dreamo_status bind_vae(struct vae *m, const char *path, bound_files *out, dreamo_error *err);
 dreamo_status bind_t5(struct t5 *m, const char *path, bound_files *out, dreamo_error *err);
 dreamo_status bind_clip(struct clip *m, const char *path, bound_files *out, dreamo_error *err);
 dreamo_status bind_judge(struct judge *m, const char *path, bound_files *out, dreamo_error *err);
+dreamo_status bind_matting(struct matting *m, const char *path, bound_files *out, dreamo_error *err);
 #endif

@@ -290,3 +290,28 @@ dreamo_status config_judge(const char *path, judge_config *c, dreamo_error *err)
     json_decref(o);
     return s;
 }
+
+dreamo_status config_matting(const char *path, matting_config *c, dreamo_error *err)
+{
+    json_t *o;
+    int levels = 0, up = 0;
+    dreamo_status s = open_config(path, &o, err);
+    if (s) return s;
+    *c = (matting_config){ 0 };
+    const int_field fields[] = { { "side", &c->side, 16, 1024, NEEDED }, { "groups", &c->groups, 1, 256, NEEDED }, { "heads", &c->heads, 1, 256, NEEDED } };
+    s = json_object_get(o, "model_type") ? only(o, path, "model_type", "dreamo-matting", err)
+                                         : fail(err, DREAMO_FORMAT, "%s: is no matting network's: field \"model_type\" is missing", path);
+    if (!s) s = read_ints(o, path, fields, sizeof fields / sizeof *fields, err);
+    if (!s) s = int_list(o, path, "channels", 1, 2048, MATTING_MAX_LEVELS, c->channels, &c->levels, err);
+    if (!s) s = int_list(o, path, "blocks", 0, MATTING_MAX_BLOCKS, MATTING_MAX_LEVELS, c->blocks, &levels, err);
+    if (!s) s = int_list(o, path, "up_blocks", 0, MATTING_MAX_BLOCKS, MATTING_MAX_LEVELS, c->up_blocks, &up, err);
+    if (!s && (levels != c->levels || up != c->levels))
+        s = fail(err, DREAMO_FORMAT, "%s: fields \"channels\", \"blocks\" and \"up_blocks\" have %d, %d and %d numbers: as many of each are needed", path, c->levels, levels, up);
+    for (int i = 0; i < c->levels && !s; i++)
+        if (c->channels[i] % c->groups) s = fail(err, DREAMO_FORMAT, "%s: field \"channels\": %d is no multiple of groups %d", path, c->channels[i], c->groups);
+    if (!s && c->channels[c->levels - 1] % (2 * c->heads))
+        s = fail(err, DREAMO_FORMAT, "%s: the last of field \"channels\" is %d: a multiple of twice heads %d is needed", path, c->channels[c->levels - 1], c->heads);
+    if (!s && c->side % (1 << c->levels)) s = fail(err, DREAMO_FORMAT, "%s: field \"side\" is %d: a multiple of %d is needed", path, c->side, 1 << c->levels);
+    json_decref(o);
+    return s;
+}

@@ -8,6 +8,7 @@
 #include "model/clip.h"
 #include "model/dit.h"
 #include "model/judge.h"
+#include "model/matting.h"
 #include "model/t5.h"
 #include "model/vae.h"
 
@@ -16,5 +17,6 @@ dreamo_status config_dit(const char *path, dit_config *c, dreamo_error *err);   
 dreamo_status config_vae(const char *path, vae_config *c, dreamo_error *err);   /* vae/config.json */
 dreamo_status config_t5(const char *path, t5_config *c, dreamo_error *err);     /* text_encoder_2/config.json */
 dreamo_status config_clip(const char *path, clip_config *c, dreamo_error *err); /* text_encoder/config.json */
+dreamo_status config_matting(const char *path, matting_config *c, dreamo_error *err); /* matting/config.json */
 dreamo_status config_judge(const char *path, judge_config *c, dreamo_error *err); /* judge/config.json: sizes, and how many labels its groups list */
 #endif

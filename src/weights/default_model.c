@@ -76,6 +76,7 @@ char *model_folder(const char *name)
     const char *shipped = folder_exists(name) || file_exists(name) ? NULL : dreamo_default_model();
     const char *slash = shipped && !strchr(name, '/') ? strrchr(shipped, '/') : NULL;
     char *path = slash ? mem_printf("%.*s/%s", (int)(slash - shipped), shipped, name) : NULL;
+    if (slash && !path) return NULL;
     if (path && folder_exists(path)) return path;
     mem_free(path);
     return hub_snapshot(name);

@@ -9,6 +9,7 @@
 #define TAKE_QUANT "take the GGUF or fp8 file of the same model"
 #define TAKE_T5 "take T5 v1.1 XXL: t5xxl_fp16.safetensors, or its fp8 or GGUF file"
 #define TAKE_CLIP "take CLIP-L: clip_l.safetensors"
+#define TAKE_MATTING "take the matting folder of a run of stage matting, or models/matting"
 #define TAKE_JUDGE "take the judge folder of a run of stage judge, or models/judge"
 #define TAKE_VAE "take FLUX.1's autoencoder: ae.safetensors"
 #define TAKE_BEN2 "take BEN2's base network: model.safetensors"
@@ -366,13 +367,13 @@ static const char *is(const char *words)
 static const char *wanted_words(int wanted)
 {
     return wanted == HAS_DIT ? "a FLUX.1 transformer" : wanted == HAS_T5 ? "a T5 encoder" : wanted == HAS_CLIP ? "a CLIP text encoder"
-         : wanted == HAS_VAE ? "an autoencoder" : wanted == HAS_JUDGE ? "a judge" : wanted == HAS_ANY ? "a model" : wanted == HAS_BEN2 ? "BEN2"
+         : wanted == HAS_VAE ? "an autoencoder" : wanted == HAS_JUDGE ? "a judge" : wanted == HAS_MATTING ? "a matting network" : wanted == HAS_ANY ? "a model" : wanted == HAS_BEN2 ? "BEN2"
          : wanted == HAS_RETINAFACE ? "RetinaFace" : wanted == HAS_BISENET ? "BiSeNet" : wanted == HAS_ISNET ? "ISNet" : "a FLUX.1 transformer or T5 encoder";
 }
 
 static const char *wanted_instead(int wanted)
 {
-    return wanted == HAS_T5 ? TAKE_T5 : wanted == HAS_CLIP ? TAKE_CLIP : wanted == HAS_VAE ? TAKE_VAE : wanted == HAS_JUDGE ? TAKE_JUDGE : wanted == HAS_BEN2 ? TAKE_BEN2
+    return wanted == HAS_T5 ? TAKE_T5 : wanted == HAS_CLIP ? TAKE_CLIP : wanted == HAS_VAE ? TAKE_VAE : wanted == HAS_JUDGE ? TAKE_JUDGE : wanted == HAS_MATTING ? TAKE_MATTING : wanted == HAS_BEN2 ? TAKE_BEN2
          : wanted == HAS_RETINAFACE ? TAKE_RETINAFACE : wanted == HAS_BISENET ? TAKE_BISENET : wanted == HAS_ISNET ? TAKE_ISNET : TAKE_DEV;
 }
 

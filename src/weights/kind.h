@@ -7,7 +7,7 @@
 #include "format/safetensors.h"
 
 /* Networks that a file holds weights of; a bit each. */
-enum { HAS_DIT = 1, HAS_T5 = 2, HAS_CLIP = 4, HAS_VAE = 8, HAS_ANY = 15, HAS_JUDGE = 16, HAS_BEN2 = 32, HAS_RETINAFACE = 64, HAS_BISENET = 128, HAS_ISNET = 256,
+enum { HAS_DIT = 1, HAS_T5 = 2, HAS_CLIP = 4, HAS_VAE = 8, HAS_ANY = 15, HAS_JUDGE = 16, HAS_BEN2 = 32, HAS_RETINAFACE = 64, HAS_BISENET = 128, HAS_ISNET = 256, HAS_MATTING = 512,
        HAS_PREP = HAS_BEN2 | HAS_RETINAFACE | HAS_BISENET | HAS_ISNET };
 
 typedef struct weights_kind {

@@ -61,7 +61,7 @@ for bad in abc 1e309 nan inf 0x10 1_000 "" "1,5"; do check 2 "--guidance" genera
 for bad in abc -1 1e3 18446744073709551616 3..1 1,,2 ""; do check 2 "--seed" generate x --seed "$bad"; done
 check 2 "is not WIDTHxHEIGHT" generate x -s 64
 check 2 "is not WIDTHxHEIGHT" generate x -s 64x-8
-check 2 "must begin with ip=, id= or style=" generate x -r toy.png
+check 2 "must begin with ip=, id=, style= or auto=" generate x -r toy.png
 check 2 "slot=12 is outside 1 to 9" generate x -r ip=toy.png,slot=12
 check 2 "no such setting" generate x -r ip=toy.png,foo=1
 check 2 "\"x\" is not a number" generate x --lora a.safetensors@x
@@ -123,6 +123,26 @@ small - 0 "?!" --seed 12345678901234567890 -o "{prompt}.png"
 "$dreamo" info piped.png | grep -q 'seed: 18446744073709551615' || { echo "not ok: a picture on standard output"; failed=$((failed + 1)); }
 [ -e - ] && { echo "not ok: a file called -"; failed=$((failed + 1)); }
 rm -f *.png && cp "$data/toy.png" toy.png && head -c 2000 toy.png >cut.png
+
+# references, prepared: what is asked is done, or refused before any work
+check 2 "no reference is given" prep
+check 2 "box=1,2,3 is not LEFT,TOP,WIDTH,HEIGHT" prep -r ip=toy.png,box=1,2,3
+check 2 "reaches out of the picture" prep -r ip=toy.png,box=1,2,3000,4
+check 2 "cut=maybe is none of on, off, alpha, net" prep -r ip=toy.png,cut=maybe
+check 2 "part=hat: garment is known" prep -r ip=toy.png,part=hat
+check 2 "face=0 is no number of a face" prep -r id=toy.png,face=0
+check 2 "none of auto, ben2, isnet, own, plain" prep -r ip=toy.png --cutter knife
+check 4 "no such folder of networks" prep -r ip=toy.png --networks nosuch
+check 4 "nosuch.png" prep -r ip=nosuch.png --save-refs seen
+check 3 "text.png" prep -r ip=text.png --save-refs seen
+check 2 "2 references, and one file" prep -r ip=toy.png -r id=toy.png
+check 2 "two references with slot 2" prep -r ip=toy.png,slot=2 -r ip=toy.png --save-refs seen
+check 2 "is the run's own input" prep -r ip=toy.png -o ./toy.png
+check 0 - prep -q -r ip=toy.png,box=0,0,32,48,res=keep,cut=off -o boxed.png
+"$dreamo" info boxed.png | grep -q 'height: 48' || { echo "not ok: a box of 32 x 48: $("$dreamo" info boxed.png)"; failed=$((failed + 1)); }
+small - 0 x -r ip=toy.png,slot=3 --save-refs seen -o o.png
+[ -s seen/ref-3.png ] || { echo "not ok: what the model sees is not saved: $(ls seen)"; failed=$((failed + 1)); }
+rm -rf seen boxed.png o.png
 
 # names of inputs that look like settings
 cp toy.png a,slot=2.png && cp lora.safetensors my@home.safetensors

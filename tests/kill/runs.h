@@ -43,6 +43,7 @@ static const command_run commands_to_run[] = {
     { "dataset show", { "dataset", "show", "--data", TEST_DATA "/assets", "-n", "2", "-o", "work/s.png" }, NULL, true },
     { "dataset captions", { "dataset", "captions", "--data", TEST_DATA "/assets", "-o", "work/c.txt" }, NULL, true },
     { "generate", { "generate", "x", "-m", MODEL, "--lora", LORA, "-s", "32x32", "--steps", "1", "--seed", "5", "--threads", "1", "-o", "work/o.png", "-q" }, NULL, true },
+    { "prep", { "prep", "-r", "ip=" TEST_DATA "/photos/hinton.jpg,res=32", "-r", "style=" TEST_DATA "/toy.png,res=32", "--cutter", "own", "--save-refs", "work/seen", "--cache", "work/kept", "--threads", "1", "-q" }, NULL, true },
     { "eval", { "eval", "-m", MODEL, "--lora", LORA, "--judge", "judge", "--data", TEST_DATA "/assets", "--kinds", "subject", "-n", "1", "--candidates", "2", "-s", "32x32",
                 "--ref-side", "32", "--steps", "1", "--threads", "1", "--keep", "work/kept", "-o", "work/page.html", "-q" }, NULL, true },
     { "dataset check", { "dataset", "check", "--data", TEST_DATA "/assets", "-q" }, NULL, false },

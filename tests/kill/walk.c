@@ -60,7 +60,7 @@ static bool one(const command_run *r, int usual, long nth_allocation, long nth_c
     *met = shared->met;
     int told = lines_of("said.err", "dreamo: ", line, sizeof line);
     bool goes_on = strcmp(r->name, "train") == 0 || strcmp(r->name, "fetch") == 0 || strcmp(r->name, "eval") == 0; /* what it has done so far stays */
-    bool several = goes_on || strncmp(r->name, "dataset", 7) == 0;                 /* files, each whole or not there */
+    bool several = goes_on || strncmp(r->name, "dataset", 7) == 0 || strcmp(r->name, "prep") == 0; /* files, each whole or not there */
     if (code == usual && usual == 0 && told) wrong = "an error, and exit 0";
     else if (code == usual && !goes_on && !same_tree("whole", "work")) wrong = "another result, and no error";
     else if (code == usual && !r->writes && !same_file("./whole.out", "./said.out")) wrong = "another answer, and no error";

@@ -185,7 +185,9 @@ static void ask_round(void **state)
 {
     static const char whole[] = "{\"prompt\":\"a \\u00e9\",\"seed\":9223372036854775807,\"count\":3,\"negative\":\"\",\"size\":\"64x128\",\"steps\":7,\"cfg_start\":1,\"cfg_end\":6,\"ref_seed\":0,\"preview_every\":2,"
                                 "\"guidance\":0.1,\"first_guidance\":2.5,\"true_cfg\":4.25,\"negative_guidance\":0.0,\"references\":[{\"task\":\"style\",\"upload\":"
-                                "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"name\":\"n\",\"slot\":3,\"res\":\"keep\",\"cut\":false}]}";
+                                "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"name\":\"n\",\"slot\":3,\"res\":\"keep\",\"cut\":false},{\"task\":\"auto\",\"upload\":"
+                                "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"cut\":\"net\",\"face\":2,\"box\":[0,1,20,30]},{\"task\":\"ip\",\"upload\":"
+                                "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"part\":\"garment\",\"cut\":\"alpha\"}]}";
     ask a, b;
     problem p = { 0 };
     dreamo_request r;
@@ -199,7 +201,9 @@ static void ask_round(void **state)
     ask_request(&b, 0, refs, &r);
     assert_int_equal(r.seed, INT64_MAX);
     assert_true(r.ref_noise && r.ref_seed == 0 && r.steps == 7 && r.width == 64 && r.height == 128 && r.cfg_start == 1 && r.cfg_end == 6 && r.preview_every == 2);
-    assert_true(refs[0].task == DREAMO_STYLE && refs[0].slot == 3 && refs[0].res == -1 && refs[0].no_cut);
+    assert_true(refs[0].task == DREAMO_STYLE && refs[0].slot == 3 && refs[0].res == -1 && refs[0].cut == DREAMO_CUT_OFF);
+    assert_true(refs[1].task == DREAMO_AUTO && refs[1].cut == DREAMO_CUT_NET && refs[1].face == 2 && refs[1].box[1] == 1 && refs[1].box[2] == 20 && refs[1].box[3] == 30);
+    assert_true(refs[2].garment && refs[2].cut == DREAMO_CUT_ALPHA && refs[2].task == DREAMO_IP);
     ask_request(&b, 1, refs, &r);
     assert_int_equal(r.seed, 0); /* seeds go round within what JSON and SQLite hold */
     ask_free(&a);

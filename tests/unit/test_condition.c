@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "pipe/condition.h"
-#include "pipe/cutout.h"
+#include "prep/plain.h"
 #include "pipe/latent.h"
 
 /* cmocka comes last: it has a macro called fail. */
@@ -71,20 +71,21 @@ static void test_cutout(void **state)
 {
     (void)state;
     bitmap b;
+    unsigned char mask[400];
     dreamo_error err = { 0 };
     assert_int_equal(bitmap_new(&b, 20, 20, 3, &err), DREAMO_OK);
     draw(&b, 255);
-    assert_int_equal(cutout_background(&b), BACKGROUND_WHITE);
+    assert_int_equal(plain_background(&b), BACKGROUND_WHITE);
     draw(&b, 180);
     b.data[0] = 170; /* within the noise of a JPEG */
-    assert_int_equal(cutout_background(&b), BACKGROUND_PLAIN);
-    assert_int_equal(cutout_whiten(&b, &err), DREAMO_OK);
-    assert_int_equal(b.data[0], 255);
-    assert_int_equal(b.data[(19 * 20 + 19) * 3 + 2], 255);
-    assert_int_equal(b.data[(5 * 20 + 5) * 3], 20);
-    assert_int_equal(b.data[(9 * 20 + 9) * 3], 180); /* the fill does not reach what the thing encloses */
+    assert_int_equal(plain_background(&b), BACKGROUND_PLAIN);
+    assert_int_equal(plain_mask(&b, mask, &err), DREAMO_OK);
+    assert_int_equal(mask[0], 0);
+    assert_int_equal(mask[19 * 20 + 19], 0);
+    assert_int_equal(mask[5 * 20 + 5], 255);
+    assert_int_equal(mask[9 * 20 + 9], 255); /* the fill does not reach what the thing encloses */
     for (int i = 0; i < 20; i++) memset(b.data + i * 3, i * 12, 3); /* a busy upper edge */
-    assert_int_equal(cutout_background(&b), BACKGROUND_BUSY);
+    assert_int_equal(plain_background(&b), BACKGROUND_BUSY);
     bitmap_free(&b);
     assert_int_equal(mem_live(), 0);
 }

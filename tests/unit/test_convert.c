@@ -352,7 +352,7 @@ static double relative(const st_file *got, const st_file *want, const char *name
 /* Relative error of the last step's velocity. */
 static double plain_case(const char *dit, const char *t5)
 {
-    const dreamo_reference ref = { .task = DREAMO_IP, .path = TEST_DATA "/cases/plain/toy.png", .slot = 1, .res = -1, .no_cut = true };
+    const dreamo_reference ref = { .task = DREAMO_IP, .path = TEST_DATA "/cases/plain/toy.png", .slot = 1, .res = -1, .cut = DREAMO_CUT_OFF };
     dreamo_model_options o;
     dreamo_request r;
     dreamo_model *m;

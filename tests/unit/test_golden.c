@@ -132,7 +132,7 @@ static void read_references(golden *c, const char *folder)
         const char *task = json_string_value(json_object_get(o, "task"));
         snprintf(c->paths[i], sizeof c->paths[i], "%s/%s", folder, json_string_value(json_object_get(o, "file")));
         c->refs[i] = (dreamo_reference){ .task = strcmp(task, "ip") == 0 ? DREAMO_IP : strcmp(task, "id") == 0 ? DREAMO_ID : DREAMO_STYLE, .path = c->paths[i],
-                                         .slot = (int)json_integer_value(json_object_get(o, "slot")), .res = -1, .no_cut = true };
+                                         .slot = (int)json_integer_value(json_object_get(o, "slot")), .res = -1, .cut = DREAMO_CUT_OFF };
     }
     c->request.refs = c->refs;
     c->request.nrefs = (int)json_array_size(list);

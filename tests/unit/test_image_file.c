@@ -226,6 +226,10 @@ static void all_eight_orientations_come_upright(void **state)
             expect_picture(&b, DREAMO_OK, "", &got, NULL);
             assert_turned(&got, &stored, o);
             bitmap_free(&got);
+            assert_int_equal(image_decode_as_stored(b.data, b.n, "x", &got, NULL, 0, NULL), DREAMO_OK); /* exif=off */
+            assert_true(got.width == stored.width && got.height == stored.height);
+            assert_memory_equal(got.data, stored.data, W * H * 3);
+            bitmap_free(&got);
             drop(&exif);
             drop(&b);
         }
@@ -352,8 +356,8 @@ static void other_files_are_named(void **state)
     (void)state;
     static const struct { const char *data; size_t n; const char *words; } rows[] = {
         { "", 0, "is empty" }, { "GIF89a......", 12, "a GIF" }, { "BM..........", 12, "a BMP" }, { "II*\0........", 12, "a TIFF" }, { "MM\0*........", 12, "a TIFF" },
-        { "%PDF-1.7....", 12, "a PDF" }, { "\0\0\0\x18""ftypheic....", 16, "a HEIC picture" }, { "\0\0\0\x18""ftypmif1....", 16, "a HEIF picture" },
-        { "\0\0\0\x18""ftypavif....", 16, "an AVIF picture" }, { "\0\0\0\x18""ftypisom....", 16, "a video" }, { "<svg xmlns=\"x\">", 15, "an SVG drawing" },
+        { "%PDF-1.7....", 12, "a PDF" }, { "\0\0\0\x18""ftypheic....", 16, "HEIC" }, { "\0\0\0\x18""ftypmif1....", 16, "a HEIF picture" },
+        { "\0\0\0\x18""ftypavif....", 16, "AVIF" }, { "\0\0\0\x18""ftypisom....", 16, "a video" }, { "<svg xmlns=\"x\">", 15, "an SVG drawing" },
         { "<?xml version=\"1.0\"?>\n<!-- a --> <svg>", 39, "an SVG drawing" }, { "<!DOCTYPE html>", 15, "a web page" }, { "hello, world", 12, "is text" },
         { "caf\xC3\xA9\n", 6, "is text" }, { "PK\3\4........", 12, "a zip archive" }, { "\xFF\x0A..........", 12, "a JPEG XL picture" },
         { "\0\0\0\x0CJXL \r\n\x87\n", 12, "a JPEG XL picture" }, { "\0\0\0\x0CjP  \r\n\x87\n", 12, "a JPEG 2000 picture" }, { "\1\2\3\4\5\6\7\x08", 8, "not a picture of a known kind" },

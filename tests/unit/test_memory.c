@@ -56,7 +56,7 @@ static void measure(int side, int reference, outcome *o)
     r.width = r.height = side;
     r.steps = 1;
     r.true_cfg = 1;
-    dreamo_reference ref = { .task = DREAMO_IP, .image = &pixels, .res = -1, .no_cut = true };
+    dreamo_reference ref = { .task = DREAMO_IP, .image = &pixels, .res = -1, .cut = DREAMO_CUT_OFF };
     r.refs = &ref;
     r.nrefs = reference > 0;
     pixels.rgb = mem_calloc((size_t)reference * (size_t)reference, 3);

@@ -43,6 +43,8 @@ static dreamo_model *open_model(const char *dir, float scale, dreamo_status want
     o.dir = dir;
     o.loras = &lora;
     o.nloras = scale != 0;
+    o.cutter = "plain"; /* whatever lies beside the shipped model */
+    o.networks = TEST_DATA;
     o.threads = 1;
     if (dreamo_open(&o, &m, &err) != want) fail_msg("%s: %s", dir ? dir : "default", err.message);
     return m;
@@ -102,7 +104,7 @@ static void test_references(void **state)
 {
     dreamo_model *m = *state;
     dreamo_reference refs[10] = { 0 };
-    for (int i = 0; i < 10; i++) refs[i] = (dreamo_reference){ .task = DREAMO_IP, .path = TOY, .res = 32, .no_cut = true };
+    for (int i = 0; i < 10; i++) refs[i] = (dreamo_reference){ .task = DREAMO_IP, .path = TOY, .res = 32, .cut = DREAMO_CUT_OFF };
 #define REFS(count) r.refs = refs, r.nrefs = (count)
     REFUSED(DREAMO_LIMIT, "10 references: the model takes 9", REFS(10));
     REFUSED(DREAMO_OK, "", REFS(9));
@@ -142,18 +144,23 @@ static void test_backgrounds(void **state)
     assert_string_equal(heard.line[DREAMO_EVENT_WARNING], "");
     memset(rgb, 120, sizeof rgb);
     expect(m, &r, DREAMO_OK, "");
-    assert_non_null(strstr(heard.line[DREAMO_EVENT_REF], "plain background made white"));
+    assert_non_null(strstr(heard.line[DREAMO_EVENT_WARNING], "nothing was found to cut out"));
+    for (int y = 16; y < 32; y++) memset(rgb + 3 * (48 * y + 16), 20, 3 * 16);
+    heard = (listener){ 0 };
+    expect(m, &r, DREAMO_OK, "");
+    assert_non_null(strstr(heard.line[DREAMO_EVENT_REF], "cut out by its plain background"));
+    assert_string_equal(heard.line[DREAMO_EVENT_WARNING], "");
     for (size_t i = 0; i < sizeof rgb; i++) rgb[i] = (uint8_t)(i * 5 / 48);
     expect(m, &r, DREAMO_OK, "");
     assert_non_null(strstr(heard.line[DREAMO_EVENT_WARNING], "neither alpha nor a plain background"));
     heard = (listener){ 0 };
-    ref.no_cut = true;
+    ref.cut = DREAMO_CUT_OFF;
     expect(m, &r, DREAMO_OK, "");
     assert_string_equal(heard.line[DREAMO_EVENT_WARNING], "");
-    ref.no_cut = false;
+    ref.cut = DREAMO_CUT_BEST;
     ref.task = DREAMO_ID;
     expect(m, &r, DREAMO_OK, "");
-    assert_non_null(strstr(heard.line[DREAMO_EVENT_WARNING], "faces are not cut out yet"));
+    assert_non_null(strstr(heard.line[DREAMO_EVENT_WARNING], "no network that finds faces is there"));
     im.height = 15;
     expect(m, &r, DREAMO_CONTENT, "a reference needs at least 16");
 }

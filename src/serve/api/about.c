@@ -11,8 +11,9 @@
 static json_t *reference_schema(void)
 {
     static const char *const texts[] = { "image", "upload", "name" };
-    json_t *properties = json_pack("{s:{s:s, s:[s, s, s]}, s:{s:s, s:i, s:i}, s:{s:s}, s:{}}", "task", "type", "string", "enum", "ip", "id", "style", "slot",
-                                   "type", "integer", "minimum", 1, "maximum", 9, "cut", "type", "boolean", "res");
+    json_t *properties = json_pack("{s:{s:s, s:[s, s, s, s]}, s:{s:s, s:i, s:i}, s:{s:[b, b, s, s]}, s:{s:s, s:i}, s:{s:s, s:i, s:i, s:{s:s}}, s:{s:[s]}, s:{}}",
+                                   "task", "type", "string", "enum", "ip", "id", "style", "auto", "slot", "type", "integer", "minimum", 1, "maximum", 9, "cut", "enum", 1, 0, "alpha", "net",
+                                   "face", "type", "integer", "minimum", 1, "box", "type", "array", "minItems", 4, "maxItems", 4, "items", "type", "integer", "part", "enum", "garment", "res");
     for (int i = 0; properties && i < 3; i++) json_object_set_new(properties, texts[i], json_pack("{s:s}", "type", "string"));
     return json_pack("{s:s, s:[s], s:b, s:o}", "type", "object", "required", "task", "additionalProperties", 0, "properties", properties);
 }
@@ -83,8 +84,8 @@ void about_capabilities(exchange *x)
                               "weight_bytes", (json_int_t)m->weight_bytes);
     jobs *q = x->server->jobs;
     exchange_set(x, "Cache-Control", "no-store");
-    reply_json(x, 200, json_pack("{s:s, s:o, s:o, s:o, s:[s, s, s], s:[s, s, s], s:I, s:b, s:o, s:[{s:s, s:i}], s:o, s:o*}", "version", dreamo_version(), "model", model,
-                                 "limits", limits_row, "defaults", defaults, "tasks", "ip", "id", "style", "formats", "png", "jpeg", "webp",
+    reply_json(x, 200, json_pack("{s:s, s:o, s:o, s:o, s:[s, s, s, s], s:[s, s, s], s:I, s:b, s:o, s:[{s:s, s:i}], s:o, s:o*}", "version", dreamo_version(), "model", model,
+                                 "limits", limits_row, "defaults", defaults, "tasks", "ip", "id", "style", "auto", "formats", "png", "jpeg", "webp",
                                  "keep_seconds", (json_int_t)x->server->o->keep_seconds, "keys", x->server->http.guard.nkeys > 0, "loras",
                                  lora_rows(&x->server->o->model), "devices", "name", m->backend, "threads", m->threads, "fields", field_rows(l), "workers", q->ops->workers ? q->ops->workers(q) : NULL));
 }

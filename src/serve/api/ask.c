@@ -26,8 +26,8 @@ static int fields(const limits *l, field out[24])
         { { "steps", ASK_INTEGER, 1, (double)l->steps, "left out: the model's" }, offsetof(ask, steps), true },
         { { "count", ASK_INTEGER, 1, (double)l->count, "pictures, 1 when left out" }, offsetof(ask, count), true },
         { { "references", ASK_LIST, 0, (double)l->refs,
-            "{\"task\": ip | id | style, \"image\": base64 or \"upload\": id, \"slot\": 1 to 9, \"res\": 16 to 4096 or \"keep\", \"cut\": true | false, "
-            "\"name\": text}" }, 0, true },
+            "{\"task\": ip | id | style | auto, \"image\": base64 or \"upload\": id, \"slot\": 1 to 9, \"res\": 16 to 4096 or \"keep\", \"cut\": true | false | "
+            "\"alpha\" | \"net\", \"face\": from the left, 1 on, \"box\": [left, top, width, height], \"part\": \"garment\", \"name\": text}" }, 0, true },
         { { "guidance", ASK_NUMBER, 0, 100, "left out: the model's" }, offsetof(ask, guidance), false },
         { { "first_guidance", ASK_NUMBER, 0, 100, "of the first step; left out or 0: as guidance" }, offsetof(ask, first_guidance), false },
         { { "true_cfg", ASK_NUMBER, 1, 100, "1 = off; left out: the model's" }, offsetof(ask, true_cfg), false },
@@ -52,11 +52,11 @@ int ask_fields(const limits *l, ask_field out[24])
 
 /* ---- tasks ---- */
 
-static const char *const tasks[] = { [DREAMO_IP] = "ip", [DREAMO_ID] = "id", [DREAMO_STYLE] = "style" };
+static const char *const tasks[] = { [DREAMO_IP] = "ip", [DREAMO_ID] = "id", [DREAMO_STYLE] = "style", [DREAMO_AUTO] = "auto" };
 
 bool task_from_name(const char *name, dreamo_task *out)
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i <= DREAMO_AUTO; i++)
         if (strcmp(name, tasks[i]) == 0) {
             *out = (dreamo_task)i;
             return true;
@@ -186,12 +186,36 @@ static dreamo_status read_picture(const json_t *v, const char *field, ask_ref *r
 
 static bool is_sha256(const char *s) { return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64; }
 
+static const char *const cuts[] = { [DREAMO_CUT_BEST] = "on", [DREAMO_CUT_OFF] = "off", [DREAMO_CUT_ALPHA] = "alpha", [DREAMO_CUT_NET] = "net" };
+
+bool cut_from_name(const char *name, dreamo_cut *out)
+{
+    for (int i = 0; i <= DREAMO_CUT_NET; i++)
+        if (strcmp(name, cuts[i]) == 0) {
+            *out = (dreamo_cut)i;
+            return true;
+        }
+    return false;
+}
+
+/* [left, top, width, height] */
+static dreamo_status read_box(const json_t *v, const char *field, ask_ref *r, problem *p)
+{
+    for (size_t i = 0; i < 4; i++) {
+        const json_t *n = json_array_get(v, i);
+        if (json_array_size(v) != 4 || !json_is_integer(n) || json_integer_value(n) < (i > 1) || json_integer_value(n) > 1000000)
+            return refuse(p, DREAMO_ARG, field, "is not [left, top, width, height] in pixels");
+        r->box[i] = (int)json_integer_value(n);
+    }
+    return DREAMO_OK;
+}
+
 static dreamo_status ref_value(const char *key, const json_t *v, const char *field, ask_ref *r, problem *p)
 {
     const char *s = json_string_value(v);
     if (strcmp(key, "task") == 0) {
         if (s && task_from_name(s, &r->task)) return DREAMO_OK;
-        return refuse(p, DREAMO_ARG, field, "\"%.20s\" is none of ip, id, style", s ? s : "");
+        return refuse(p, DREAMO_ARG, field, "\"%.20s\" is none of ip, id, style, auto", s ? s : "");
     }
     if (strcmp(key, "image") == 0) return read_picture(v, field, r, p);
     if (strcmp(key, "upload") == 0) {
@@ -212,9 +236,20 @@ static dreamo_status ref_value(const char *key, const json_t *v, const char *fie
         return DREAMO_OK;
     }
     if (strcmp(key, "cut") == 0) {
-        if (!json_is_boolean(v)) return refuse(p, DREAMO_ARG, field, "is neither true nor false");
-        r->no_cut = json_is_false(v);
+        if (s && cut_from_name(s, &r->cut)) return DREAMO_OK;
+        if (!json_is_boolean(v)) return refuse(p, DREAMO_ARG, field, "is none of true, false, \"alpha\", \"net\"");
+        r->cut = json_is_false(v) ? DREAMO_CUT_OFF : DREAMO_CUT_BEST;
         return DREAMO_OK;
+    }
+    if (strcmp(key, "face") == 0) {
+        if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > 1000) return refuse(p, DREAMO_ARG, field, "is no number of a face, counted from the left from 1");
+        r->face = (int)json_integer_value(v);
+        return DREAMO_OK;
+    }
+    if (strcmp(key, "box") == 0) return read_box(v, field, r, p);
+    if (strcmp(key, "part") == 0) {
+        r->garment = s && strcmp(s, "garment") == 0;
+        return r->garment ? DREAMO_OK : refuse(p, DREAMO_ARG, field, "is not \"garment\"");
     }
     if (strcmp(key, "name") == 0) {
         if (!s) return refuse(p, DREAMO_ARG, field, "is not text");
@@ -222,7 +257,7 @@ static dreamo_status ref_value(const char *key, const json_t *v, const char *fie
         return DREAMO_OK;
     }
     refuse(p, DREAMO_ARG, field, "no such field");
-    return advise(p, "task, image, upload, slot, res, cut and name are known");
+    return advise(p, "task, image, upload, slot, res, cut, face, box, part and name are known");
 }
 
 static dreamo_status read_refs(const json_t *list, const limits *l, ask *a, problem *p)
@@ -258,7 +293,7 @@ dreamo_status ask_add_file(ask *a, const limits *l, const char *task, const char
 {
     ask_ref r = { .data = data, .nbytes = nbytes };
     dreamo_status s = DREAMO_OK;
-    if (!task_from_name(task, &r.task)) s = refuse(p, DREAMO_ARG, task, "no such field for a file (ip, id and style are known)");
+    if (!task_from_name(task, &r.task)) s = refuse(p, DREAMO_ARG, task, "no such field for a file (ip, id, style and auto are known)");
     else if (a->nrefs >= l->refs || a->nrefs == ASK_REFS) {
         refuse(p, DREAMO_LIMIT, "references", "more are given than allowed");
         s = advise(p, "at most %lld", (long long)l->refs);
@@ -342,7 +377,11 @@ static json_t *write_ref(const ask_ref *r)
     if (o && *r->name) json_object_set_new(o, "name", json_string(r->name));
     if (o && r->slot) json_object_set_new(o, "slot", json_integer(r->slot));
     if (o && r->res) json_object_set_new(o, "res", r->res < 0 ? json_string("keep") : json_integer(r->res));
-    if (o && r->no_cut) json_object_set_new(o, "cut", json_false());
+    if (o && r->cut == DREAMO_CUT_OFF) json_object_set_new(o, "cut", json_false());
+    else if (o && r->cut) json_object_set_new(o, "cut", json_string(cuts[r->cut]));
+    if (o && r->face) json_object_set_new(o, "face", json_integer(r->face));
+    if (o && r->box[2]) json_object_set_new(o, "box", json_pack("[i, i, i, i]", r->box[0], r->box[1], r->box[2], r->box[3]));
+    if (o && r->garment) json_object_set_new(o, "part", json_string("garment"));
     return o;
 }
 
@@ -381,7 +420,8 @@ void ask_request(const ask *a, int n, dreamo_reference refs[ASK_REFS], dreamo_re
     dreamo_request_init(out);
     for (int i = 0; i < a->nrefs; i++) {
         const ask_ref *r = &a->refs[i];
-        refs[i] = (dreamo_reference){ .task = r->task, .slot = r->slot, .res = r->res, .no_cut = r->no_cut, .name = *r->name ? r->name : NULL,
+        refs[i] = (dreamo_reference){ .task = r->task, .slot = r->slot, .res = r->res, .cut = r->cut, .face = r->face, .garment = r->garment,
+                                        .box = { r->box[0], r->box[1], r->box[2], r->box[3] }, .name = *r->name ? r->name : NULL,
                                       .data = r->data, .nbytes = r->nbytes };
     }
     out->prompt = a->prompt;

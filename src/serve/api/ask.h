@@ -13,7 +13,9 @@ enum { ASK_REFS = 16, ASK_NAME = 96 };
 typedef struct ask_ref {
     dreamo_task task;
     int slot, res;            /* as in dreamo_reference */
-    bool no_cut;
+    dreamo_cut cut;
+    int face, box[4];
+    bool garment;
     char name[ASK_NAME];      /* for messages */
     char upload[65];          /* sha256 of the picture; "" until it has been taken in */
     void *data;               /* or its bytes, owned: an image that came with the request */
@@ -41,6 +43,7 @@ void          ask_draw_seed(ask *a);
 /* The library's request for picture number n; its reference list is written into refs. */
 void          ask_request(const ask *a, int n, dreamo_reference refs[ASK_REFS], dreamo_request *out);
 
+bool        cut_from_name(const char *name, dreamo_cut *out); /* "on", "off", "alpha", "net" */
 bool        task_from_name(const char *name, dreamo_task *out);
 const char *task_name(dreamo_task task);
 

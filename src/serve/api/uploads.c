@@ -12,7 +12,7 @@ static dreamo_status read_query(exchange *x, ask_ref *r, bool *given, problem *p
     const char *task = exchange_query(x, "task"), *res = exchange_query(x, "res"), *cut = exchange_query(x, "cut");
     char *end = NULL;
     *given = task != NULL;
-    if (task && !task_from_name(task, &r->task)) return refuse(p, DREAMO_ARG, "task", "\"%.20s\" is none of ip, id, style", task);
+    if (task && !task_from_name(task, &r->task)) return refuse(p, DREAMO_ARG, "task", "\"%.20s\" is none of ip, id, style, auto", task);
     if (res && strcmp(res, "keep") == 0) {
         r->res = -1;
     } else if (res) {
@@ -20,8 +20,7 @@ static dreamo_status read_query(exchange *x, ask_ref *r, bool *given, problem *p
         if (n < 16 || n > 4096 || *end) return refuse(p, DREAMO_ARG, "res", "\"%.20s\" is neither keep nor 16 to 4096", res);
         r->res = (int)n;
     }
-    if (cut && strcmp(cut, "on") && strcmp(cut, "off")) return refuse(p, DREAMO_ARG, "cut", "\"%.20s\" is neither on nor off", cut);
-    r->no_cut = cut && strcmp(cut, "off") == 0;
+    if (cut && !cut_from_name(cut, &r->cut)) return refuse(p, DREAMO_ARG, "cut", "\"%.20s\" is none of on, off, alpha, net", cut);
     return DREAMO_OK;
 }
 

@@ -88,7 +88,7 @@ static dreamo_status make_row(sheet_job *j, int row, dreamo_error *err)
     for (int k = 0; j->w.references && k < sample->nrefs; k++) {
         const data_ref *from = &sample->ref[k];
         picture[k] = (dreamo_image){ .width = from->picture.width, .height = from->picture.height, .rgb = from->picture.data };
-        ref[k] = (dreamo_reference){ .task = tasks[from->task], .image = &picture[k], .slot = from->slot, .res = -1, .no_cut = true };
+        ref[k] = (dreamo_reference){ .task = tasks[from->task], .image = &picture[k], .slot = from->slot, .res = -1, .cut = DREAMO_CUT_OFF };
         q.nrefs++;
         paste(j, from->picture.data, from->picture.width, from->picture.height, row, k);
     }

@@ -38,6 +38,7 @@ struct stage {
     const char *model;        /* folder */
     const char *file[PARTS];  /* parts that come from elsewhere; NULL: from the folder */
     data_set *data;           /* NULL while planning */
+    const char *data_path;    /* what it was opened from */
     device *dev;
     const char *cache;        /* folder of what frozen encoders made; NULL: none */
     network n;
@@ -49,7 +50,7 @@ struct stage {
     void *self;
 };
 
-extern const stage_kind stage_vae, stage_base, stage_adapter, stage_cfg, stage_sft, stage_dpo, stage_judge;
+extern const stage_kind stage_vae, stage_base, stage_adapter, stage_cfg, stage_sft, stage_dpo, stage_judge, stage_matting;
 
 /* The recipe's kinds; where it leaves them to the stage, `otherwise` alone, or the given samples' own.  All of them must be there to train on. */
 dreamo_status stage_kinds(const stage *s, data_kind otherwise, mixture *out, dreamo_error *err);

@@ -1,8 +1,8 @@
-/* cutout.c - things on plain backgrounds, without a network.
+/* plain.c - things on plain backgrounds, without a network.
  *
  * DreamO's ip references are objects on pure white.  A picture taken against one colour can be brought there by a flood
  * fill from its border; a busy one needs a matting network. */
-#include "pipe/cutout.h"
+#include "prep/plain.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +49,7 @@ static bool near_colour(const unsigned char *p, const unsigned char colour[3])
     return true;
 }
 
-background cutout_background(const bitmap *rgb)
+background plain_background(const bitmap *rgb)
 {
     unsigned char colour[3];
     int n = border_count(rgb), plain = 0;
@@ -59,24 +59,20 @@ background cutout_background(const bitmap *rgb)
     return colour[0] >= WHITE && colour[1] >= WHITE && colour[2] >= WHITE ? BACKGROUND_WHITE : BACKGROUND_PLAIN;
 }
 
-dreamo_status cutout_whiten(bitmap *rgb, dreamo_error *err)
+dreamo_status plain_mask(const bitmap *rgb, unsigned char *mask, dreamo_error *err)
 {
     int w = rgb->width, h = rgb->height;
     size_t pixels = (size_t)w * (size_t)h, top = 0;
     unsigned char colour[3];
     median_colour(rgb, colour);
-    /* Each pixel is pushed once at most: it is marked when pushed. */
+    /* Each pixel is pushed once at most: its mask falls when it is pushed. */
     int *stack = mem_alloc(pixels * sizeof *stack);
-    unsigned char *seen = mem_calloc(pixels, 1);
-    if (!stack || !seen) {
-        mem_free(stack);
-        mem_free(seen);
-        return fail(err, DREAMO_MEMORY, "no memory to cut out %d x %d pixels", w, h);
-    }
+    if (!stack) return fail(err, DREAMO_MEMORY, "no memory to cut out %d x %d pixels", w, h);
+    memset(mask, 255, pixels);
     for (int i = 0; i < border_count(rgb); i++) {
         size_t at = border_offset(rgb, i) / 3;
-        if (!seen[at] && near_colour(rgb->data + at * 3, colour)) {
-            seen[at] = 1;
+        if (mask[at] && near_colour(rgb->data + at * 3, colour)) {
+            mask[at] = 0;
             stack[top++] = (int)at;
         }
     }
@@ -84,13 +80,11 @@ dreamo_status cutout_whiten(bitmap *rgb, dreamo_error *err)
         int at = stack[--top], x = at % w;
         const int next[4] = { x > 0 ? at - 1 : -1, x < w - 1 ? at + 1 : -1, at - w, at + w < w * h ? at + w : -1 };
         for (int k = 0; k < 4; k++)
-            if (next[k] >= 0 && !seen[next[k]] && near_colour(rgb->data + (size_t)next[k] * 3, colour)) {
-                seen[next[k]] = 1;
+            if (next[k] >= 0 && mask[next[k]] && near_colour(rgb->data + (size_t)next[k] * 3, colour)) {
+                mask[next[k]] = 0;
                 stack[top++] = next[k];
             }
-        memset(rgb->data + (size_t)at * 3, 255, 3);
     }
     mem_free(stack);
-    mem_free(seen);
     return DREAMO_OK;
 }
