@@ -122,7 +122,7 @@ small - 0 "?!" --seed 12345678901234567890 -o "{prompt}.png"
 "$dreamo" generate -q -m model x -s 32x32 --steps 1 --seed 18446744073709551615 -o - >piped.png 2>/dev/null
 "$dreamo" info piped.png | grep -q 'seed: 18446744073709551615' || { echo "not ok: a picture on standard output"; failed=$((failed + 1)); }
 [ -e - ] && { echo "not ok: a file called -"; failed=$((failed + 1)); }
-rm -f *.png && cp "$data/toy.png" toy.png && head -c 2000 toy.png >cut.png
+rm -f *.png && cp "$data/toy.png" toy.png && head -c 2000 toy.png >cut.png && printf 'hello' >text.png
 
 # references, prepared: what is asked is done, or refused before any work
 check 2 "no reference is given" prep
