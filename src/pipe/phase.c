@@ -35,7 +35,7 @@ dreamo_status phase_measure(phase_fn fn, void *job, int64_t times, nn_counts *ou
 
 nn *phase_open(device *dev, const nn_counts *measured, dreamo_error *err)
 {
-    return nn_new(&(nn_options){ .dev = dev, .work_nbytes = measured->work_peak, .keep_nbytes = measured->keep_peak }, err);
+    return nn_new(&(nn_options){ .dev = dev, .work_nbytes = measured->work_peak, .keep_nbytes = measured->keep_peak, .weights = measured->weights }, err);
 }
 
 dreamo_status phase_run(device *dev, phase_fn fn, void *job, dreamo_error *err)
