@@ -14,6 +14,8 @@ const backend *backend_find(const char *name)
     return NULL;
 }
 
+const char *device_name(const device *dev) { return dev->name ? dev->name : dev->be->name; }
+
 static device *open_own(const char *name, int threads, dreamo_error *err)
 {
     const backend *be = backend_find(name);

@@ -41,7 +41,7 @@ const command commands[] = {
     { "eval", "", "measure what a model makes: references found, words followed, places kept", 0, 0, eval_options, run_eval },
     { "fetch", "v1.1|v1", "list what FLUX.1-dev and DreamO need, check what is there, download the rest", 0, 1, fetch_options, run_fetch },
     { "bench", "kernels", "measure this machine", 1, 1, bench_options, run_bench },
-    { "info", "FILE", "look into a picture, model, LoRA, checkpoint or dataset", 1, 1, info_options, run_info },
+    { "info", "FILE", "look into a picture, model, LoRA, checkpoint or dataset; or at this machine's devices", 0, 1, info_options, run_info },
     { "serve", "", "an HTTP server and a web page over one model that stays open", 0, 0, serve_options_table, run_serve },
     { "tokenize", "TEXT", "show what the model reads of a prompt, and what is cut", 0, 1, tokenize_options, run_tokenize },
     { "train", "RECIPE [NAME=VALUE...]", "train the autoencoder, the base model or an adapter", 0, 16, train_options, run_train },

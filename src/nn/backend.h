@@ -37,6 +37,7 @@ typedef struct backend {
     void *(*reserve)(device *, size_t nbytes);
     void (*release)(device *, void *base);
     void (*expect)(device *, double weights);
+    void (*forget)(device *); /* weights that ops read so far go away or change: keep nothing of them */
 
     /* memory: host <-> tensor, and the two things the tape does to gradients */
     void (*write)(device *, tensor y, const float *src);   /* src packed [rows, cols] */
@@ -158,6 +159,7 @@ struct device {
     bool fast;          /* asked for: `linear` and `attention` may round what they multiply (there) */
     bool bf16;          /* asked for: `linear` and `symmetric` round what they multiply to bf16, `linear` both ways (there) */
     bool gains_by_bf16; /* which is faster here than in floats */
+    const char *name;   /* of this device; NULL: the backend's */
     void *state;        /* the backend's own */
 };
 
@@ -165,5 +167,6 @@ extern const backend backend_ref, backend_cpu, backend_dry;
 const backend *backend_find(const char *name); /* NULL: no such backend */
 /* For inference: "cpu" (NULL), "ref", "ggml:NAME", or "auto": the fastest that passes its test.  memory: bytes that a device of its own may take; 0: what is
  * free.  NULL on failure. */
+const char *device_name(const device *dev);    /* "cpu", "ggml:Vulkan0" */
 device *device_open(const char *name, int threads, uint64_t memory, dreamo_error *err);
 #endif

@@ -10,7 +10,7 @@
 static tensor gathered(state *s, tensor x, layout l, int first, int nspans, int rows, place *copy)
 {
     int at = l.spans[first].start;
-    bool joined = true;
+    bool joined = gg_aligned(s, (tensor){ .p = x.p + (size_t)at * (size_t)x.ld }) && (size_t)x.ld * sizeof(float) % s->border == 0;
     for (int i = 0; i < nspans; at += l.spans[first + i++].rows) joined = joined && l.spans[first + i].start == at;
     tensor run = x;
     run.rows = rows;
@@ -81,7 +81,7 @@ static void flash(state *s, tensor y, gt *q, gt *k, gt *v, layout l, int first, 
     struct ggml_context *cx = s->now->cx;
     gt *t = ggml_flash_attn_ext(cx, q, halved(s, k), halved(s, v), NULL, scale, 0, 0);
     ggml_prec_set_acc(t, GGML_PREC_F32);
-    if (!in_order(l, first, nspans)) {
+    if (!in_order(l, first, nspans) || !gg_aligned(s, (tensor){ .p = y.p + (size_t)l.spans[first].start * (size_t)y.ld })) {
         scatter(s, gg_mid(s, t), y, l, first, nspans);
         return;
     }

@@ -137,6 +137,7 @@ device *ggml_device_open(const char *name, int threads, uint64_t memory, dreamo_
     s->dev = d;
     s->id = id;
     snprintf(s->name, sizeof s->name, PREFIX "%s", name);
+    d->name = s->name;
     open_job j = { s, id };
     size_t free_bytes = 0, total = 0;
     if (!guarded(open_backends, &j, why) || !s->be) {
@@ -148,6 +149,7 @@ device *ggml_device_open(const char *name, int threads, uint64_t memory, dreamo_
     ggml_backend_dev_memory(id, &free_bytes, &total);
     s->type = ggml_backend_dev_buffer_type(id);
     s->align = ggml_backend_buft_get_alignment(s->type);
+    s->border = s->align > 16 ? s->align : 16;
     if (s->align < 64) s->align = 64;
     s->largest = ggml_backend_buft_get_max_size(s->type);
     s->host = ggml_backend_buft_is_host(s->type);
@@ -233,7 +235,7 @@ MISSING(mse, device *d, tensor y, tensor a, tensor b, const float *row_weight)
 MISSING(mse_backward, device *d, tensor da, tensor dy, tensor a, tensor b, const float *row_weight)
 
 const backend backend_ggml = {
-    .name = "ggml", .close = gg_close, .reserve = gg_reserve, .release = gg_release, .expect = gg_expect,
+    .name = "ggml", .close = gg_close, .reserve = gg_reserve, .release = gg_release, .expect = gg_expect, .forget = ggml_device_forget,
     .write = gg_write, .read = gg_read, .zero = gg_zero, .copy = gg_copy, .add_to = gg_add_to,
     .linear = gg_linear, .linear_backward = no_linear_backward, .symmetric = no_symmetric,
     .embed = gg_embed, .embed_backward = no_embed_backward,

@@ -192,9 +192,14 @@ gt *gg_pixels(state *s, tensor x, int w, int h)
 /* ---- nodes ---- */
 
 /* Stricter than any one backend: what passes here on ggml's CPU also holds for CUDA, whose list is in docs/gpu.md. */
-static const char *refused(const gt *t)
+static const char *refused(const state *s, const gt *t)
 {
     const gt *a = t->src[0], *b = t->src[1];
+    bool product = t->op == GGML_OP_MUL_MAT || t->op == GGML_OP_FLASH_ATTN_EXT;
+    for (int i = -1; product && i < 3; i++) {
+        const gt *x = i < 0 ? t : t->src[i];
+        if (x && (uintptr_t)x->data % s->border) return "an operand off the border";
+    }
     switch (t->op) {
     case GGML_OP_MUL_MAT:
         if (!ggml_is_contiguous(t)) return "a product into columns";
@@ -232,7 +237,7 @@ static gt *node(state *s, gt *t, place at)
             gg_fail(s, DREAMO_LIMIT, "%s: %s has an operand of %.1f MB, the device's largest buffer is %.1f MB", s->op, ggml_op_desc(t), (double)ggml_nbytes(operand) / 1e6,
                     (double)s->largest / 1e6);
     }
-    const char *why = refused(t);
+    const char *why = refused(s, t);
     const gt *a = t->src[0];
     if (why) gg_fail(s, DREAMO_BUG, "%s: %s in %s", s->op, why, ggml_op_desc(t));
     if (gg_ok(s) && !ggml_backend_supports_op(s->be, t))
@@ -266,10 +271,12 @@ void gg_out(state *s, gt *t, tensor y)
     node(s, t, gg_place(s, y));
 }
 
+bool gg_aligned(state *s, tensor x) { return (uintptr_t)gg_place(s, x).at % s->border == 0; }
+
 gt *gg_packed(state *s, tensor x)
 {
     gt *t = gg_mat(s, x);
-    return x.ld == x.cols || x.rows == 1 ? t : gg_mid(s, ggml_cont(s->now->cx, t));
+    return (x.ld == x.cols || x.rows == 1) && gg_aligned(s, x) ? t : gg_mid(s, ggml_cont(s->now->cx, t));
 }
 
 void gg_copy_node(state *s, gt *from, gt *to)

@@ -11,11 +11,6 @@ static tensor rows_of(tensor x, int first, int n)
     return x;
 }
 
-static tensor packed_view(tensor like, int cols) /* only a shape */
-{
-    return (tensor){ .p = like.p, .rows = like.rows, .cols = cols, .ld = cols };
-}
-
 /* Numbers of an in-between result that an op makes at a time. */
 static int numbers(const state *s)
 {
@@ -134,7 +129,7 @@ static void taps(state *s, tensor y, tensor x, grid g, const weight *w, int stri
     struct ggml_context *cx = s->now->cx;
     int oh = g.h / stride, ow = g.w / stride, in = w->in, out = w->out, before = stride == 1 ? 1 : 0, after = stride == 1 ? 1 : 2;
     int pw = g.w + before + after;
-    size_t row = ggml_row_size(m->type, 3 * in), plane = row * (size_t)out, pixel = F * (size_t)in, line = pixel * (size_t)pw;
+    size_t row = ggml_row_size(m->type, 3 * in), all = row * (size_t)out, pixel = F * (size_t)in, line = pixel * (size_t)pw;
     gt *padded = gg_mid(s, ggml_pad_ext(cx, gg_pixels(s, x, g.w, g.h), 0, 0, before, after, before, after, 0, 0));
     int chunk = s->chunk, each = numbers(s) / (3 * in * ow);
     size_t mark = s->taken;
@@ -155,12 +150,11 @@ static void taps(state *s, tensor y, tensor x, grid g, const weight *w, int stri
                 place to = { sides.buffer, sides.at + (size_t)dx * pixel };
                 gg_copy_node(s, seen, gg_leaf(s, GGML_TYPE_F32, to, (int64_t[]){ in, ow, lines, 1 }, (size_t[]){ F, wide, high, high * (size_t)lines }));
             }
-            place at = { m->at.buffer, m->at.at + (size_t)dy * plane };
-            gt *tap = gg_leaf(s, m->type, at, (int64_t[]){ 3 * in, out, 1, 1 }, (size_t[]){ ggml_type_size(m->type), row, plane, plane });
+            gt *tap = gg_leaf(s, m[dy].type, m[dy].at, (int64_t[]){ 3 * in, out, 1, 1 }, (size_t[]){ ggml_type_size(m->type), row, all, all });
             gt *t = ggml_mul_mat(cx, tap, gg_leaf(s, GGML_TYPE_F32, sides, (int64_t[]){ 3 * in, pixels, 1, 1 },
                                                   (size_t[]){ F, wide, wide * (size_t)pixels, wide * (size_t)pixels }));
             bool last = dy == 2 && !bias.buffer;
-            if (!sum) sum = gg_into(s, t, packed_view(band, out)); /* y is packed */
+            if (!sum) sum = gg_aligned(s, band) ? gg_into(s, t, band) : gg_mid(s, t); /* y is packed */
             else if (last) gg_out(s, ggml_add(cx, sum, gg_mid(s, t)), band);
             else sum = gg_into(s, ggml_add(cx, sum, gg_mid(s, t)), band);
         }
@@ -175,15 +169,16 @@ void gg_conv2d(device *d, tensor y, tensor x, grid g, const weight *w, int strid
     place bias = p->bias ? gg_vector(s, p->bias, p->rows) : (place){ 0 };
     if (!gg_gather(s, w)) return;
     bool wide = w->kh * w->kw > 1;
-    on_device m = wide ? gg_taps(s, w) : gg_part(s, w, 0);
+    on_device m[3] = { wide ? gg_taps(s, w, 0) : gg_part(s, w, 0) };
+    for (int dy = 1; wide && dy < 3; dy++) m[dy] = gg_taps(s, w, dy);
     s->weight = w->name;
-    if (!FRESH(s, "conv2d", T(y), T(x), P(w), P(m.at.at), P(bias.at), (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w, (uint64_t)stride)) return;
+    if (!FRESH(s, "conv2d", T(y), T(x), P(w), P(m[0].at.at), P(m[1].at.at), P(m[2].at.at), P(bias.at), (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w, (uint64_t)stride)) return;
     int pixels = g.h * g.w, made = pixels / (stride * stride);
-    if (!wide) pointwise(s, y, x, w, &m, bias);
+    if (!wide) pointwise(s, y, x, w, m, bias);
     for (int i = 0; wide && i < g.n; i++) {
         s->chunk = 0;
         s->taken = 0;
-        taps(s, rows_of(y, i * made, made), rows_of(x, i * pixels, pixels), (grid){ 1, g.h, g.w }, w, stride, &m, bias);
+        taps(s, rows_of(y, i * made, made), rows_of(x, i * pixels, pixels), (grid){ 1, g.h, g.w }, w, stride, m, bias);
     }
 }
 

@@ -10,15 +10,16 @@ static gt *leaf_weight(state *s, const on_device *m, int in, int rows, size_t of
     return gg_leaf(s, m->type, at, (int64_t[]){ in, rows, 1, 1 }, (size_t[]){ ggml_type_size(m->type), row, all, all });
 }
 
-/* Into y when it is packed; else in between, to be put into y's columns. */
+/* Into y when it is packed and on the border; else in between, to be put there. */
 void gg_matmul(state *s, tensor y, gt *x, const on_device *m, int in, int out, place bias)
 {
     struct ggml_context *cx = s->now->cx;
     gt *t = ggml_mul_mat(cx, leaf_weight(s, m, in, out, 0), x);
-    if (y.ld == y.cols && !bias.buffer) gg_out(s, t, y);
-    else t = y.ld == y.cols ? gg_into(s, t, y) : gg_mid(s, t);
+    bool direct = y.ld == y.cols && gg_aligned(s, y);
+    if (direct && !bias.buffer) gg_out(s, t, y);
+    else t = direct ? gg_into(s, t, y) : gg_mid(s, t);
     if (bias.buffer) gg_out(s, ggml_add(cx, t, gg_row(s, bias, out)), y);
-    else if (y.ld != y.cols) gg_copy_node(s, t, gg_mat(s, y));
+    else if (!direct) gg_copy_node(s, t, gg_mat(s, y));
 }
 
 static tensor columns(tensor y, int first, int n)

@@ -7,7 +7,8 @@
  *    while the ops that follow are the same: a denoising step is built once.
  *  - Every node passes `node`.  What holds on all backends, and is asked for there: results are packed unless the last node is ADD, MUL or CPY;
  *    what GELU, SILU, SCALE, SOFT_MAX and MUL_MAT read is packed; an op's result is marked as an output (else fusion may leave it
- *    unwritten); every tensor has its buffer (`ggml_backend_view_init`); the device says that it takes the node, and no operand is
+ *    unwritten); operands and results of products and attention begin on the device's border; every tensor has its buffer
+ *    (`ggml_backend_view_init`); the device says that it takes the node, and no operand is
  *    larger than its largest buffer.
  *  - What cannot be done leaves a message in device->why and nothing is computed until the op context has told it.
  * Forward only: training stays on "cpu". */
@@ -78,7 +79,7 @@ typedef struct state {
     ggml_backend_buffer_type_t type;
     bool host;                            /* ggml's CPU */
     char name[64];                        /* ggml:NAME */
-    size_t align, largest;                /* of a buffer */
+    size_t align, border, largest;        /* where our buffers' parts begin; where operands of products have to; of one buffer */
     range range[RANGES];
     /* memory for in-between results: handed out anew for every op, in chunks that stay where they are */
     struct { ggml_backend_buffer_t buffer; size_t nbytes; } scratch[SCRATCHES];
@@ -148,7 +149,8 @@ void   gg_wait(state *s);                             /* until all graphs that w
 gt    *gg_mid(state *s, gt *t);                       /* a node between, in scratch memory */
 gt    *gg_into(state *s, gt *t, tensor y);            /* a node between whose result is written at y, packed */
 void   gg_out(state *s, gt *t, tensor y);             /* the op's result */
-gt    *gg_packed(state *s, tensor x);                 /* gg_mat, copied when its rows lie apart */
+bool   gg_aligned(state *s, tensor x);                /* it begins where operands of products have to */
+gt    *gg_packed(state *s, tensor x);                 /* gg_mat, copied when its rows lie apart or it begins off the border */
 void   gg_copy_node(state *s, gt *from, gt *to);      /* between leaves */
 bool   gg_flush(state *s, bool wait);                 /* send off what is recorded; wait: until it is computed */
 void   gg_drop(state *s);                             /* forget all graphs */
@@ -163,7 +165,7 @@ bool   gg_gather(state *s, const weight *w);
 on_device gg_part(state *s, const weight *w, int part);
 on_device gg_down(state *s, const weight *w, const adapter *a);    /* A [rank, in] */
 on_device gg_up(state *s, const weight *w, const adapter *a);      /* scale B [rows, rank] */
-on_device gg_taps(state *s, const weight *w);                      /* a 3 x 3 convolution as [3, out, 3 in]: row of taps, channel out, tap and channel in */
+on_device gg_taps(state *s, const weight *w, int dy);              /* row dy of a 3 x 3 convolution's taps as [out, 3 in]: tap and channel in */
 place  gg_vector(state *s, const float *p, int n);                 /* n fp32 numbers; they always stay */
 void   gg_weights_free(state *s);
 bool   gg_weights_shrink(state *s, size_t wanted);                 /* give back weights of other phases; whether there is room then */

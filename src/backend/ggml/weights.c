@@ -19,7 +19,8 @@ typedef struct matrix {
     int rows, in;
     const float *row_scale;
     float factor;
-    const weight *conv;      /* not NULL: its taps in order of use */
+    const weight *conv;      /* not NULL: row `tap` of its taps in order of use */
+    int tap;
     enum ggml_type type;
 } matrix;
 
@@ -46,18 +47,18 @@ static matrix part_matrix(const weight *w, int i)
     const weight_part *p = &w->part[i];
     enum ggml_type type = p->row_scale ? GGML_TYPE_BF16 : type_of(p->type);
     if (p->row_scale && p->type == DT_F32) type = GGML_TYPE_F32;
-    return (matrix){ p->data, p->type, p->rows, w->in, p->row_scale, 1, NULL, type };
+    return (matrix){ p->data, p->type, p->rows, w->in, p->row_scale, 1, NULL, 0, type };
 }
 
 /* As exact as the weight beside which it stands. */
 static enum ggml_type adapter_type(const weight *w) { return w->part[0].type == DT_F32 ? GGML_TYPE_F32 : GGML_TYPE_BF16; }
-static matrix down_matrix(const weight *w, const adapter *a) { return (matrix){ a->A, DT_F32, a->rank, w->in, NULL, 1, NULL, adapter_type(w) }; }
-static matrix up_matrix(const weight *w, const adapter *a) { return (matrix){ a->B, DT_F32, a->rows, a->rank, NULL, a->scale, NULL, adapter_type(w) }; }
+static matrix down_matrix(const weight *w, const adapter *a) { return (matrix){ a->A, DT_F32, a->rank, w->in, NULL, 1, NULL, 0, adapter_type(w) }; }
+static matrix up_matrix(const weight *w, const adapter *a) { return (matrix){ a->B, DT_F32, a->rows, a->rank, NULL, a->scale, NULL, 0, adapter_type(w) }; }
 
-static matrix taps_matrix(const weight *w)
+static matrix taps_matrix(const weight *w, int dy)
 {
     const weight_part *p = &w->part[0];
-    return (matrix){ p->data, p->type, 3 * p->rows, 3 * w->in, p->row_scale, 1, w, p->type == DT_F32 ? GGML_TYPE_F32 : GGML_TYPE_BF16 };
+    return (matrix){ p->data, p->type, p->rows, 3 * w->in, p->row_scale, 1, w, dy, p->type == DT_F32 ? GGML_TYPE_F32 : GGML_TYPE_BF16 };
 }
 
 static size_t nbytes_of(const matrix *m) { return ggml_row_size(m->type, m->in) * (size_t)m->rows; }
@@ -76,15 +77,14 @@ static size_t room_of(const state *s, const matrix *m)
 
 typedef struct convert_job { const matrix *m; char *out; float *rows; size_t row_nbytes; } convert_job;
 
-/* Row r of the taps: [3, out, 3 in] from [out, in, 3, 3]. */
-static void taps_row(const matrix *m, int r, float *values, float *row)
+/* Row `out` of a row of taps: [out, 3 in] from [out, in, 3, 3]. */
+static void taps_row(const matrix *m, int out, float *values, float *row)
 {
     const weight *w = m->conv;
-    int out = r % w->out, dy = r / w->out;
     size_t n = (size_t)w->in * 9;
     dtype_to_f32(m->from, (const char *)m->data + (size_t)out * dtype_nbytes_of(m->from, n), n, row);
     for (int dx = 0; dx < 3; dx++)
-        for (int c = 0; c < w->in; c++) values[dx * w->in + c] = row[c * 9 + dy * 3 + dx] * (m->row_scale ? m->row_scale[out] : 1);
+        for (int c = 0; c < w->in; c++) values[dx * w->in + c] = row[c * 9 + m->tap * 3 + dx] * (m->row_scale ? m->row_scale[out] : 1);
 }
 
 static void convert_rows(void *user, int task, int worker)
@@ -155,7 +155,7 @@ static bool sent(state *s, place at, const void *from, size_t nbytes, ggml_backe
 
 static uint64_t how_of(const matrix *m)
 {
-    return gg_mix(gg_mix(gg_mix((uint64_t)(uintptr_t)m->row_scale, gg_float(m->factor)), (uint64_t)m->type), (uint64_t)m->rows << 32 | (uint32_t)m->in);
+    return gg_mix(gg_mix(gg_mix((uint64_t)(uintptr_t)m->row_scale, gg_float(m->factor)), (uint64_t)m->type << 8 | (uint64_t)(m->conv ? 1 + m->tap : 0)), (uint64_t)m->rows << 32 | (uint32_t)m->in);
 }
 
 static int bucket(const state *s, const void *key, uint64_t how)
@@ -441,7 +441,7 @@ bool gg_gather(state *s, const weight *w)
     s->weight = w->name;
     for (int again = 0; again < 2; again++) { /* after a turn nothing of it lies in the half */
         size_t sum = 0;
-        if (w->kh * w->kw == 9) sum = to_pass(s, (matrix[]){ taps_matrix(w) });
+        for (int dy = 0; w->kh * w->kw == 9 && dy < 3; dy++) sum += to_pass(s, (matrix[]){ taps_matrix(w, dy) });
         for (int i = 0; w->kh * w->kw == 1 && i < w->nparts; i++) sum += to_pass(s, (matrix[]){ part_matrix(w, i) });
         for (const adapter *a = w->adapters; a; a = a->next) {
             sum += to_pass(s, (matrix[]){ down_matrix(w, a) });
@@ -469,11 +469,11 @@ static on_device get(state *s, const matrix *m)
 on_device gg_part(state *s, const weight *w, int part) { return get(s, (matrix[]){ part_matrix(w, part) }); }
 on_device gg_down(state *s, const weight *w, const adapter *a) { return get(s, (matrix[]){ down_matrix(w, a) }); }
 on_device gg_up(state *s, const weight *w, const adapter *a) { return get(s, (matrix[]){ up_matrix(w, a) }); }
-on_device gg_taps(state *s, const weight *w) { return get(s, (matrix[]){ taps_matrix(w) }); }
+on_device gg_taps(state *s, const weight *w, int dy) { return get(s, (matrix[]){ taps_matrix(w, dy) }); }
 
 place gg_vector(state *s, const float *p, int n)
 {
-    matrix m = { p, DT_F32, 1, n, NULL, 1, NULL, GGML_TYPE_F32 };
+    matrix m = { p, DT_F32, 1, n, NULL, 1, NULL, 0, GGML_TYPE_F32 };
     stored w, *known = find(s, p, how_of(&m));
     if (known) return s->slabs[known->slab].phase = s->phase, known->where;
     return gg_ok(s) && settle(s, &m, true, &w) ? w.where : (place){ 0 };
