@@ -173,6 +173,7 @@ static void gg_close(device *d)
     for (int i = 0; i < SCRATCHES; i++) gg_buffer_free(s, s->scratch[i].buffer);
     gg_tables_free(s);
     gg_weights_free(s);
+    gg_spares_free(s);
     if (s->copier) guarded(free_backend, s->copier, why);
     if (s->be) guarded(free_backend, s->be, why);
     pool_free(d->threads);

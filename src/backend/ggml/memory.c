@@ -32,6 +32,51 @@ static void make_buffer(void *user)
 
 static double mb(size_t nbytes) { return (double)nbytes / 1e6; }
 
+/* The smallest spare that holds need bytes without wasting as many again.  Spares are not only quicker: Vulkan's descriptors go on naming buffers that the
+ * next program does not use, and Mesa's software driver follows them all the same. */
+static ggml_backend_buffer_t take_spare(state *s, size_t need)
+{
+    int best = -1;
+    size_t least = SIZE_MAX;
+    for (int i = 0; i < s->nspares; i++) {
+        size_t n = ggml_backend_buffer_get_size(s->spare[i]);
+        if (n >= need && n <= 2 * need + 65536 && n < least) best = i, least = n;
+    }
+    if (best < 0) return NULL;
+    ggml_backend_buffer_t b = s->spare[best];
+    s->spare[best] = s->spare[--s->nspares];
+    return b;
+}
+
+static void free_buffer(void *user) { ggml_backend_buffer_free(user); }
+
+static void free_now(state *s, ggml_backend_buffer_t b)
+{
+    char why[GUARD_TEXT];
+    s->count.held -= ggml_backend_buffer_get_size(b);
+    guarded(free_buffer, b, why);
+}
+
+bool gg_spares_free(state *s)
+{
+    bool any = s->nspares > 0;
+    while (s->nspares) free_now(s, s->spare[--s->nspares]);
+    return any;
+}
+
+void gg_buffer_free(state *s, ggml_backend_buffer_t b)
+{
+    if (!b) return;
+    if (s->nspares == SPARES_MOST) free_now(s, b);
+    else s->spare[s->nspares++] = b;
+}
+
+static bool room_for(state *s, size_t need)
+{
+    if (s->count.held + need <= s->count.cap) return true;
+    return gg_spares_free(s) && s->count.held + need <= s->count.cap;
+}
+
 ggml_backend_buffer_t gg_buffer(state *s, size_t nbytes, const char *what)
 {
     char why[GUARD_TEXT];
@@ -39,28 +84,19 @@ ggml_backend_buffer_t gg_buffer(state *s, size_t nbytes, const char *what)
     if (!gg_ok(s)) return NULL;
     if (need == 0) need = s->align;
     if (need > s->largest)
-        return gg_fail(s, DREAMO_LIMIT, "%s of %.1f MB is larger than its largest buffer of %.1f MB; a smaller picture needs less", what, mb(need), mb(s->largest)), NULL;
-    if (s->count.held + need > s->count.cap && !gg_weights_shrink(s, need))
+        return gg_fail(s, DREAMO_LIMIT, "%s of %.1f MB are more than its largest buffer, %.1f MB; a smaller picture needs less", what, mb(need), mb(s->largest)), NULL;
+    buffer_job j = { .type = s->type, .nbytes = need, .buffer = take_spare(s, need) };
+    if (j.buffer) return j.buffer;
+    if (!room_for(s, need) && !gg_weights_shrink(s, need))
         return gg_fail(s, DREAMO_MEMORY, "no memory for %s of %.1f MB: %.1f of %.1f MB are in use; a smaller picture needs less, --memory allows more", what, mb(need),
                        mb(s->count.held), mb(s->count.cap)), NULL;
-    buffer_job j = { .type = s->type, .nbytes = need };
-    if (!guarded(make_buffer, &j, why) || !j.buffer) {
-        if (!gg_weights_shrink(s, need) || !guarded(make_buffer, &j, why) || !j.buffer)
-            return gg_fail(s, DREAMO_MEMORY, "the driver gives no memory for %s of %.1f MB; %.1f MB are in use", what, mb(need), mb(s->count.held)), NULL;
-    }
+    bool made = guarded(make_buffer, &j, why) && j.buffer;
+    if (!made) gg_spares_free(s), gg_weights_shrink(s, need);
+    if (!made && (!guarded(make_buffer, &j, why) || !j.buffer))
+        return gg_fail(s, DREAMO_MEMORY, "the driver gives no memory for %s of %.1f MB; %.1f MB are in use", what, mb(need), mb(s->count.held)), NULL;
     s->count.held += need;
     if (s->count.held > s->count.peak) s->count.peak = s->count.held;
     return j.buffer;
-}
-
-static void free_buffer(void *user) { ggml_backend_buffer_free(user); }
-
-void gg_buffer_free(state *s, ggml_backend_buffer_t b)
-{
-    char why[GUARD_TEXT];
-    if (!b) return;
-    s->count.held -= ggml_backend_buffer_get_size(b);
-    guarded(free_buffer, b, why);
 }
 
 /* ---- addresses ---- */

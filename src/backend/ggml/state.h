@@ -22,7 +22,7 @@
 
 typedef struct ggml_tensor gt;
 
-enum { RANGES = 16, SCRATCHES = 24, GRAPHS = 256, BIASES = 16 };
+enum { RANGES = 16, SCRATCHES = 24, GRAPHS = 256, BIASES = 16, SPARES_MOST = 64 };
 
 /* Bytes on the device. */
 typedef struct place { ggml_backend_buffer_t buffer; char *at; } place;
@@ -81,6 +81,8 @@ typedef struct state {
     char name[64];                        /* ggml:NAME */
     size_t align, border, largest;        /* where our buffers' parts begin; where operands of products have to; of one buffer */
     range range[RANGES];
+    ggml_backend_buffer_t spare[SPARES_MOST]; /* given back, to be handed out again */
+    int nspares;
     /* memory for in-between results: handed out anew for every op, in chunks that stay where they are */
     struct { ggml_backend_buffer_t buffer; size_t nbytes; } scratch[SCRATCHES];
     int chunk;
@@ -117,7 +119,8 @@ static inline state *state_of(device *d) { return d->state; }
 bool   gg_fail(state *s, dreamo_status status, const char *format, ...) __attribute__((format(printf, 3, 4))); /* false; the first one stays */
 bool   gg_ok(const state *s);
 ggml_backend_buffer_t gg_buffer(state *s, size_t nbytes, const char *what);  /* NULL, and it has failed */
-void   gg_buffer_free(state *s, ggml_backend_buffer_t b);
+void   gg_buffer_free(state *s, ggml_backend_buffer_t b); /* it becomes a spare */
+bool   gg_spares_free(state *s);                      /* to the driver; whether there were any */
 place  gg_place(state *s, tensor x);                  /* where x lies */
 place  gg_scratch(state *s, size_t nbytes);
 place  gg_table(state *s, const void *p, size_t nbytes); /* p's bytes, on the device */

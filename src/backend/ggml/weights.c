@@ -228,6 +228,7 @@ bool gg_weights_shrink(state *s, size_t wanted)
         if (s->slabs[s->weights[i].slab].buffer) s->weights[kept++] = s->weights[i];
     s->nweights = kept;
     if (any) reindex(s);
+    if (s->count.held + wanted > s->count.cap) gg_spares_free(s);
     return s->count.held + wanted <= s->count.cap;
 }
 
@@ -245,6 +246,7 @@ static place take(state *s, size_t nbytes, bool small, int *which)
     }
     size_t usual = s->count.cap / 64 < ((size_t)64 << 20) ? s->count.cap / 64 : (size_t)64 << 20, room = nbytes > usual ? nbytes : usual;
     size_t halves = s->half[0].buffer ? 0 : 2 * s->half_nbytes, reserve = small ? 0 : s->margin + halves;
+    if (s->count.held + room + reserve > s->count.cap) gg_spares_free(s);
     if (s->count.held + room + reserve > s->count.cap) room = nbytes;
     if (s->count.held + room + reserve > s->count.cap && !gg_weights_shrink(s, room + reserve) && !small) return (place){ 0 };
     int at = 0;
