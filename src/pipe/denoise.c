@@ -288,11 +288,25 @@ static void move(loop *l, int k, int i)
     in->status = check_finite(l, in, i);
 }
 
+/* A pass that came out with NaN or infinity on a device of its own is run again, every result looked at: whoever made the first has a name then. */
+static dreamo_status run_named(nn *cx, pass *p, int i, dreamo_error *err)
+{
+    dreamo_status s = run_step(cx, p, i, err);
+    size_t n = (size_t)p->n * (size_t)p->noise_rows * (size_t)p->m->dit->config.out_channels, at = 0;
+    device *dev = nn_device(cx);
+    while (s == DREAMO_OK && dev->be->reserve && at < n && isfinite(p->velocity[at])) at++;
+    if (s != DREAMO_OK || !dev->be->reserve || at == n) return s;
+    dev->watch = true;
+    s = run_step(cx, p, i, err);
+    dev->watch = false;
+    return s;
+}
+
 static dreamo_status one_step(loop *l, int i, dreamo_error *err)
 {
     l->pos.probe = i == 0 ? l->d : NULL;
-    dreamo_status s = run_step(l->cx, &l->pos, i, err);
-    if (s == DREAMO_OK && cfg_active(l->in, i)) s = run_step(l->cx, &l->neg, i, err);
+    dreamo_status s = run_named(l->cx, &l->pos, i, err);
+    if (s == DREAMO_OK && cfg_active(l->in, i)) s = run_named(l->cx, &l->neg, i, err);
     for (int k = 0; s == DREAMO_OK && k < l->n; k++)
         if (l->in[k].status == DREAMO_OK) move(l, k, i);
     return s;
@@ -367,7 +381,7 @@ static dreamo_status run_loop(loop *l, dreamo_error *err)
     if (s == DREAMO_OK) s = make_modulations(l, err);
     if (s != DREAMO_OK) return s;
     l->cx = phase_open(l->in->m->dev, &need, err);
-    if (!l->cx) return DREAMO_MEMORY;
+    if (!l->cx) return err->status;
     gather_words(&l->pos);
     gather_words(&l->neg);
     device *dev = l->in->m->dev;

@@ -44,7 +44,7 @@ dreamo_status phase_run(device *dev, phase_fn fn, void *job, dreamo_error *err)
     dreamo_status s = phase_measure(fn, job, 1, &measured, err);
     if (s != DREAMO_OK) return s;
     nn *cx = phase_open(dev, &measured, err);
-    if (!cx) return DREAMO_MEMORY;
+    if (!cx) return err && err->status ? err->status : DREAMO_MEMORY;
     fn(cx, job);
     s = nn_status(cx, err);
     nn_free(cx);

@@ -216,6 +216,7 @@ void gg_write(device *d, tensor y, const float *src)
 void gg_read(device *d, float *dst, tensor x)
 {
     state *s = d->state;
+    if (d->watch) gg_look(s);
     if (gg_flush(s, true)) transfer(s, gg_place(s, x), dst, sizeof(float) * (size_t)x.cols, (size_t)x.rows, sizeof(float) * (size_t)x.ld, false);
 }
 

@@ -148,6 +148,7 @@ gt    *gg_row(state *s, place at, int n);             /* [n] fp32 */
 gt    *gg_heads(state *s, tensor x, int d);           /* [d, heads, rows] */
 gt    *gg_tokens(state *s, tensor x, int d);          /* [d, rows, heads] */
 gt    *gg_pixels(state *s, tensor x, int w, int h);   /* [cols, w, h] */
+void   gg_look(state *s);                             /* watching: fails when the last op's result holds NaN or infinity */
 void   gg_wait(state *s);                             /* until all graphs that were sent off are computed */
 gt    *gg_mid(state *s, gt *t);                       /* a node between, in scratch memory */
 gt    *gg_into(state *s, gt *t, tensor y);            /* a node between whose result is written at y, packed */
