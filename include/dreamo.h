@@ -162,6 +162,17 @@ typedef struct dreamo_device {
 typedef bool (*dreamo_device_row)(void *user, const dreamo_device *d); /* false: enough */
 /* Each device in turn; with `test` after its self-test, a second or so each.  A library without ggml has none. */
 DREAMO_API dreamo_status dreamo_devices(bool test, dreamo_device_row row, void *user, dreamo_error *err);
+/* What the device of an opened model has done since that was asked last. */
+typedef struct dreamo_device_counts {
+    size_t size;
+    int64_t graphs, recorded;            /* computed; recorded anew before that */
+    int64_t nodes, fusable;              /* kernels asked for; of these, that backends may do together with the one before */
+    double bytes, uploaded;              /* that kernels read and write; that went over from the host */
+    uint64_t held, peak, limit;          /* device memory now, at most, and allowed */
+    uint64_t resident, streamed;         /* bytes of weights that stay; that passed through */
+} dreamo_device_counts;
+/* DREAMO_DEVICE: the model runs on the processor itself, which is not counted.  Not while it makes a picture. */
+DREAMO_API dreamo_status dreamo_count_device(dreamo_model *model, dreamo_device_counts *out, dreamo_error *err); /* set out->size first */
 /* The ggml that this library was built with, "0.25.3"; NULL: without. */
 DREAMO_API const char *dreamo_ggml_version(void);
 

@@ -40,7 +40,7 @@ const command commands[] = {
     { "dataset", "build|check|stats|show|captions|vocab|split|pack|remove", "build and look at training data", 1, 1, dataset_options, run_dataset },
     { "eval", "", "measure what a model makes: references found, words followed, places kept", 0, 0, eval_options, run_eval },
     { "fetch", "v1.1|v1", "list what FLUX.1-dev and DreamO need, check what is there, download the rest", 0, 1, fetch_options, run_fetch },
-    { "bench", "kernels", "measure this machine", 1, 1, bench_options, run_bench },
+    { "bench", "kernels|device", "measure this machine, or what a step costs a device", 1, 1, bench_options, run_bench },
     { "info", "FILE", "look into a picture, model, LoRA, checkpoint or dataset; or at this machine's devices", 0, 1, info_options, run_info },
     { "serve", "", "an HTTP server and a web page over one model that stays open", 0, 0, serve_options_table, run_serve },
     { "tokenize", "TEXT", "show what the model reads of a prompt, and what is cut", 0, 1, tokenize_options, run_tokenize },

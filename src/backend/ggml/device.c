@@ -45,7 +45,7 @@ int ggml_devices(ggml_device_info *out, int most)
         ggml_backend_buffer_type_t type = ggml_backend_dev_buffer_type(d);
         out[n].free = free_bytes;
         out[n].total = total;
-        out[n].largest = ggml_backend_buft_get_max_size(type);
+        out[n].largest = ggml_backend_buft_get_max_size(type) < total ? ggml_backend_buft_get_max_size(type) : total;
         out[n].gpu = ggml_backend_dev_type(d) == GGML_BACKEND_DEVICE_TYPE_GPU || ggml_backend_dev_type(d) == GGML_BACKEND_DEVICE_TYPE_IGPU;
         out[n].async = p.caps.async;
         out[n].events = p.caps.events;
@@ -181,7 +181,7 @@ static void gg_close(device *d)
     mem_free(d);
 }
 
-const struct ggml_counts *ggml_device_counts(const device *d) { return &((state *)d->state)->count; }
+const ggml_counts *ggml_device_counts(const device *d) { return &((state *)d->state)->count; }
 
 void ggml_device_count_anew(device *d)
 {

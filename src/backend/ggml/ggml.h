@@ -19,8 +19,13 @@ const char *ggml_release(void);                           /* "0.25.3" */
 device     *ggml_device_open(const char *name, int threads, uint64_t memory, dreamo_error *err);
 void        ggml_device_forget(device *d);                /* weights and graphs: what they were made of is going away or changing */
 
-struct ggml_counts;
-const struct ggml_counts *ggml_device_counts(const device *d); /* state.h */
+typedef struct ggml_counts {
+    int64_t graphs, built, nodes, fused;  /* graphs computed; those that were recorded anew; nodes in all computed, and fusable ones */
+    double bytes, uploaded;               /* read and written by nodes; sent over */
+    size_t held, peak, cap;               /* device memory now, at most, and allowed */
+    size_t resident, streamed;            /* bytes of weights that stay; that passed through */
+} ggml_counts;
+const ggml_counts *ggml_device_counts(const device *d);
 void        ggml_device_count_anew(device *d);
 
 extern const backend backend_ggml;

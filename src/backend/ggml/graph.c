@@ -5,7 +5,7 @@
 #include "backend/ggml/state.h"
 #include "base/mem.h"
 
-enum { NODES = 4096, TENSORS = 6 * NODES }; /* of one graph: nodes, and those with their operands */
+enum { NODES = 8192, TENSORS = 6 * NODES }; /* of one graph: nodes, and those with their operands */
 
 /* ---- keys ---- */
 
@@ -128,7 +128,7 @@ bool gg_fresh(state *s, const char *op, const uint64_t *words, int n)
     uint64_t key = 0;
     for (const char *c = op; *c; c++) key = gg_mix(key, (unsigned char)*c);
     for (int i = 0; i < n; i++) key = gg_mix(key, words[i]);
-    if (s->now && s->at == s->now->nops && (s->now->nnodes > NODES - 512 || ggml_used_mem(s->now->cx) > ggml_get_mem_size(s->now->cx) / 8 * 7) && !gg_flush(s, false))
+    if (s->now && s->at == s->now->nops && (s->now->nnodes > NODES / 2 || ggml_used_mem(s->now->cx) > ggml_get_mem_size(s->now->cx) / 2) && !gg_flush(s, false))
         return false;
     for (int i = 0; i < GRAPHS && !s->now; i++)
         if (s->graph[i].nops && s->graph[i].op[0].key == key) s->now = &s->graph[i];
@@ -243,6 +243,7 @@ static gt *node(state *s, gt *t, place at)
     if (gg_ok(s) && !ggml_backend_supports_op(s->be, t))
         gg_fail(s, DREAMO_DEVICE, "%s: the device does not do %s of %s [%lld x %lld x %lld]", s->op, ggml_op_desc(t), ggml_type_name(a->type), (long long)a->ne[0],
                 (long long)a->ne[1], (long long)a->ne[2]);
+    if (g->nnodes == NODES) gg_fail(s, DREAMO_LIMIT, "%s needs more than %d nodes; a smaller picture needs fewer", s->op, NODES / 2);
     gt **nodes = gg_ok(s) ? grown(g->node, g->nnodes, &g->node_room, sizeof *nodes) : NULL;
     if (!nodes) return gg_fail(s, DREAMO_MEMORY, "no memory for a list"), t;
     g->node = nodes;

@@ -15,7 +15,7 @@ static tensor rows_of(tensor x, int first, int n)
 static int numbers(const state *s)
 {
     size_t most = s->count.cap / 64 / F;
-    return most > (size_t)4 << 20 ? 4 << 20 : most < 4096 ? 4096 : (int)most;
+    return most > (size_t)8 << 20 ? 8 << 20 : most < 4096 ? 4096 : (int)most;
 }
 
 /* ---- group norm ---- */

@@ -17,6 +17,7 @@
 #include <ggml-alloc.h>
 #include <ggml-backend.h>
 #include <ggml.h>
+#include "backend/ggml/ggml.h"
 #include "backend/ggml/guard.h"
 #include "nn/backend.h"
 
@@ -64,13 +65,6 @@ typedef struct half {
     ggml_backend_event_t filled, spent;
     bool touched, busy;                   /* what is recorded reads it; a graph that was sent off does */
 } half;
-
-typedef struct ggml_counts {
-    int64_t graphs, built, nodes, fused;  /* graphs computed; those that were recorded anew; nodes in all computed, and fusable ones */
-    double bytes, uploaded;               /* read and written by nodes; sent over */
-    size_t held, peak, cap;               /* device memory now, at most, and allowed */
-    size_t resident, streamed;            /* bytes of weights that stay; that passed through */
-} ggml_counts;
 
 typedef struct state {
     device *dev;
