@@ -272,7 +272,7 @@ static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o,
 {
     if (o->threads < 0 || o->threads > 1024) return fail(err, DREAMO_ARG, "threads %d: allowed is 0 to 1024", o->threads);
     m->dev = device_open(o->backend, o->threads, o->memory, err);
-    if (!m->dev) return DREAMO_DEVICE;
+    if (!m->dev) return err && err->status ? err->status : DREAMO_DEVICE;
     m->backend = m->dev->be;
     return o->fast && o->exact ? fail(err, DREAMO_ARG, "fast and exact contradict each other") : DREAMO_OK;
 }

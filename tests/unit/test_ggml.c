@@ -264,7 +264,7 @@ static void devices_that_are_not_there(void **state)
     assert_non_null(strstr(err.hint, "info --devices"));
     err = (dreamo_error){ 0 };
     o.backend = "cuda";
-    assert_int_equal(dreamo_open(&o, &m, &err), DREAMO_DEVICE);
+    assert_int_equal(dreamo_open(&o, &m, &err), DREAMO_ARG);
     assert_non_null(strstr(err.message, "none of auto, cpu, ref, ggml:NAME"));
     assert_null(m);
     device *dev = ggml_device_open("CPU", 1, (uint64_t)1 << 20, &err); /* too little for anything */
