@@ -15,6 +15,7 @@ help:
 	@echo "make test     install what is missing, build with warnings as errors, run all tests"
 	@echo "make build    build $(BUILD)/dreamo"
 	@echo "make deps     install the packages that are missing (apt)"
+	@echo "make test-ggml  fetch and build ggml, and test the backend for GPUs on its CPU device"
 	@echo "make fuzz     SECONDS=60: each reader of files gets as many seconds of made-up ones (clang)"
 	@echo "make bench    measure this machine"
 	@echo "make install  PREFIX=$(PREFIX)"
@@ -48,6 +49,14 @@ test: testdeps
 	@cmake --build $(BUILD)-test -j $(JOBS)
 	@ctest --test-dir $(BUILD)-test --output-on-failure -j $(JOBS)
 
+# The op table, whole pictures and the official comparison on ggml's own CPU device: the way to every GPU.
+test-ggml: testdeps
+	$(call apt,g++ python3-venv)
+	@tools/get-ggml.sh $(BUILD)-ggml/ggml cpu
+	@cmake -S . -B $(BUILD)-ggml -G Ninja -DCMAKE_BUILD_TYPE=Release -DDREAMO_WERROR=ON -DDREAMO_GGML=ON -DCMAKE_PREFIX_PATH=$(CURDIR)/$(BUILD)-ggml/ggml -DDREAMO_PYTHON=/usr/bin/python3 $(CMAKE_ARGS) >/dev/null
+	@cmake --build $(BUILD)-ggml -j $(JOBS) --target dreamo test_ops test_ggml
+	@ctest --test-dir $(BUILD)-ggml --output-on-failure -R '^(test_ops|test_ggml|golden_ggml_cpu)$$'
+
 # What breaks a target stays in build-fuzz/found; as a small file in fuzz/corpus it becomes a test.
 SECONDS ?= 60
 fuzz: testdeps
@@ -70,4 +79,4 @@ install: build
 clean:
 	rm -rf $(BUILD) $(BUILD)-test build-fuzz
 
-.PHONY: help deps testdeps build demo page test fuzz bench install clean
+.PHONY: help deps testdeps build demo page test test-ggml fuzz bench install clean

@@ -139,7 +139,7 @@ static void pass(nn *cx, void *job)
         .tokens = tensor_from(cx, s->image_rows, c->in_channels, s->tokens), .text = tensor_from(cx, s->text_rows, c->text_dim, s->text),
         .pooled = tensor_from(cx, 1, c->pooled_dim, s->pooled), .time = tensor_from(cx, 1, 256, s->time), .guidance = tensor_from(cx, 1, 256, s->guidance),
         .cond = op_add(cx, op_embed(cx, s->task, s->image_rows, &s->set.task), op_embed(cx, s->slot, s->image_rows, &s->set.idx)),
-        .txt = { 1, 1, txt }, .img = { 1, 1, img }, .joint = { 1, 2, joint }, .pe = { s->cos, s->sin, c->head_dim / 2 },
+        .txt = { 1, 1, txt }, .img = { 1, 1, img }, .joint = { 1, 2, joint }, .pe = { .cos = s->cos, .sin = s->sin, .dim = c->head_dim / 2 },
     };
     const dit_batch *kept = nn_keep(cx, &in, sizeof in);
     if (!nn_ok(cx)) return;

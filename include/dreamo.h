@@ -134,18 +134,48 @@ typedef struct dreamo_model_options {
                                   1,024 rows or more multiplies in bf16 */
     dreamo_numerics numerics;
     int threads;               /* 0 = one for each core */
-    const char *backend;       /* "cpu" (default), "ref" */
+    const char *backend;       /* the device: "cpu" (default), "ref" (slow, the specification), "ggml:NAME" (one of dreamo_devices, where the library was built
+                                  with ggml), "auto" (the fastest of those that passes its self-test and beats the CPU, else "cpu") */
     const char *cache;         /* a folder (made when missing) that keeps what the text encoders made of prompts, and gives it back bit for bit; NULL = none.
                                   It holds prompts' embeddings, 8 MB each with FLUX, and is never emptied here */
     dreamo_progress progress;
     void *user;
     const char *networks, *cutter, *ref_cache; /* how references are prepared: as in dreamo_prep_options (`cache` there) */
+    uint64_t memory;           /* bytes that a device of its own may take, 0 = what it has free: weights that do not fit pass through block by block */
 } dreamo_model_options;
 
 DREAMO_API void          dreamo_model_options_init_sized(dreamo_model_options *o, size_t nbytes);
 static inline void       dreamo_model_options_init(dreamo_model_options *o) { dreamo_model_options_init_sized(o, sizeof *o); }
 DREAMO_API dreamo_status dreamo_open(const dreamo_model_options *o, dreamo_model **model, dreamo_error *err);
 DREAMO_API void          dreamo_close(dreamo_model *model); /* NULL is allowed */
+
+/* A device that networks can run on, beside "cpu" and "ref". */
+typedef struct dreamo_device {
+    size_t size;
+    const char *name, *description; /* "ggml:CUDA0"; the maker's words */
+    uint64_t free_bytes, total_bytes, largest_bytes; /* memory; what one buffer may hold */
+    bool gpu;                /* a processor of its own */
+    bool overlaps;           /* weights are sent while it computes */
+    double error;            /* of a small block's ops against "ref": rms, relative; < 0 not tested */
+    double rate;             /* flops a second of a product with bf16 weights; 0 not measured */
+    const char *fault;       /* why it did not pass; NULL when it did */
+} dreamo_device;
+typedef bool (*dreamo_device_row)(void *user, const dreamo_device *d); /* false: enough */
+/* Each device in turn; with `test` after its self-test, a second or so each.  A library without ggml has none. */
+DREAMO_API dreamo_status dreamo_devices(bool test, dreamo_device_row row, void *user, dreamo_error *err);
+/* What the device of an opened model has done since that was asked last. */
+typedef struct dreamo_device_counts {
+    size_t size;
+    int64_t graphs, recorded;            /* computed; recorded anew before that */
+    int64_t nodes, fusable;              /* kernels asked for; of these, that backends may do together with the one before */
+    double bytes, uploaded;              /* that kernels read and write; that went over from the host */
+    uint64_t held, peak, limit;          /* device memory now, at most, and allowed */
+    uint64_t resident, streamed;         /* bytes of weights that stay; that passed through */
+} dreamo_device_counts;
+/* DREAMO_DEVICE: the model runs on the processor itself, which is not counted.  Not while it makes a picture. */
+DREAMO_API dreamo_status dreamo_count_device(dreamo_model *model, dreamo_device_counts *out, dreamo_error *err); /* set out->size first */
+/* The ggml that this library was built with, "0.25.3"; NULL: without. */
+DREAMO_API const char *dreamo_ggml_version(void);
 
 /* Path of the shipped default model as dreamo_open would find it ($DREAMO_MODEL, beside the
  * program, the installed data folder).  Static storage; NULL when there is none. */

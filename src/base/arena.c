@@ -13,7 +13,7 @@
 #include <sanitizer/asan_interface.h>
 static void forbid(const arena *a, size_t from, size_t to, bool forbidden)
 {
-    if (!a->base || to <= from) return;
+    if (!a->base || a->lent || to <= from) return;
     if (forbidden) __asan_poison_memory_region(a->base + from, to - from);
     else __asan_unpoison_memory_region(a->base + from, to - from);
 }
@@ -35,10 +35,12 @@ bool arena_init(arena *a, size_t nbytes)
 
 void arena_measure(arena *a) { *a = (arena){ .cap = SIZE_MAX / 2 }; }
 
+void arena_lend(arena *a, void *base, size_t nbytes) { *a = (arena){ .base = base, .cap = nbytes, .lent = true }; }
+
 void arena_free(arena *a)
 {
     forbid(a, 0, a->reach, false); /* all that was ever forbidden; the whole of a large arena would cost its shadow's memory */
-    mem_unmap(a->base, a->cap);
+    if (!a->lent) mem_unmap(a->base, a->cap);
     *a = (arena){ 0 };
 }
 

@@ -58,6 +58,13 @@ void *mem_map(size_t nbytes)
     return counted(p);
 }
 
+void *mem_addresses(size_t nbytes)
+{
+    if (nbytes == 0 || nbytes > PTRDIFF_MAX || refused()) return NULL;
+    void *p = mmap(NULL, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : counted(p);
+}
+
 void mem_unmap(void *p, size_t nbytes)
 {
     if (!p) return;

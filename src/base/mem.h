@@ -12,6 +12,8 @@ void  mem_free(void *p);
 
 /* Zeroed pages of which the system gives each when it is first touched: for what is large and used bit by bit.  NULL on failure. */
 void *mem_map(size_t nbytes);
+/* Addresses that are nobody else's, without memory: reading or writing there is a fault. */
+void *mem_addresses(size_t nbytes);
 void  mem_unmap(void *p, size_t nbytes); /* the same number; NULL is allowed */
 
 char *mem_strdup(const char *s);

@@ -1,11 +1,13 @@
 /* info.c - dreamo info FILE: what it is, by content. */
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include "cli/commands.h"
 #include "cli/screen.h"
 
 const option info_options[] = {
     { "tensors", 0, VALUE_NONE, false, 0, 0, NULL, "list every tensor of a weight file" },
+    { "devices", 0, VALUE_NONE, false, 0, 0, NULL, "list what networks can run on here, and test each for a second" },
     { 0 }
 };
 
@@ -40,10 +42,47 @@ static void print_value(const char *key, const json_t *v, int depth)
     }
 }
 
+static bool device_row(void *user, const dreamo_device *d)
+{
+    int *n = user;
+    ++*n;
+    if (screen_json()) {
+        json_t *o = json_pack("{ss, ss, sI, sI, sI, sb, sb, sf, sf, ss?}", "name", d->name, "description", d->description, "free", (json_int_t)d->free_bytes, "total",
+                              (json_int_t)d->total_bytes, "largest", (json_int_t)d->largest_bytes, "gpu", d->gpu, "overlaps", d->overlaps, "error", d->error, "rate", d->rate,
+                              "fault", d->fault);
+        char *line = json_dumps(o, JSON_COMPACT);
+        if (line) printf("%s\n", line);
+        free(line);
+        json_decref(o);
+    } else {
+        printf("%s: %s\n  %.1f of %.1f GB free, largest buffer %.1f GB%s\n", d->name, d->description, (double)d->free_bytes / 1e9, (double)d->total_bytes / 1e9,
+               (double)d->largest_bytes / 1e9, d->overlaps ? ", weights are sent while it computes" : "");
+        if (d->fault) printf("  does not pass: %s\n", d->fault);
+        else printf("  passes: error %.1e against ref, %.3g TFLOP/s with bf16 weights\n", d->error, d->rate / 1e12);
+    }
+    fflush(stdout);
+    return !screen_stop;
+}
+
+static int list_devices(const parsed *p)
+{
+    dreamo_error err = { 0 };
+    int n = 0;
+    const char *version = dreamo_ggml_version();
+    screen_catch_signals();
+    if (!screen_json()) printf("cpu: the default\n");
+    if (dreamo_devices(true, device_row, &n, &err)) return report(p, &err);
+    if (!screen_json() && !version) printf("no others: this program was built without ggml (docs/gpu.md)\n");
+    else if (!screen_json()) printf("ggml %s\n", version);
+    return 0;
+}
+
 int run_info(const parsed *p)
 {
     dreamo_error err = { 0 };
     char *text = NULL;
+    if (option_flag(p, "devices")) return list_devices(p);
+    if (!p->nargs) return complain(&err, DREAMO_ARG, NULL, "info: FILE is missing"), report(p, &err);
     if (dreamo_info(p->args[0], option_flag(p, "tensors"), &text, &err)) return report(p, &err);
     json_t *o = screen_json() ? NULL : json_loads(text, 0, NULL);
     if (screen_json()) {

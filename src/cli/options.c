@@ -198,7 +198,7 @@ static const char *known_elsewhere(const char *name, size_t n)
         { "prompt", "the prompt as an argument: dreamo generate \"a red toy\"" }, { "batch", "--count" }, { "batch-count", "--count" }, { "batch-size", "--count" },
         { "num-images", "--count" }, { "n-samples", "--count" }, { "checkpoint", "--model" }, { "ckpt", "--model" }, { "diffusion-model", "--dit" }, { "unet", "--dit" },
         { "transformer", "--dit" }, { "clip_l", "--clip" }, { "t5xxl", "--t5" }, { "lora-dir", "--lora FILE@SCALE" }, { "outdir", "--output DIR/{seed}.png" },
-        { "out", "--output" }, { "device", "--backend" }, { "type", "dreamo convert --to TYPE" }, { "quant", "dreamo convert --to TYPE" },
+        { "out", "--output" }, { "backend", "--device" }, { "vram", "--memory" }, { "max-vram", "--memory" }, { "type", "dreamo convert --to TYPE" }, { "quant", "dreamo convert --to TYPE" },
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strlen(names[i].theirs) == n && strncmp(names[i].theirs, name, n) == 0) return names[i].ours;

@@ -19,7 +19,8 @@
     { "networks", 0, VALUE_TEXT, false, 0, 0, "DIR", "where the networks that prepare references lie; $DREAMO_NETWORKS, or prep beside the shipped model" }, \
     { "ref-cache", 0, VALUE_TEXT, false, 0, 0, "DIR", "keep prepared references here, and take them from here" }, \
     { "threads", 0, VALUE_INTEGER, false, 0, 1024, "N", "0 = one for each core" }, \
-    { "backend", 0, VALUE_TEXT, false, 0, 0, "NAME", "cpu (default) or ref" }
+    { "device", 0, VALUE_TEXT, false, 0, 0, "NAME", "cpu (default), auto, ggml:NAME or ref" }, \
+    { "memory", 0, VALUE_TEXT, false, 0, 0, "8G", "what a device of its own may take" }
 
 void          served_say(const char *label, const char *text); /* any thread */
 dreamo_status served_time(const parsed *p, const char *name, int64_t *seconds, dreamo_error *err); /* "30s", "10m", "2h"; not given: left as it is */

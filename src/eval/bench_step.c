@@ -104,7 +104,7 @@ static tensor dit_loss(bench_step *s)
     dit_batch b = {.tokens = tensor_from(cx, SAMPLES * IMAGE, small_dit.in_channels, s->input), .text = tensor_from(cx, SAMPLES * TEXT, small_dit.text_dim, s->input),
                    .pooled = tensor_from(cx, SAMPLES, small_dit.pooled_dim, s->small), .time = tensor_from(cx, SAMPLES, 256, s->small),
                    .img = {SAMPLES, SAMPLES, s->image}, .txt = {SAMPLES, SAMPLES, s->text},
-                   .joint = {SAMPLES, 2 * SAMPLES, s->joint}, .pe = {s->cos, s->sin, 16}};
+                   .joint = {SAMPLES, 2 * SAMPLES, s->joint}, .pe = { .cos = s->cos, .sin = s->sin, .dim = 16 }};
     return op_mse(cx, dit_forward(cx, s->dit, &b), tensor_from(cx, SAMPLES * IMAGE, small_dit.out_channels, s->wanted), NULL);
 }
 

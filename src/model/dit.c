@@ -39,7 +39,10 @@ static void triples(tensor o, modulation *m, int n)
 /* Rows of the rotary tables from `row` on. */
 static rope rope_from(rope pe, int row)
 {
-    return (rope){ pe.cos + (size_t)row * (size_t)pe.dim, pe.sin + (size_t)row * (size_t)pe.dim, pe.dim };
+    pe.cos += (size_t)row * (size_t)pe.dim;
+    pe.sin += (size_t)row * (size_t)pe.dim;
+    if (pe.pos) pe.pos += row;
+    return pe;
 }
 
 /* What the losses look at in a layer, from io[first] on: the routing maps, then the logits of reference and word. */

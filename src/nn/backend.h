@@ -7,13 +7,17 @@
  *    micro-batches; activations: a tensor may be used twice); an absent gradient has p == NULL and is skipped.
  *  - y never overlaps an input unless stated.  Gradients of one call may be the same tensor (op_mul(x, x)): add to one,
  *    then to the next.
- *  - Kernels cannot fail, except by memory: then they set dev->failed and return.
+ *  - Kernels cannot fail, except by memory: then they set dev->failed and return.  On devices of their own they can, by more: status and why say so.
+ *  - A device with memory of its own gives addresses (reserve) that are names: only the table follows them.  It may record kernels and compute
+ *    them when `read` asks, in the order in which they were called.  What a call's pointers point to beside tensors (weights, tables, ids,
+ *    spans) stays as it is until the next read; weights as long as the device is open.
  *  - Same device, same thread count, same input: same bytes.
  * One op = a forward and a backward kernel side by side; backend/ref is the executable specification (double accumulation,
  * plain loops), every other backend is tested against it. */
 #ifndef NN_BACKEND_H
 #define NN_BACKEND_H
 #include <stdint.h>
+#include "base/error.h"
 #include "base/threads.h"
 #include "nn/tensor.h"
 
@@ -27,6 +31,13 @@ typedef struct backend {
     bool dry;           /* computes nothing: tensors have no memory behind them */
     device *(*open)(int threads); /* NULL: no memory */
     void (*close)(device *);
+
+    /* Devices with memory of their own; NULL: the host's.  reserve gives nbytes of it, as addresses that nobody else may follow; NULL: none, and the device has
+     * failed.  expect: a context is made whose ops will read `weights` bytes of stored weights (0: unknown). */
+    void *(*reserve)(device *, size_t nbytes);
+    void (*release)(device *, void *base);
+    void (*expect)(device *, double weights);
+    void (*forget)(device *); /* weights that ops read so far go away or change: keep nothing of them */
 
     /* memory: host <-> tensor, and the two things the tape does to gradients */
     void (*write)(device *, tensor y, const float *src);   /* src packed [rows, cols] */
@@ -158,14 +169,22 @@ typedef struct backend {
 struct device {
     const backend *be;
     pool *threads;      /* NULL for one thread */
-    bool failed;        /* a kernel could not get memory */
+    bool failed;        /* a kernel could not get memory, or what status and why say */
+    bool watch;         /* asked for: look at every result, and fail with the name of the op that makes the first NaN or infinity (there) */
+    dreamo_status status; /* with `failed`: why; DREAMO_OK: memory */
+    char why[224];
     bool gains_by_fast; /* products of blocks in integers are faster here than in floats */
     bool fast;          /* asked for: `linear` and `attention` may round what they multiply (there) */
     bool bf16;          /* asked for: `linear` and `symmetric` round what they multiply to bf16, `linear` both ways (there) */
     bool gains_by_bf16; /* which is faster here than in floats */
+    const char *name;   /* of this device; NULL: the backend's */
     void *state;        /* the backend's own */
 };
 
 extern const backend backend_ref, backend_cpu, backend_dry;
 const backend *backend_find(const char *name); /* NULL: no such backend */
+/* For inference: "cpu" (NULL), "ref", "ggml:NAME", or "auto": the fastest that passes its test.  memory: bytes that a device of its own may take; 0: what is
+ * free.  NULL on failure. */
+const char *device_name(const device *dev);    /* "cpu", "ggml:Vulkan0" */
+device *device_open(const char *name, int threads, uint64_t memory, dreamo_error *err);
 #endif

@@ -7,6 +7,42 @@
 
 #define HOST_NBYTES ((size_t)4 << 20) /* blocks' environments: a few hundred bytes each, touched lazily */
 
+/* Why the device failed, once. */
+static dreamo_status reason(device *dev, dreamo_error *err)
+{
+    dreamo_status s = dev->status ? dev->status : DREAMO_MEMORY;
+    dev->failed = false;
+    dev->status = DREAMO_OK;
+    if (*dev->why) fail(err, s, "%s", dev->why);
+    else fail(err, s, "no memory for the %s backend's scratch", dev->be->name);
+    *dev->why = '\0';
+    return s;
+}
+
+static bool arena_open(nn *cx, arena *a, size_t nbytes, dreamo_error *err)
+{
+    if (!cx->be->reserve) return arena_init(a, nbytes);
+    void *base = cx->be->reserve(cx->dev, nbytes);
+    if (base) arena_lend(a, base, nbytes ? nbytes : ARENA_ALIGN);
+    else reason(cx->dev, err);
+    return base != NULL;
+}
+
+static void arena_shut(nn *cx, arena *a)
+{
+    if (a->lent) cx->be->release(cx->dev, a->base);
+    arena_free(a);
+}
+
+/* The device's failure becomes the context's. */
+static void look(nn *cx)
+{
+    dreamo_error why = { 0 };
+    if (!cx->dev->failed) return;
+    dreamo_status s = reason(cx->dev, &why);
+    nn_fail(cx, s, "%s", why.message);
+}
+
 nn *nn_new(const nn_options *o, dreamo_error *err)
 {
     nn *cx = mem_calloc(1, sizeof *cx);
@@ -23,19 +59,20 @@ nn *nn_new(const nn_options *o, dreamo_error *err)
     if (cx->be->dry) {
         arena_measure(&cx->work);
         arena_measure(&cx->keep);
-    } else if (!arena_init(&cx->work, o->work_nbytes) || !arena_init(&cx->keep, o->keep_nbytes)) {
+    } else if (!arena_open(cx, &cx->work, o->work_nbytes, err) || !arena_open(cx, &cx->keep, o->keep_nbytes, err)) {
         nn_free(cx);
         fail(err, DREAMO_MEMORY, "no memory for %zu bytes of tensors", o->work_nbytes + o->keep_nbytes);
         return NULL;
     }
+    if (cx->be->expect) cx->be->expect(cx->dev, o->weights);
     return cx;
 }
 
 void nn_free(nn *cx)
 {
     if (!cx) return;
-    arena_free(&cx->work);
-    arena_free(&cx->keep);
+    arena_shut(cx, &cx->work);
+    arena_shut(cx, &cx->keep);
     arena_free(&cx->host);
     mem_free(cx->tape);
     mem_free(cx->blocks);
@@ -116,10 +153,7 @@ void nn_done(nn *cx, double flops, double nbytes)
     cx->counts.ops++;
     cx->counts.flops += flops;
     cx->counts.bytes += nbytes;
-    if (cx->dev->failed) {
-        cx->dev->failed = false;
-        nn_fail(cx, DREAMO_MEMORY, "no memory for the %s backend's scratch", cx->be->name);
-    }
+    look(cx);
     if (cx->listen && nn_ok(cx) && !cx->listen(cx->listener, cx->counts.flops)) nn_fail(cx, DREAMO_CANCELLED, "stopped on request");
 }
 
@@ -188,10 +222,12 @@ tensor tensor_from(nn *cx, int rows, int cols, const float *packed)
     if (!nn_ok(cx)) return x;
     if (packed) cx->be->write(cx->dev, x, packed);
     else cx->be->zero(cx->dev, x);
+    look(cx);
     return x;
 }
 
 void tensor_read(nn *cx, tensor x, float *packed)
 {
     if (nn_ok(cx) && x.p) cx->be->read(cx->dev, packed, x);
+    look(cx);
 }

@@ -20,6 +20,7 @@ typedef struct nn nn;
 typedef struct nn_options {
     device *dev;
     size_t work_nbytes, keep_nbytes; /* arena sizes; ignored when dry */
+    double weights;                  /* bytes of stored weights that the ops will read, as a dry run counted them; 0: unknown */
     bool taping;                     /* record for nn_backward */
     bool checkpoint;                 /* blocks keep only their inputs */
 } nn_options;

@@ -70,8 +70,14 @@ typedef struct group_norm { int groups; float eps; vec gain, bias; } group_norm;
 /* adaLN modulation: each is [samples, channels], row s for the rows of sample s. */
 typedef struct modulation { tensor shift, scale, gate; } modulation;
 
-/* Rotary tables, row r for row r of q and k: [rows, head_dim/2] each, pairs of adjacent channels (spec 1.6). */
-typedef struct rope { const float *cos, *sin; int dim; /* head_dim/2, = distance between rows */ } rope;
+/* Rotary tables, row r for row r of q and k: [rows, head_dim/2] each, pairs of adjacent channels (spec 1.6).  The same as positions, for devices that
+ * turn by those: pos[a * step + r] is row r's on axis a, which turns axes[a] channels of each head, one axis after the other; NULL: not known. */
+typedef struct rope {
+    const float *cos, *sin;
+    int dim;             /* head_dim/2, = distance between rows */
+    const int32_t *pos;
+    int step, axes[3];
+} rope;
 
 typedef struct attention_opts {
     int heads;

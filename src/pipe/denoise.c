@@ -26,6 +26,7 @@ typedef struct pass {
     float *cond;                   /* [image rows, width] or NULL */
     float *cos, *sin;              /* [text + image rows, head_dim/2] */
     int32_t (*pos)[3];             /* [text + image rows] */
+    int32_t *axis;                 /* the same, an axis after the other */
     float *velocity;               /* [pictures, noise rows, channels] */
     int steps;
     float *time, *guidance, *pooled; /* [pictures, steps, 256 | 256 | pooled_dim]: what the modulations of each step are made of */
@@ -46,6 +47,7 @@ static void pass_free(pass *p)
     mem_free(p->cos);
     mem_free(p->sin);
     mem_free(p->pos);
+    mem_free(p->axis);
     mem_free(p->velocity);
     mem_free(p->time);
     mem_free(p->guidance);
@@ -100,7 +102,9 @@ static void fill(pass *p, bool negative, bool embed)
         if (embed) condition_rows(&seen, &p->m->tables, in->how->official, p->cond + start * width);
         condition_positions(&seen, p->pos + p->joint[2 * i + 1].start); /* text stays at 0, 0, 0 */
     }
-    dit_rope(c, (const int32_t (*)[3])p->pos, p->text_rows + p->image_rows, p->cos, p->sin);
+    int rows = p->text_rows + p->image_rows;
+    dit_rope(c, (const int32_t (*)[3])p->pos, rows, p->cos, p->sin);
+    for (int i = 0; i < 3 * rows; i++) p->axis[i] = p->pos[i % rows][i / rows];
 }
 
 static dreamo_status pass_new(pass *p, denoise_input *in, int n, bool negative, dreamo_error *err)
@@ -117,13 +121,14 @@ static dreamo_status pass_new(pass *p, denoise_input *in, int n, bool negative, 
     p->cos = list(p, rows * half, sizeof(float));
     p->sin = list(p, rows * half, sizeof(float));
     p->pos = list(p, rows, sizeof *p->pos);
+    p->axis = list(p, rows, 3 * sizeof *p->axis);
     p->velocity = list(p, many * (size_t)p->noise_rows * (size_t)c->out_channels, sizeof(float));
     p->time = list(p, many * steps * 256, sizeof(float));
     p->guidance = list(p, many * steps * 256, sizeof(float));
     p->pooled = list(p, many * steps * pooled, sizeof(float));
     p->mods = list(p, many * steps * mods, sizeof(float));
     p->step_rows = n > 1 ? list(p, many * (512 + pooled + mods), sizeof(float)) : NULL;
-    if (!p->tokens || (n > 1 && (!p->words || !p->step_rows)) || (embed && !p->cond) || !p->cos || !p->sin || !p->pos || !p->velocity || !p->time ||
+    if (!p->tokens || (n > 1 && (!p->words || !p->step_rows)) || (embed && !p->cond) || !p->cos || !p->sin || !p->pos || !p->axis || !p->velocity || !p->time ||
         !p->guidance || !p->pooled || !p->mods) {
         pass_free(p);
         return fail(err, DREAMO_MEMORY, "no memory for a sequence of %zu tokens", rows);
@@ -190,7 +195,7 @@ static void run_pass(nn *cx, void *job)
         .time = tensor_from(cx, p->n, 256, rows_of_step(p, p->time, 256, &to)),
         .mods = tensor_from(cx, p->n, dit_mod_cols(c), rows_of_step(p, p->mods, dit_mod_cols(c), &to)),
         .img = { p->n, p->n, p->img }, .txt = { p->n, p->n, p->txt }, .joint = { p->n, 2 * p->n, p->joint },
-        .pe = { p->cos, p->sin, c->head_dim / 2 },
+        .pe = { p->cos, p->sin, c->head_dim / 2, p->axis, p->text_rows + p->image_rows, { c->rope_axes[0], c->rope_axes[1], c->rope_axes[2] } },
         .probe = p->probe || p->asks ? after_block : NULL, .user = p,
     };
     if (c->guidance) b.guidance = tensor_from(cx, p->n, 256, rows_of_step(p, p->guidance, 256, &to));
@@ -283,11 +288,25 @@ static void move(loop *l, int k, int i)
     in->status = check_finite(l, in, i);
 }
 
+/* A pass that came out with NaN or infinity on a device of its own is run again, every result looked at: whoever made the first has a name then. */
+static dreamo_status run_named(nn *cx, pass *p, int i, dreamo_error *err)
+{
+    dreamo_status s = run_step(cx, p, i, err);
+    size_t n = (size_t)p->n * (size_t)p->noise_rows * (size_t)p->m->dit->config.out_channels, at = 0;
+    device *dev = nn_device(cx);
+    while (s == DREAMO_OK && dev->be->reserve && at < n && isfinite(p->velocity[at])) at++;
+    if (s != DREAMO_OK || !dev->be->reserve || at == n) return s;
+    dev->watch = true;
+    s = run_step(cx, p, i, err);
+    dev->watch = false;
+    return s;
+}
+
 static dreamo_status one_step(loop *l, int i, dreamo_error *err)
 {
     l->pos.probe = i == 0 ? l->d : NULL;
-    dreamo_status s = run_step(l->cx, &l->pos, i, err);
-    if (s == DREAMO_OK && cfg_active(l->in, i)) s = run_step(l->cx, &l->neg, i, err);
+    dreamo_status s = run_named(l->cx, &l->pos, i, err);
+    if (s == DREAMO_OK && cfg_active(l->in, i)) s = run_named(l->cx, &l->neg, i, err);
     for (int k = 0; s == DREAMO_OK && k < l->n; k++)
         if (l->in[k].status == DREAMO_OK) move(l, k, i);
     return s;
@@ -362,7 +381,7 @@ static dreamo_status run_loop(loop *l, dreamo_error *err)
     if (s == DREAMO_OK) s = make_modulations(l, err);
     if (s != DREAMO_OK) return s;
     l->cx = phase_open(l->in->m->dev, &need, err);
-    if (!l->cx) return DREAMO_MEMORY;
+    if (!l->cx) return err->status;
     gather_words(&l->pos);
     gather_words(&l->neg);
     device *dev = l->in->m->dev;

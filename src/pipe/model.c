@@ -270,12 +270,10 @@ static dreamo_status open_words(dreamo_model *m, dreamo_error *err)
 
 static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
 {
-    const char *name = o->backend ? o->backend : "cpu";
     if (o->threads < 0 || o->threads > 1024) return fail(err, DREAMO_ARG, "threads %d: allowed is 0 to 1024", o->threads);
-    m->backend = backend_find(name);
-    if (!m->backend || m->backend->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
-    m->dev = m->backend->open(o->threads);
-    if (!m->dev) return fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
+    m->dev = device_open(o->backend, o->threads, o->memory, err);
+    if (!m->dev) return err && err->status ? err->status : DREAMO_DEVICE;
+    m->backend = m->dev->be;
     return o->fast && o->exact ? fail(err, DREAMO_ARG, "fast and exact contradict each other") : DREAMO_OK;
 }
 
@@ -354,7 +352,7 @@ static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo
     int threads = pool_threads(m->dev->threads);
     return report_line(to, DREAMO_EVENT_OPEN, err, "%s, %d + %d blocks of %d, %s, %d LoRA%s, %s on %d thread%s, %s numerics%s",
                        slash && slash[1] ? slash + 1 : m->source, d->layers, d->single_layers, d->heads * d->head_dim,
-                       dtype_name(model_weights_type(m)), m->nloras, m->nloras == 1 ? "" : "s", m->backend->name, threads,
+                       dtype_name(model_weights_type(m)), m->nloras, m->nloras == 1 ? "" : "s", device_name(m->dev), threads,
                        threads == 1 ? "" : "s", m->official ? "official" : "exact", m->fast ? ", fast" : "");
 }
 

@@ -35,7 +35,7 @@ dreamo_status phase_measure(phase_fn fn, void *job, int64_t times, nn_counts *ou
 
 nn *phase_open(device *dev, const nn_counts *measured, dreamo_error *err)
 {
-    return nn_new(&(nn_options){ .dev = dev, .work_nbytes = measured->work_peak, .keep_nbytes = measured->keep_peak }, err);
+    return nn_new(&(nn_options){ .dev = dev, .work_nbytes = measured->work_peak, .keep_nbytes = measured->keep_peak, .weights = measured->weights }, err);
 }
 
 dreamo_status phase_run(device *dev, phase_fn fn, void *job, dreamo_error *err)
@@ -44,7 +44,7 @@ dreamo_status phase_run(device *dev, phase_fn fn, void *job, dreamo_error *err)
     dreamo_status s = phase_measure(fn, job, 1, &measured, err);
     if (s != DREAMO_OK) return s;
     nn *cx = phase_open(dev, &measured, err);
-    if (!cx) return DREAMO_MEMORY;
+    if (!cx) return err && err->status ? err->status : DREAMO_MEMORY;
     fn(cx, job);
     s = nn_status(cx, err);
     nn_free(cx);

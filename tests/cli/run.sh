@@ -52,6 +52,10 @@ check 0 - help generate
 check 2 "no such command; did you mean dreamo generate" generat
 check 2 "did you mean --seed" generate x --sed 1
 check 2 "did you mean --steps" generate x --step 1
+check 2 'device "cuda" is none of auto, cpu, ref, ggml:NAME' generate x -m model --device cuda
+check 2 "here it is --device" generate x --backend cpu
+check 2 '--memory: "8x" is no size; for example 8G, 6500M' generate x -m model --memory 8x
+check 2 "info: FILE is missing" info
 check 2 "did you forget quotes" generate a red toy
 check 2 "the prompt is missing" generate
 check 2 "given twice" generate x --steps 1 --steps 2

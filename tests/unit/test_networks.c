@@ -187,7 +187,7 @@ static void dit_run(nn *cx, void *job)
         .tokens = tensor_from(cx, p, CHANNELS, j->tokens + p0 * CHANNELS), .text = tensor_from(cx, w, TEXT, j->text + w0 * TEXT),
         .pooled = tensor_from(cx, j->n, POOLED, j->pooled + j->first * POOLED), .time = tensor_from(cx, j->n, 256, j->times + j->first * 256),
         .cond = tensor_from(cx, p, D, j->cond + p0 * D),
-        .txt = { j->n, j->n, txt }, .img = { j->n, j->n, img }, .joint = { j->n, 2 * j->n, joint }, .pe = { cosine, sine, HEAD / 2 },
+        .txt = { j->n, j->n, txt }, .img = { j->n, j->n, img }, .joint = { j->n, 2 * j->n, joint }, .pe = { .cos = cosine, .sin = sine, .dim = HEAD / 2 },
         .routes = routes, .nroutes = r, .maps = maps,
     };
     tensor v = dit_forward(cx, j->m, &b);

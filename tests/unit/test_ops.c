@@ -16,6 +16,9 @@
 #include "base/half.h"
 #include "base/rng.h"
 #include "nn/nn.h"
+#ifdef DREAMO_GGML
+#include "backend/ggml/ggml.h"
+#endif
 #include <cmocka.h> /* last: its macro fail() would hide base/error.h */
 
 /* ---- what an op gets ---- */
@@ -146,7 +149,7 @@ static void use_rope(fixture *f, int rows, int dim)
         c[i] = (float)cos(angle);
         s[i] = (float)sin(angle);
     }
-    f->pe = (rope){ c, s, dim };
+    f->pe = (rope){ .cos = c, .sin = s, .dim = dim };
 }
 
 /* ---- the ops: `make` fills the fixture for variant v, `run` calls the op ---- */
@@ -876,6 +879,79 @@ static void test_no_way_back_is_refused(void **state)
     backend_ref.close(dev);
 }
 
+/* ---- ggml's devices against ref: forward ---- */
+
+#ifdef DREAMO_GGML
+/* Relative to ref's largest value.  Products with bf16 weights round activations to bf16 (2^-9 each), with f16 ones, which go over as bf16, weights as well;
+ * Vulkan multiplies fp32 as f16, attention's k and v are f16 everywhere; ggml's CPU looks GELU up by f16 (2^-11). */
+static double ggml_limit(const struct row *row, bool host)
+{
+    if (row->run == run_linear || row->run == run_conv2d) return 1e-2;
+    if (row->run == run_attention) return host ? 2e-3 : 6e-3;
+    if (row->run == run_gelu || row->run == run_quickgelu || row->run == run_silu) return 1e-3;
+    return row->forward > 0 ? 1e-5 : 0;
+}
+
+static bool is_elsewhere(const struct row *row) /* trained with, or references prepared */
+{
+    return row->back < 0 || row->run == run_routemap || row->run == run_softmax || row->run == run_kl || row->run == run_mse;
+}
+
+static void compare_forward(const struct row *row, device *ref, device *dev, const char *how, double *worst)
+{
+    static fixture f;
+    static outcome a, again, expected;
+    for (int v = 0; v < row->variants; v++) {
+        set_up(&f, row, v);
+        ggml_device_forget(dev); /* the numbers lie where the last ones did */
+        for (int cut = 0; cut < 2; cut++) {
+            perform(row, &f, ref, cut, false, &expected);
+            perform(row, &f, dev, cut, false, &a);
+            perform(row, &f, dev, cut, false, &again);
+            same(row, v, how, "y", a.y, expected.y, a.rows * a.cols, ggml_limit(row, strcmp(how, "ggml:CPU") == 0), worst);
+            if (memcmp(a.y, again.y, sizeof a.y)) fail_msg("%s, variant %d, %s: not the same bytes again", row->name, v, how);
+        }
+    }
+}
+
+static void refuses(const struct row *row, device *dev)
+{
+    static fixture f;
+    dreamo_error err = { 0 };
+    set_up(&f, row, 0);
+    nn *cx = nn_new(&(nn_options){ .dev = dev, .work_nbytes = 1 << 20, .keep_nbytes = 1 }, &err);
+    for (int i = 0; i < f.nin; i++) f.x[i] = tensor_from(cx, f.in[i].rows, f.in[i].cols, f.in[i].data);
+    row->run(cx, &f);
+    assert_int_equal(nn_status(cx, &err), DREAMO_DEVICE);
+    assert_non_null(strstr(err.message, row->name));
+    assert_non_null(strstr(err.message, "on cpu"));
+    nn_free(cx);
+}
+
+static void test_ggml_agrees_with_ref(void **state)
+{
+    ggml_device_info all[8];
+    int n = ggml_devices(all, 8);
+    device *ref = backend_ref.open(1);
+    (void)state;
+    assert_true(n > 0);
+    for (int i = 0; i < n; i++) {
+        device *dev = ggml_device_open(all[i].name, 1, (uint64_t)1 << 30, NULL);
+        assert_non_null(dev);
+        double worst = 0;
+        for (size_t r = 0; r < NROWS; r++) {
+            double of_row = 0;
+            if (is_elsewhere(&rows[r])) refuses(&rows[r], dev);
+            else compare_forward(&rows[r], ref, dev, all[i].name, &of_row);
+            worst = fmax(worst, of_row);
+            print_message("             %s %s: %.1e\n", all[i].name, rows[r].name, of_row);
+        }
+        dev->be->close(dev);
+    }
+    backend_ref.close(ref);
+}
+#endif
+
 /* ---- nothing is left out ---- */
 
 typedef void (*kernel_fn)(void);
@@ -926,6 +1002,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_table_has_no_hole),
+#ifdef DREAMO_GGML
+        cmocka_unit_test(test_ggml_agrees_with_ref),
+#endif
         cmocka_unit_test(test_gradients_agree_with_central_differences),
         cmocka_unit_test(test_cpu_agrees_with_ref),
         cmocka_unit_test(test_far_values),

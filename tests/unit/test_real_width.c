@@ -213,7 +213,7 @@ static void test_dit(void **state)
         .tokens = made_tensor(cx, IMAGE, 64, "dit.tokens", 1), .text = made_tensor(cx, TEXT, 4096, "dit.context", 0.3),
         .pooled = made_tensor(cx, 1, 768, "dit.pooled", 1), .cond = made_tensor(cx, IMAGE, 3072, "dit.cond", 0.5),
         .time = tensor_from(cx, 1, 256, time), .guidance = tensor_from(cx, 1, 256, guidance),
-        .txt = { 1, 1, &txt }, .img = { 1, 1, &img }, .joint = { 1, 2, joint }, .pe = { cos_table, sin_table, 64 },
+        .txt = { 1, 1, &txt }, .img = { 1, 1, &img }, .joint = { 1, 2, joint }, .pe = { .cos = cos_table, .sin = sin_table, .dim = 64 },
     };
     tensor y = dit_forward(cx, m, &b);
     tensor_read(cx, y, v);

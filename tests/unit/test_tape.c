@@ -91,7 +91,7 @@ static void block_fn(nn *cx, const void *weights, tensor *io, int n, const void 
     const layer *l = weights;
     const env *e = environment;
     const layout *rows[2] = { &txt_layout, &img_layout };
-    rope pe = { rope_cos, rope_sin, D / HEADS / 2 };
+    rope pe = { .cos = rope_cos, .sin = rope_sin, .dim = D / HEADS / 2 };
     block_calls++;
     tensor o = op_linear(cx, e->vec, &l->mod);
     modulation m = { tensor_cols(o, 0, D), tensor_cols(o, D, D), tensor_cols(o, 2 * D, D) };

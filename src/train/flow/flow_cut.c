@@ -52,6 +52,6 @@ dreamo_status flow_cut_make(flow_cut *c, const flow_batch *b, const dit_config *
     }
     int singles = dit->single_layers, last = singles / 4 > 1 ? singles / 4 : 1;
     c->s = (dit_short){ .first = 0, .end = singles > last ? singles - last : 0, .nrows = n, .rows = c->rows, .back = c->back,
-                        .joint = { b->samples, spans, c->spans }, .pe = { c->cos, c->sin, dit->head_dim / 2 } };
+                        .joint = { b->samples, spans, c->spans }, .pe = { .cos = c->cos, .sin = c->sin, .dim = dit->head_dim / 2 } };
     return DREAMO_OK;
 }

@@ -61,7 +61,7 @@ void flow_forward(nn *cx, const flow_model *m, const flow_batch *b, flow_wishes 
         .guidance = c->guidance ? tensor_from(cx, b->samples, 256, b->guidance_table) : (tensor){ 0 },
         .cond = m->task ? condition(cx, m, b) : (tensor){ 0 },
         .img = b->image_layout, .txt = b->text_layout, .joint = b->joint_layout,
-        .pe = { b->cos, b->sin, c->head_dim / 2 },
+        .pe = { .cos = b->cos, .sin = b->sin, .dim = c->head_dim / 2 },
         .routes = routes ? b->routes : NULL, .nroutes = routes ? b->nroutes : 0, .maps = out->maps,
         .matches = holders ? b->matches : NULL, .nmatches = holders ? b->nmatches : 0, .matched = out->matched,
         .cut = w.cut,

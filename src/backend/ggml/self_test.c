@@ -1,0 +1,120 @@
+/* self_test.c - a block's ops on a device against the same on ref, and the speed of a product. */
+#include "backend/ggml/self_test.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "base/half.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "nn/nn.h"
+
+enum { ROWS = 40, WIDTH = 128, HEAD = 64, WORK = 1 << 20 };
+
+typedef struct parts { float x[ROWS * WIDTH], mod[3 * WIDTH], gain[HEAD], bias[3 * WIDTH], cos[ROWS * HEAD / 2], sin[ROWS * HEAD / 2]; uint16_t w[3 * WIDTH * WIDTH]; } parts;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void fill(parts *p)
+{
+    rng r = rng_new(1, 1);
+    for (int i = 0; i < ROWS * WIDTH; i++) p->x[i] = (float)rng_normal(&r);
+    for (int i = 0; i < 3 * WIDTH; i++) p->mod[i] = p->bias[i] = 0.3f * (float)rng_normal(&r);
+    for (int i = 0; i < HEAD; i++) p->gain[i] = 1 + 0.1f * (float)rng_normal(&r);
+    for (int i = 0; i < ROWS * HEAD / 2; i++) p->cos[i] = cosf((float)i * 0.37f), p->sin[i] = sinf((float)i * 0.37f);
+    for (int i = 0; i < 3 * WIDTH * WIDTH; i++) p->w[i] = f32_to_bf16((float)rng_normal(&r) / sqrtf(WIDTH));
+}
+
+/* x + gate attention(norms and rotary of a projection of the modulated x), then gelu. */
+static dreamo_status block(device *dev, const parts *p, float *out, dreamo_error *err)
+{
+    nn *cx = nn_new(&(nn_options){ .dev = dev, .work_nbytes = WORK }, err);
+    if (!cx) return DREAMO_MEMORY;
+    span one = { 0, ROWS, 0 };
+    layout l = { 1, 1, &one };
+    weight w = { .name = "self test", .in = WIDTH, .out = 3 * WIDTH, .kh = 1, .kw = 1, .nparts = 1, .part = { { .rows = 3 * WIDTH, .type = DT_BF16, .data = p->w, .bias = p->bias } } };
+    vec gain = { .n = HEAD, .p = p->gain };
+    rope pe = { .cos = p->cos, .sin = p->sin, .dim = HEAD / 2 };
+    tensor x = tensor_from(cx, ROWS, WIDTH, p->x), m = tensor_from(cx, 1, 3 * WIDTH, p->mod);
+    modulation mod = { tensor_cols(m, 0, WIDTH), tensor_cols(m, WIDTH, WIDTH), tensor_cols(m, 2 * WIDTH, WIDTH) };
+    tensor u = op_linear(cx, op_adaln(cx, x, mod, l), &w);
+    tensor q = op_qknorm(cx, tensor_cols(u, 0, WIDTH), gain, pe), k = op_qknorm(cx, tensor_cols(u, WIDTH, WIDTH), gain, pe);
+    tensor a = op_attention(cx, q, k, tensor_cols(u, 2 * WIDTH, WIDTH), l, (attention_opts){ .heads = WIDTH / HEAD });
+    tensor_read(cx, op_gelu(cx, op_gateadd(cx, x, mod.gate, a, l)), out);
+    dreamo_status s = nn_status(cx, err);
+    nn_free(cx);
+    return s;
+}
+
+/* Flops a second of [rows, n] times bf16 [n, n]; more rows and columns where that is done in no time. */
+static double rate(device *dev, dreamo_error *err)
+{
+    double best = 0;
+    for (int n = 512; n <= 4096; n *= 2) {
+        uint16_t *data = mem_calloc((size_t)n * (size_t)n, sizeof *data);
+        nn *cx = data ? nn_new(&(nn_options){ .dev = dev, .work_nbytes = (size_t)2 * (size_t)n * (size_t)n / 4 * sizeof(float) + 4096 }, err) : NULL;
+        double took = 0;
+        weight w = { .name = "self test", .in = n, .out = n, .kh = 1, .kw = 1, .nparts = 1, .part = { { .rows = n, .type = DT_BF16, .data = data } } };
+        for (int turn = 0; cx && turn < 3; turn++) { /* the first sends the weight and makes programs */
+            float one;
+            nn_reset(cx);
+            tensor x = tensor_from(cx, n / 4, n, NULL);
+            double start = now();
+            tensor_read(cx, tensor_rows(tensor_cols(op_linear(cx, x, &w), 0, 1), 0, 1), &one);
+            took = now() - start;
+        }
+        if (cx && nn_ok(cx)) best = fmax(best, 0.5 * (double)n * n * n / took);
+        if (cx) nn_free(cx);
+        if (dev->be == &backend_ggml) ggml_device_forget(dev); /* its address is given back */
+        mem_free(data);
+        if (!cx || took > 0.02) break;
+    }
+    return best;
+}
+
+bool ggml_self_test(const char *name, self_test *out, dreamo_error *err)
+{
+    static parts p;
+    static float want[ROWS * WIDTH], got[ROWS * WIDTH];
+    double start = now(), wrong = 0, all = 0;
+    *out = (self_test){ 0 };
+    fill(&p);
+    device *ref = backend_ref.open(1), *dev = ggml_device_open(name, 0, 0, err);
+    dreamo_status s = ref && dev ? block(ref, &p, want, err) : DREAMO_DEVICE;
+    if (!s) s = block(dev, &p, got, err);
+    for (int i = 0; !s && i < ROWS * WIDTH; i++) {
+        wrong += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+        all += (double)want[i] * (double)want[i];
+    }
+    out->error = sqrt(wrong / (all > 0 ? all : 1));
+    if (!s && !(out->error < SELF_TEST_LIMIT)) s = fail(err, DREAMO_DEVICE, "%s: computes something else: error %.2g, allowed is %g", name, out->error, SELF_TEST_LIMIT);
+    if (!s) out->rate = rate(dev, err);
+    if (ref) ref->be->close(ref);
+    if (dev) dev->be->close(dev);
+    out->seconds = now() - start;
+    return s == DREAMO_OK;
+}
+
+bool ggml_fastest(char best[64])
+{
+    enum { MOST = 32 };
+    ggml_device_info all[MOST];
+    double most = 0;
+    int n = ggml_devices(all, MOST);
+    *best = '\0';
+    for (int i = 0; i < n; i++) {
+        self_test t;
+        if (!all[i].gpu || !ggml_self_test(all[i].name, &t, NULL) || t.rate <= most) continue;
+        most = t.rate;
+        memcpy(best, all[i].name, sizeof all[i].name);
+    }
+    device *cpu = *best ? backend_cpu.open(0) : NULL;
+    bool faster = *best && (!cpu || rate(cpu, NULL) < most);
+    if (cpu) cpu->be->close(cpu);
+    return faster;
+}

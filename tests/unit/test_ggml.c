@@ -1,0 +1,306 @@
+/* test_ggml.c - whole pictures on ggml's devices: the same bytes again, with weights that stay and with weights that pass through, within the limit; what
+ * breaks in mid-step ends in one line and leaves the process usable; nothing grows; NaN has a name; devices that are not there.
+ *
+ * On ggml's CPU, and on the first Vulkan device where GGML_TEST_VULKAN asks for it: its programs take minutes to compile the first time. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/ggml/ggml.h"
+#include "backend/ggml/self_test.h"
+#include "backend/ggml/state.h"
+#include "base/mem.h"
+#include "pipe/model.h"
+
+/* cmocka comes last: it has a macro called fail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define MODEL TEST_DATA "/models/tiny"
+
+static const char *device_asked(void) { return getenv("GGML_TEST_VULKAN") ? "ggml:Vulkan0" : "ggml:CPU"; }
+
+static dreamo_model *opened(const char *device, uint64_t memory)
+{
+    dreamo_model_options o;
+    dreamo_error err = { 0 };
+    dreamo_model *m = NULL;
+    dreamo_model_options_init(&o);
+    o.dir = MODEL;
+    o.backend = device;
+    o.threads = 1;
+    o.memory = memory;
+    if (dreamo_open(&o, &m, &err)) fail_msg("%s", err.message);
+    return m;
+}
+
+static dreamo_status picture(dreamo_model *m, int steps, dreamo_image *out, dreamo_error *err)
+{
+    dreamo_request r;
+    dreamo_request_init(&r);
+    r.prompt = "a red toy on a table";
+    r.width = r.height = 64;
+    r.steps = steps;
+    r.seed = 5;
+    return dreamo_generate(m, &r, out, err);
+}
+
+static dreamo_image must(dreamo_model *m, int steps)
+{
+    dreamo_image im = { 0 };
+    dreamo_error err = { 0 };
+    if (picture(m, steps, &im, &err)) fail_msg("%s", err.message);
+    return im;
+}
+
+static void same_bytes(const dreamo_image *a, const dreamo_image *b)
+{
+    assert_int_equal(a->width * a->height, 64 * 64);
+    assert_memory_equal(a->rgb, b->rgb, 3 * 64 * 64);
+}
+
+static void the_same_again_and_nothing_grows(void **state)
+{
+    (void)state;
+    dreamo_model *m = opened(device_asked(), 0);
+    dreamo_image first = must(m, 2);
+    const ggml_counts *c = ggml_device_counts(m->dev);
+    size_t held = 0, blocks = 0;
+    const char *many = getenv("GGML_TEST_TURNS");
+    int turns = getenv("GGML_TEST_VULKAN") ? 3 : many ? (int)strtol(many, NULL, 10) : 20;
+    for (int i = 0; i < turns; i++) {
+        dreamo_image again = must(m, 2);
+        same_bytes(&first, &again);
+        dreamo_image_free(&again);
+        if (i == 1) held = c->held, blocks = mem_live();
+    }
+    assert_true(c->held <= held);
+    assert_true(mem_live() <= blocks);
+    dreamo_image_free(&first);
+    dreamo_close(m);
+}
+
+/* A step's graph is recorded once: later steps only run it. */
+static void a_step_is_recorded_once(void **state)
+{
+    (void)state;
+    dreamo_model *m = opened(device_asked(), 0);
+    dreamo_image im = must(m, 2);
+    dreamo_image_free(&im);
+    const ggml_counts *c = ggml_device_counts(m->dev);
+    ggml_device_count_anew(m->dev);
+    im = must(m, 2);
+    dreamo_image_free(&im);
+    int64_t two = c->built, two_run = c->graphs;
+    ggml_device_count_anew(m->dev);
+    im = must(m, 8);
+    dreamo_image_free(&im);
+    assert_int_equal(c->built, two);
+    assert_int_equal(c->graphs - two_run, 6); /* one a step more */
+    dreamo_close(m);
+}
+
+/* A tower of products with different weights, three times over: bytes, and what the device counted. */
+enum { LAYERS = 24, WIDE = 256, ROWS = 32 };
+static void tower(const weight *w, size_t cap, float *out, ggml_counts *c, int64_t *built_again)
+{
+    dreamo_error err = { 0 };
+    device *dev = ggml_device_open(device_asked(), 1, cap, &err);
+    nn *cx = dev ? nn_new(&(nn_options){ .dev = dev, .work_nbytes = (LAYERS + 2) * 2 * ROWS * WIDE * sizeof(float) }, &err) : NULL;
+    if (!cx) fail_msg("%s", err.message);
+    float *x = mem_alloc(sizeof *x * ROWS * WIDE);
+    for (int i = 0; i < ROWS * WIDE; i++) x[i] = (float)sin(i);
+    for (int step = 0; step < 3; step++) {
+        int64_t before = ggml_device_counts(dev)->built;
+        nn_reset(cx);
+        tensor t = tensor_from(cx, ROWS, WIDE, x);
+        for (int i = 0; i < LAYERS; i++) t = op_gelu(cx, op_linear(cx, t, &w[i]));
+        tensor_read(cx, t, out);
+        if (nn_status(cx, &err)) fail_msg("%s", err.message);
+        *built_again = ggml_device_counts(dev)->built - before;
+    }
+    nn_free(cx);
+    *c = *ggml_device_counts(dev);
+    dev->be->close(dev);
+    mem_free(x);
+}
+
+static void weights_pass_through(void **state)
+{
+    (void)state;
+    static float data[LAYERS][WIDE * WIDE], bias[WIDE], want[ROWS * WIDE], got[ROWS * WIDE];
+    weight w[LAYERS];
+    ggml_counts all, some;
+    int64_t again;
+    for (int i = 0; i < LAYERS * WIDE * WIDE; i++) data[i / (WIDE * WIDE)][i % (WIDE * WIDE)] = (float)sin(i * 0.7) / 8;
+    for (int i = 0; i < WIDE; i++) bias[i] = (float)cos(i);
+    for (int i = 0; i < LAYERS; i++)
+        w[i] = (weight){ .name = "layer", .in = WIDE, .out = WIDE, .kh = 1, .kw = 1, .nparts = 1, .part = { { .rows = WIDE, .type = DT_F32, .data = data[i], .bias = bias } } };
+    tower(w, (size_t)1 << 30, want, &all, &again);
+    assert_int_equal(again, 0);
+    assert_int_equal(all.streamed, 0);
+    for (int part = 2; part <= 4; part++) { /* of what all weights and tensors took */
+        size_t cap = all.resident / (size_t)part + ((size_t)3 << 20);
+        tower(w, cap, got, &some, &again);
+        assert_memory_equal(want, got, sizeof want);
+        assert_true(some.peak <= cap);
+        assert_true(some.resident < all.resident && some.streamed > 0);
+        assert_int_equal(again, 0); /* the same weights pass at the same places: graphs hold */
+    }
+}
+
+static void whole_pictures_within_a_limit(void **state)
+{
+    (void)state;
+    dreamo_model *m = opened(device_asked(), 0);
+    dreamo_image all = must(m, 3);
+    size_t peak = ggml_device_counts(m->dev)->peak;
+    dreamo_close(m);
+    int made = 0;
+    for (size_t cap = peak; cap > peak / 8; cap -= peak / 8) { /* until results between do not fit */
+        dreamo_image some = { 0 };
+        dreamo_error err = { 0 };
+        m = opened(device_asked(), cap);
+        dreamo_status s = picture(m, 3, &some, &err);
+        const ggml_counts *c = ggml_device_counts(m->dev);
+        assert_true(c->peak <= cap);
+        if (s == DREAMO_OK) {
+            same_bytes(&all, &some);
+            made++;
+        } else { /* one line that names the memory, and the model goes on */
+            assert_int_equal(s, DREAMO_MEMORY);
+            assert_non_null(strstr(err.message, "no memory"));
+        }
+        dreamo_image_free(&some);
+        dreamo_close(m);
+        if (s != DREAMO_OK) break;
+    }
+    assert_true(made > 0);
+    dreamo_image_free(&all);
+}
+
+static void faults_in_mid_step(void **state)
+{
+    (void)state;
+    dreamo_model *m = opened(device_asked(), 0);
+    dreamo_image good = must(m, 3);
+    int graphs = 0;
+    for (int nth = 1; nth < 200; nth++) { /* out of memory: the model stays */
+        dreamo_image im = { 0 };
+        dreamo_error err = { 0 };
+        guard_fault(nth, 2);
+        dreamo_status s = picture(m, 1, &im, &err);
+        bool came = guard_fault_now() == 0 && s != DREAMO_OK;
+        guard_fault(0, 0);
+        if (!came) {
+            assert_int_equal(s, DREAMO_OK);
+            dreamo_image_free(&im);
+            break;
+        }
+        graphs++;
+        assert_int_equal(s, DREAMO_MEMORY);
+        assert_non_null(strstr(err.message, "out of memory in mid-run"));
+        dreamo_image_free(&im);
+    }
+    assert_true(graphs > 5);
+    dreamo_image again = must(m, 3);
+    same_bytes(&good, &again);
+    dreamo_image_free(&again);
+    dreamo_image im = { 0 };
+    dreamo_error err = { 0 };
+    guard_fault(4, 1); /* the device is lost: this model is done for, another one is not */
+    assert_int_equal(picture(m, 3, &im, &err), DREAMO_DEVICE);
+    assert_non_null(strstr(err.message, "lost in mid-run"));
+    err = (dreamo_error){ 0 };
+    assert_int_equal(picture(m, 3, &im, &err), DREAMO_DEVICE);
+    assert_non_null(strstr(err.message, "open the model again"));
+    dreamo_close(m);
+    m = opened(device_asked(), 0);
+    again = must(m, 3);
+    same_bytes(&good, &again);
+    dreamo_image_free(&again);
+    dreamo_image_free(&good);
+    dreamo_close(m);
+}
+
+static void a_nan_has_a_name(void **state)
+{
+    (void)state;
+    dreamo_model *m = opened(device_asked(), 0);
+    weight *w = &m->dit->singles[0].out;
+    assert_non_null(w->part[0].bias);
+    float *bias = mem_alloc(sizeof *bias * (size_t)w->part[0].rows);
+    memcpy(bias, w->part[0].bias, sizeof *bias * (size_t)w->part[0].rows);
+    bias[3] = NAN;
+    const float *old = w->part[0].bias;
+    w->part[0].bias = bias;
+    dreamo_image im = { 0 };
+    dreamo_error err = { 0 };
+    assert_int_equal(picture(m, 2, &im, &err), DREAMO_NUMERIC);
+    if (!strstr(err.message, "is made by linear") || !strstr(err.message, w->name)) fail_msg("%s", err.message);
+    w->part[0].bias = old;
+    dreamo_close(m);
+    mem_free(bias);
+}
+
+static void devices_that_are_not_there(void **state)
+{
+    (void)state;
+    dreamo_model_options o;
+    dreamo_model *m = NULL;
+    dreamo_error err = { 0 };
+    dreamo_model_options_init(&o);
+    o.dir = MODEL;
+    o.backend = "ggml:CPu";
+    assert_int_equal(dreamo_open(&o, &m, &err), DREAMO_DEVICE);
+    assert_non_null(strstr(err.message, "ggml:CPu is none of this machine's: "));
+    assert_non_null(strstr(err.hint, "did you mean ggml:CPU?"));
+    err = (dreamo_error){ 0 };
+    o.backend = "ggml:CUDA7";
+    assert_int_equal(dreamo_open(&o, &m, &err), DREAMO_DEVICE);
+    assert_non_null(strstr(err.hint, "info --devices"));
+    err = (dreamo_error){ 0 };
+    o.backend = "cuda";
+    assert_int_equal(dreamo_open(&o, &m, &err), DREAMO_ARG);
+    assert_non_null(strstr(err.message, "none of auto, cpu, ref, ggml:NAME"));
+    assert_null(m);
+    device *dev = ggml_device_open("CPU", 1, (uint64_t)1 << 20, &err); /* too little for anything */
+    assert_non_null(dev);
+    err = (dreamo_error){ 0 };
+    assert_null(nn_new(&(nn_options){ .dev = dev, .work_nbytes = 2 << 20 }, &err));
+    assert_non_null(strstr(err.message, "no memory for tensors of 2.1 MB: 0.0 of 1.0 MB are in use"));
+    dev->be->close(dev);
+}
+
+static void every_device_passes_its_test(void **state)
+{
+    ggml_device_info all[8];
+    int n = ggml_devices(all, 8);
+    (void)state;
+    assert_true(n > 0);
+    for (int i = 0; i < n; i++) {
+        self_test t;
+        dreamo_error err = { 0 };
+        if (strcmp(all[i].name, device_asked()) != 0) continue;
+        if (!ggml_self_test(all[i].name, &t, &err)) fail_msg("%s: %s", all[i].name, err.message);
+        assert_true(t.error > 0 && t.rate > 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_device_passes_its_test),
+        cmocka_unit_test(the_same_again_and_nothing_grows),
+        cmocka_unit_test(a_step_is_recorded_once),
+        cmocka_unit_test(weights_pass_through),
+        cmocka_unit_test(whole_pictures_within_a_limit),
+        cmocka_unit_test(faults_in_mid_step),
+        cmocka_unit_test(a_nan_has_a_name),
+        cmocka_unit_test(devices_that_are_not_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
