@@ -31,13 +31,8 @@ double pairs_worth(const answer *a, int counted, int right)
 
 static dreamo_status take(bitmap *to, const bitmap *from, dreamo_error *err)
 {
-    size_t n = (size_t)from->width * (size_t)from->height * (size_t)from->channels;
     bitmap_free(to);
-    *to = *from;
-    to->data = mem_alloc(n);
-    if (!to->data) return fail(err, DREAMO_MEMORY, "no memory for a picture");
-    memcpy(to->data, from->data, n);
-    return DREAMO_OK;
+    return bitmap_copy(from, to, err);
 }
 
 dreamo_status pairs_see(pairs *p, const bitmap *picture, double worth, dreamo_error *err)

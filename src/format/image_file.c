@@ -34,6 +34,17 @@ void bitmap_free(bitmap *b)
     *b = (bitmap){ 0 };
 }
 
+dreamo_status bitmap_cut(const bitmap *from, int left, int top, int width, int height, bitmap *out, dreamo_error *err)
+{
+    size_t pixel = (size_t)from->channels, row = pixel * (size_t)width;
+    dreamo_status s = bitmap_new(out, width, height, from->channels, err);
+    for (int y = 0; y < height && !s; y++)
+        memcpy(out->data + (size_t)y * row, from->data + pixel * ((size_t)(top + y) * (size_t)from->width + (size_t)left), row);
+    return s;
+}
+
+dreamo_status bitmap_copy(const bitmap *from, bitmap *out, dreamo_error *err) { return bitmap_cut(from, 0, 0, from->width, from->height, out, err); }
+
 void image_note(const image_source *src, const char *text)
 {
     size_t used = src->note && src->note_nbytes ? strlen(src->note) : 0;

@@ -11,6 +11,9 @@ typedef struct bitmap { int width, height, channels; /* 3 = RGB, 4 = RGBA straig
 bool          image_is_known(const unsigned char *data, size_t nbytes);
 dreamo_status bitmap_new(bitmap *b, int width, int height, int channels, dreamo_error *err);
 void          bitmap_free(bitmap *b);
+/* The width x height pixels of `from` that begin at (left, top), which lie in it, as a picture of their own; and all of it. */
+dreamo_status bitmap_cut(const bitmap *from, int left, int top, int width, int height, bitmap *out, dreamo_error *err);
+dreamo_status bitmap_copy(const bitmap *from, bitmap *out, dreamo_error *err);
 /* Keeps alpha when the file has it.  `note` (may be NULL) gets a line about what was ignored, e.g. an ICC profile. */
 dreamo_status image_read(const char *path, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err);
 dreamo_status image_decode(const unsigned char *data, size_t nbytes, const char *what, bitmap *out, char *note, size_t note_nbytes, dreamo_error *err);

@@ -13,9 +13,7 @@ static const char text_key[] = "dreamo-prep";
 static dreamo_status copy(const stored *from, stored *to, dreamo_error *err)
 {
     *to = *from;
-    dreamo_status s = bitmap_new(&to->rgb, from->rgb.width, from->rgb.height, 3, err);
-    if (!s) memcpy(to->rgb.data, from->rgb.data, 3 * (size_t)to->rgb.width * (size_t)to->rgb.height);
-    return s;
+    return bitmap_copy(&from->rgb, &to->rgb, err);
 }
 
 static dreamo_status keep(store *s, const char key[65], const stored *what, dreamo_error *err)

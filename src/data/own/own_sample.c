@@ -78,10 +78,8 @@ static dreamo_status fill_size(const bitmap *from, int width, int height, bitmap
     else if (cut_h < h) h = cut_h > 0 ? cut_h : 1;
     if (w == from->width && h == from->height) return resize_area(from, width, height, out, err);
     bitmap middle;
-    size_t left = (size_t)(from->width - w) / 2, top = (size_t)(from->height - h) / 2, row = 3 * (size_t)w;
-    dreamo_status s = bitmap_new(&middle, (int)w, (int)h, 3, err);
+    dreamo_status s = bitmap_cut(from, (from->width - (int)w) / 2, (from->height - (int)h) / 2, (int)w, (int)h, &middle, err);
     if (s) return s;
-    for (size_t y = 0; y < (size_t)h; y++) memcpy(middle.data + y * row, from->data + 3 * ((top + y) * (size_t)from->width + left), row);
     s = resize_area(&middle, width, height, out, err);
     bitmap_free(&middle);
     return s;
