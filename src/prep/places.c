@@ -62,7 +62,6 @@ static dreamo_status find(const char *folder, place p, char **out, dreamo_error 
 dreamo_status places_find(const char *folder, places *out, dreamo_error *err)
 {
     const char *told = getenv("DREAMO_NETWORKS");
-    sha256 h;
     *out = (places){ 0 };
     if (folder && !folder_exists(folder)) return fail(err, DREAMO_NOT_FOUND, "%s: no such folder of networks", folder);
     char *where = folder ? mem_strdup(folder) : told && *told ? mem_strdup(told) : model_folder("prep");
@@ -74,14 +73,21 @@ dreamo_status places_find(const char *folder, places *out, dreamo_error *err)
         else if (folder_exists(where)) out->path[PLACE_OWN] = where;
         else mem_free(where);
     }
-    sha256_init(&h);
-    for (int p = 0; p < PLACES && !s; p++)
-        if (out->path[p]) {
-            sha256_add(&h, &p, sizeof p);
-            s = add_path(&h, out->path[p], err);
-        }
-    sha256_text(&h, out->hash);
     if (s) places_free(out);
+    return s;
+}
+
+dreamo_status places_hash(places *p, dreamo_error *err)
+{
+    dreamo_status s = DREAMO_OK;
+    sha256 h;
+    sha256_init(&h);
+    for (int i = 0; i < PLACES && !s; i++)
+        if (p->path[i]) {
+            sha256_add(&h, &i, sizeof i);
+            s = add_path(&h, p->path[i], err);
+        }
+    sha256_text(&h, p->hash);
     return s;
 }
 

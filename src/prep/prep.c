@@ -38,6 +38,7 @@ dreamo_status prep_open(const prep_choice *c, prep **out, dreamo_error *err)
     if (!s && !(p->t.cutter = mem_strdup(cutter))) s = fail(err, DREAMO_MEMORY, "no memory for a cutter's name");
     if (!s && c->cache && !(p->s.folder = mem_strdup(c->cache))) s = fail(err, DREAMO_MEMORY, "%s: no memory", c->cache);
     if (!s && c->cache) s = folder_make(c->cache, err);
+    if (!s && c->cache) s = places_hash(&p->t.at, err); /* results outlive this process and its networks */
     if (s) prep_close(p);
     else *out = p;
     return s;
@@ -151,9 +152,8 @@ static dreamo_status read_picture(work *w, const unsigned char *bytes, size_t nb
     char note[256] = "";
     bitmap raw = { 0 };
     if (!r->path && !r->data) {
-        dreamo_status s = bitmap_new(&w->rgb, r->image->width, r->image->height, 3, err);
-        if (!s) memcpy(w->rgb.data, bytes, nbytes);
-        return s;
+        const bitmap given = { r->image->width, r->image->height, 3, r->image->rgb };
+        return bitmap_copy(&given, &w->rgb, err);
     }
     dreamo_status s = r->as_stored ? image_decode_as_stored(bytes, nbytes, what, &raw, note, sizeof note, err) : image_decode(bytes, nbytes, what, &raw, note, sizeof note, err);
     if (!s && note[0]) s = work_note(w, DREAMO_EVENT_NOTE, err, "%s: %s", w->name, note);
@@ -177,10 +177,8 @@ static dreamo_status take_box(work *w, dreamo_error *err)
     if (!b[2]) return DREAMO_OK;
     if (b[0] >= w->rgb.width || b[2] > w->rgb.width - b[0] || b[1] >= w->rgb.height || b[3] > w->rgb.height - b[1])
         return fail(err, DREAMO_ARG, "%s: box=%d,%d,%d,%d reaches out of the picture, which has %d x %d pixels", w->name, b[0], b[1], b[2], b[3], w->rgb.width, w->rgb.height);
-    dreamo_status s = bitmap_new(&part, b[2], b[3], 3, err);
+    dreamo_status s = bitmap_cut(&w->rgb, b[0], b[1], b[2], b[3], &part, err);
     if (s) return s;
-    for (int y = 0; y < b[3]; y++)
-        memcpy(part.data + 3 * (size_t)y * (size_t)b[2], w->rgb.data + 3 * ((size_t)(b[1] + y) * (size_t)w->rgb.width + (size_t)b[0]), 3 * (size_t)b[2]);
     bitmap_free(&w->rgb);
     w->rgb = part;
     return DREAMO_OK;
