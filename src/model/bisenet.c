@@ -71,9 +71,7 @@ tensor bisenet_logits(nn *cx, const bisenet *m, tensor x, grid g)
 
 /* ---- shapes and names ---- */
 
-typedef void (*each_unit)(void *user, conv_bn *u, const char *at, const char *conv, const char *norm);
-
-static void each(bisenet *m, each_unit fn, void *user)
+static void each(bisenet *m, conv_bn_fn fn, void *user)
 {
     char at[48];
     fn(user, &m->stem, "cp.resnet.", "conv1", "bn1");
@@ -96,40 +94,25 @@ static void each(bisenet *m, each_unit fn, void *user)
     fn(user, &m->last, "conv_out.conv.", "conv", "bn");
 }
 
-static void visit_unit(void *user, conv_bn *u, const char *at, const char *conv, const char *norm) { conv_bn_visit(user, u, at, conv, norm); }
-
 void bisenet_visit(bisenet *m, param_visitor visit, void *user)
 {
     visitor v = { visit, user };
-    each(m, visit_unit, &v);
+    each(m, conv_bn_visit_unit, &v);
     visit_filter(&v, &m->squeeze, "ffm.conv1");
     visit_filter(&v, &m->spread, "ffm.conv2");
     visit_filter(&v, &m->classes, "conv_out.conv_out");
 }
 
-static void fold_unit(void *user, conv_bn *u, const char *at, const char *conv, const char *norm)
-{
-    bool *good = user;
-    (void)at, (void)conv, (void)norm;
-    *good = *good && conv_bn_fold(u);
-}
-
 bool bisenet_fold(bisenet *m)
 {
     bool good = true;
-    each(m, fold_unit, &good);
+    each(m, conv_bn_fold_unit, &good);
     return good;
-}
-
-static void free_unit(void *user, conv_bn *u, const char *at, const char *conv, const char *norm)
-{
-    (void)user, (void)at, (void)conv, (void)norm;
-    conv_bn_free(u);
 }
 
 void bisenet_free(bisenet *m)
 {
-    if (m) each(m, free_unit, NULL);
+    if (m) each(m, conv_bn_free_unit, NULL);
     mem_free(m);
 }
 

@@ -113,3 +113,18 @@ bool conv_bn_fold(conv_bn *u)
 }
 
 void conv_bn_free(conv_bn *u) { mem_free(u->fold); }
+
+void conv_bn_visit_unit(void *user, conv_bn *u, const char *at, const char *conv, const char *norm) { conv_bn_visit(user, u, at, conv, norm); }
+
+void conv_bn_fold_unit(void *user, conv_bn *u, const char *at, const char *conv, const char *norm)
+{
+    bool *good = user;
+    (void)at, (void)conv, (void)norm;
+    *good = *good && conv_bn_fold(u);
+}
+
+void conv_bn_free_unit(void *user, conv_bn *u, const char *at, const char *conv, const char *norm)
+{
+    (void)user, (void)at, (void)conv, (void)norm;
+    conv_bn_free(u);
+}

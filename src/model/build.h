@@ -26,4 +26,9 @@ void conv_bn_shape(conv_bn *u, const char *name, int in, int out, int k);
 void conv_bn_visit(const visitor *v, conv_bn *u, const char *at, const char *conv, const char *norm);
 bool conv_bn_fold(conv_bn *u);                                 /* once its parameters are there; false: no memory */
 void conv_bn_free(conv_bn *u);
+/* For networks that list their units once, each with its names: what is done to all of them. */
+typedef void (*conv_bn_fn)(void *user, conv_bn *u, const char *at, const char *conv, const char *norm);
+void conv_bn_visit_unit(void *visitor, conv_bn *u, const char *at, const char *conv, const char *norm);
+void conv_bn_fold_unit(void *good, conv_bn *u, const char *at, const char *conv, const char *norm); /* bool *good: true so far */
+void conv_bn_free_unit(void *nothing, conv_bn *u, const char *at, const char *conv, const char *norm);
 #endif

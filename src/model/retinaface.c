@@ -85,9 +85,7 @@ void retinaface_run(nn *cx, const retinaface *m, tensor x, grid g, tensor out[RE
 
 /* ---- shapes and names ---- */
 
-typedef void (*each_unit)(void *user, conv_bn *u, const char *at, const char *conv, const char *norm);
-
-static void each_ssh(ssh *s, const char *at, each_unit fn, void *user)
+static void each_ssh(ssh *s, const char *at, conv_bn_fn fn, void *user)
 {
     static const char *const names[][2] = { { "conv3X3.0", "conv3X3.1" }, { "conv5X5_1.0", "conv5X5_1.1" }, { "conv5X5_2.0", "conv5X5_2.1" },
                                             { "conv7X7_2.0", "conv7X7_2.1" }, { "conv7x7_3.0", "conv7x7_3.1" } };
@@ -96,7 +94,7 @@ static void each_ssh(ssh *s, const char *at, each_unit fn, void *user)
 }
 
 /* All units under the names of the official file. */
-static void each(retinaface *m, each_unit fn, void *user)
+static void each(retinaface *m, conv_bn_fn fn, void *user)
 {
     static const char *const convs[] = { "conv1", "conv2", "conv3" }, *const norms[] = { "bn1", "bn2", "bn3" };
     char at[48];
@@ -119,12 +117,10 @@ static void each(retinaface *m, each_unit fn, void *user)
     }
 }
 
-static void visit_unit(void *user, conv_bn *u, const char *at, const char *conv, const char *norm) { conv_bn_visit(user, u, at, conv, norm); }
-
 void retinaface_visit(retinaface *m, param_visitor visit, void *user)
 {
     visitor v = { visit, user };
-    each(m, visit_unit, &v);
+    each(m, conv_bn_visit_unit, &v);
     for (int i = 0; i < RETINA_LEVELS; i++) {
         visit_conv(&v, &m->score[i], "ClassHead.%d.conv1x1", i);
         visit_conv(&v, &m->box[i], "BboxHead.%d.conv1x1", i);
@@ -132,29 +128,16 @@ void retinaface_visit(retinaface *m, param_visitor visit, void *user)
     }
 }
 
-static void fold_unit(void *user, conv_bn *u, const char *at, const char *conv, const char *norm)
-{
-    bool *good = user;
-    (void)at, (void)conv, (void)norm;
-    *good = *good && conv_bn_fold(u);
-}
-
 bool retinaface_fold(retinaface *m)
 {
     bool good = true;
-    each(m, fold_unit, &good);
+    each(m, conv_bn_fold_unit, &good);
     return good;
-}
-
-static void free_unit(void *user, conv_bn *u, const char *at, const char *conv, const char *norm)
-{
-    (void)user, (void)at, (void)conv, (void)norm;
-    conv_bn_free(u);
 }
 
 void retinaface_free(retinaface *m)
 {
-    if (m) each(m, free_unit, NULL);
+    if (m) each(m, conv_bn_free_unit, NULL);
     mem_free(m);
 }
 
