@@ -46,3 +46,10 @@ dreamo_status stage_check_sizes(const stage *s, int cell, dreamo_error *err)
         if (f->part[i].a % cell) return fail(err, DREAMO_ARG, "ref_sides = %d: must be a multiple of %d", f->part[i].a, cell);
     return DREAMO_OK;
 }
+
+void stage_backward(nn *cx, tensor x, const float *values, float *grad)
+{
+    size_t n = (size_t)x.rows * (size_t)x.cols;
+    for (size_t i = 0; i < n && !nn_device(cx)->be->dry; i++) grad[i] = (float)(values[i] - 0.5 * (double)n * grad[i]);
+    nn_backward(cx, op_mse(cx, x, tensor_from(cx, x.rows, x.cols, grad), NULL));
+}

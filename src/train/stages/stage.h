@@ -57,6 +57,10 @@ dreamo_status stage_kinds(const stage *s, data_kind otherwise, mixture *out, dre
 /* Every size and side that the recipe lists is a multiple of `cell` pixels. */
 dreamo_status stage_check_sizes(const stage *s, int cell, dreamo_error *err);
 
+/* The way back of a loss that has no op and is computed on the host: it begins with mean((x - (x - N/2 grad))^2) of N numbers, whose gradient is
+ * `grad`.  values: x, read; grad is overwritten.  On the dry backend neither is looked at. */
+void stage_backward(nn *cx, tensor x, const float *values, float *grad);
+
 /* Numbers 0 .. n-1 as tasks of the pool; the error of the lowest number that failed is told. */
 typedef dreamo_status (*each_fn)(void *arg, int i, dreamo_error *err);
 dreamo_status stage_each(const stage *s, int n, each_fn fn, void *arg, dreamo_error *err);

@@ -166,8 +166,7 @@ static void use_judge(stage *s, const float *vector) { params_use(&s->p, vector,
 
 /* ---- steps ---- */
 
-/* The loss has no op: it is computed from the cells on the host, and the way back begins with mean((cells - (cells - N/2 grad))^2) of N
- * numbers, whose gradient is `grad`. */
+/* The loss is computed from the cells on the host. */
 static void pass(nn *cx, void *job)
 {
     stage *s = job;
@@ -177,7 +176,6 @@ static void pass(nn *cx, void *job)
     tensor cells = judge_cells(cx, s->n.judge, x, (grid){ pictures, side, side });
     if (!nn_ok(cx)) return;
     if (!nn_device(cx)->be->dry) {
-        size_t n = (size_t)pictures * cell_numbers(j);
         tensor_read(cx, cells, j->cells);
         if (!j->backward) return;
         j->loss = judge_loss(&j->b, j->cells, j->grad, j->part);
@@ -185,9 +183,8 @@ static void pass(nn *cx, void *job)
             nn_fail(cx, DREAMO_MEMORY, "no memory for the judge's loss");
             return;
         }
-        for (size_t i = 0; i < n; i++) j->grad[i] = (float)(j->cells[i] - 0.5 * (double)n * j->grad[i]);
     }
-    if (j->backward) nn_backward(cx, op_mse(cx, cells, tensor_from(cx, cells.rows, cells.cols, j->grad), NULL));
+    if (j->backward) stage_backward(cx, cells, j->cells, j->grad);
 }
 
 static dreamo_status micro_judge(stage *s, int64_t first, int of, log_step *out, dreamo_error *err)

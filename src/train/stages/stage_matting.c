@@ -117,8 +117,7 @@ static void use_matting(stage *s, const float *vector) { params_use(&s->p, vecto
 
 /* ---- steps ---- */
 
-/* The loss has no op: it is computed from the log odds on the host, and the way back begins with mean((x - (x - N/2 grad))^2) of N numbers, whose
- * gradient is `grad`. */
+/* The loss is computed from the log odds on the host. */
 static void pass(nn *cx, void *job)
 {
     stage *s = job;
@@ -130,9 +129,8 @@ static void pass(nn *cx, void *job)
         tensor_read(cx, x, m->logits);
         if (!m->backward) return;
         m->loss = matting_loss(m->logits, m->alpha, m->n, (int)area(m), m->grad, m->part);
-        for (int i = 0; i < rows; i++) m->grad[i] = (float)(m->logits[i] - 0.5 * (double)rows * m->grad[i]);
     }
-    if (m->backward) nn_backward(cx, op_mse(cx, x, tensor_from(cx, rows, 1, m->grad), NULL));
+    if (m->backward) stage_backward(cx, x, m->logits, m->grad);
 }
 
 static dreamo_status micro_matting(stage *s, int64_t first, int of, log_step *out, dreamo_error *err)
