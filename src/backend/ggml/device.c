@@ -201,14 +201,10 @@ void ggml_device_forget(device *d)
 
 /* ---- the table ---- */
 
-/* What only training asks for. */
-static void missing(device *d, const char *op)
-{
-    gg_fail(d->state, DREAMO_DEVICE, "%s is not done on this device: train on cpu", op);
-}
-
-#define MISSING(op, ...) static void no_##op(__VA_ARGS__) { missing(d, #op); }
+#define REFUSED(op, instead, ...) static void no_##op(__VA_ARGS__) { gg_fail(d->state, DREAMO_DEVICE, "%s is not done on this device: " instead, #op); }
 #pragma GCC diagnostic ignored "-Wunused-parameter"
+/* What only training asks for. */
+#define MISSING(op, ...) REFUSED(op, "train on cpu", __VA_ARGS__)
 MISSING(linear_backward, device *d, tensor dx, tensor dy, tensor x, const weight *w, tensor low)
 MISSING(symmetric, device *d, tensor y, tensor x, tensor w)
 MISSING(embed_backward, device *d, tensor dy, const int32_t *ids, const weight *w)
@@ -236,7 +232,7 @@ MISSING(mse, device *d, tensor y, tensor a, tensor b, const float *row_weight)
 MISSING(mse_backward, device *d, tensor da, tensor dy, tensor a, tensor b, const float *row_weight)
 
 /* What only networks that prepare references ask for. */
-#define ELSEWHERE(op, ...) static void no_##op(__VA_ARGS__) { gg_fail(d->state, DREAMO_DEVICE, "%s is not done on this device: references are prepared on cpu", #op); }
+#define ELSEWHERE(op, ...) REFUSED(op, "references are prepared on cpu", __VA_ARGS__)
 ELSEWHERE(activate, device *d, tensor y, tensor x, act a)
 ELSEWHERE(rowscale, device *d, tensor y, tensor x, tensor s)
 ELSEWHERE(instancenorm, device *d, tensor y, tensor x, grid g, float eps, act a)
