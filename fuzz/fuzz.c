@@ -74,6 +74,25 @@ void fuzz_walk(const st_file *f)
     kind_of_weights(f);
 }
 
+int fuzz_opened(dreamo_status s, const dreamo_error *err, st_file *f)
+{
+    fuzz_told(s, err);
+    if (!s) {
+        fuzz_walk(f);
+        st_close(f);
+    }
+    fuzz_must(mem_live() == 0, "all memory is given back");
+    return 0;
+}
+
+int fuzz_weights(const char *name, const void *data, size_t nbytes)
+{
+    st_file f;
+    dreamo_error err = { 0 };
+    fuzz_put(name, data, nbytes);
+    return fuzz_opened(st_open_any(name, &f, &err), &err, &f);
+}
+
 void fuzz_must(bool holds, const char *what)
 {
     if (holds) return;

@@ -25,6 +25,10 @@ bool fuzz_put_next(fuzz_parts *p, const char *name);
 
 /* A weight file that was opened: each tensor is found by its name and can be read to its last number; then it is named. */
 void fuzz_walk(const st_file *f);
+/* All of a target for one weight file: opened by what it holds, walked over, closed; or refused with a message. */
+int  fuzz_weights(const char *name, const void *data, size_t nbytes);
+/* The same from where it was opened; s is the answer. */
+int  fuzz_opened(dreamo_status s, const dreamo_error *err, st_file *f);
 
 /* After the target: nothing that was taken through mem.h is left, and a failure has a message. */
 void fuzz_must(bool holds, const char *what);

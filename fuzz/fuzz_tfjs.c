@@ -9,12 +9,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
     dreamo_error err = { 0 };
     fuzz_put_next(&p, "w.json");
     fuzz_put_next(&p, "w.bin");
-    dreamo_status s = tfjs_open("w.json", &f, &err);
-    fuzz_told(s, &err);
-    if (!s) {
-        fuzz_walk(&f);
-        st_close(&f);
-    }
-    fuzz_must(mem_live() == 0, "all memory is given back");
-    return 0;
+    return fuzz_opened(tfjs_open("w.json", &f, &err), &err, &f);
 }
