@@ -100,6 +100,12 @@ static dreamo_status check_inputs(const char *path, const char *const *inputs, i
     return DREAMO_OK;
 }
 
+const char *output_format(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0) ? "jpeg" : "png";
+}
+
 /* png or jpeg, by --format or by the name's end; a name of another kind of file would lie. */
 static dreamo_status choose_format(output *o, const char *dot, dreamo_error *err)
 {
@@ -108,9 +114,9 @@ static dreamo_status choose_format(output *o, const char *dot, dreamo_error *err
         return DREAMO_OK;
     }
     size_t letters = dot ? strspn(dot + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") : 0;
-    bool jpeg = dot && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0), png = dot && strcasecmp(dot, ".png") == 0;
-    o->format = jpeg ? "jpeg" : "png";
-    if (jpeg || png || !letters || dot[1 + letters] || letters > 11 || strspn(dot + 1, "0123456789") == letters) return DREAMO_OK; /* "v1.2" is no kind of file */
+    bool png = dot && strcasecmp(dot, ".png") == 0;
+    o->format = output_format(o->pattern);
+    if (*o->format == 'j' || png || !letters || dot[1 + letters] || letters > 11 || strspn(dot + 1, "0123456789") == letters) return DREAMO_OK; /* "v1.2" is no kind of file */
     return complain(err, DREAMO_ARG, "name it .png or .jpg; --format png writes PNG under any name", "--output %s: %s files are not written", o->pattern, dot);
 }
 

@@ -17,6 +17,8 @@ typedef struct output {
  * the format is known and is the name's.  What is passed in must outlive the output. */
 dreamo_status output_open(output *o, const parsed *p, const char *prompt, const uint64_t *seeds, int n, const char *const *inputs, int ninputs,
                           dreamo_error *err);
+/* "jpeg" where a name ends in .jpg or .jpeg, in letters of any size, else "png". */
+const char   *output_format(const char *name);
 /* Write the i-th picture and tell its name; keep it for the grid. */
 dreamo_status output_put(output *o, int i, dreamo_image *image, dreamo_error *err);
 /* Room for a grid of width x height pictures, before the first of them; and its file, after the last. */

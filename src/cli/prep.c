@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "cli/refs.h"
 #include "cli/screen.h"
 
@@ -16,17 +17,11 @@ const option prep_options[] = {
     { 0 }
 };
 
-static bool ends(const char *s, const char *with)
-{
-    size_t n = strlen(s), m = strlen(with);
-    return n >= m && strcmp(s + n - m, with) == 0;
-}
-
 static dreamo_status put(const char *path, const dreamo_image *im, dreamo_error *err)
 {
     void *data;
     size_t nbytes;
-    if (strcmp(path, "-") != 0) return dreamo_image_write(im, path, ends(path, ".jpg") || ends(path, ".jpeg") ? "jpeg" : "png", true, err);
+    if (strcmp(path, "-") != 0) return dreamo_image_write(im, path, output_format(path), true, err);
     dreamo_status s = dreamo_image_encode(im, "png", 0, &data, &nbytes, err);
     if (s) return s;
     if (fwrite(data, 1, nbytes, stdout) != nbytes) s = complain(err, DREAMO_IO, NULL, "standard output: could not be written");

@@ -1,7 +1,7 @@
 /* test_resize.c - resampling and compositing against OpenCV's and Pillow's own results: every byte. */
 #include <stdio.h>
 #include <string.h>
-#include "format/safetensors.h"
+#include "image_kernels.h"
 #include "image/resize.h"
 
 /* cmocka comes last: it has a macro called fail. */
@@ -10,8 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-
-static st_file stored;
 
 static bitmap picture(const st_tensor *t)
 {
@@ -78,21 +76,8 @@ static void test_area_size(void **state)
     }
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return st_open(TEST_DATA "/image-kernels.safetensors", &stored, NULL) == DREAMO_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    st_close(&stored);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_area), cmocka_unit_test(test_lanczos), cmocka_unit_test(test_composite), cmocka_unit_test(test_area_size) };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_stored, close_stored);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
-#include "format/safetensors.h"
+#include "image_kernels.h"
 #include "image/warp.h"
 
 /* cmocka comes last: it has a macro called fail. */
@@ -16,7 +16,6 @@
 #include <cmocka.h>
 
 static const double target[5][2] = { { 192.98138, 239.94708 }, { 318.90277, 240.1936 }, { 256.63416, 314.01935 }, { 201.26117, 371.41043 }, { 313.08905, 371.15118 } };
-static st_file stored;
 
 static const void *get(const char *format, int i)
 {
@@ -120,22 +119,9 @@ static void the_way_back(void **state)
     for (int i = 0; i < 6; i++) assert_true(fabs(both.m[i / 3][i % 3] - (i == 0 || i == 4)) < 1e-12);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return st_open(TEST_DATA "/image-kernels.safetensors", &stored, NULL) == DREAMO_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    st_close(&stored);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(warps_are_exact), cmocka_unit_test(the_specification_s_warp), cmocka_unit_test(similarities_are_opencv_s),
                                         cmocka_unit_test(outliers_are_left_out), cmocka_unit_test(one_point_is_no_face), cmocka_unit_test(the_way_back) };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, open_stored, close_stored);
 }
