@@ -21,9 +21,14 @@ typedef __m512 vf;
 INLINE __mmask16 v_mask(int n) { return (__mmask16)(n >= VL ? 0xFFFF : (1u << n) - 1); }
 INLINE vf v_set(float x) { return _mm512_set1_ps(x); }
 INLINE vf v_load(const float *p) { return _mm512_loadu_ps(p); }
-INLINE vf v_loadn(const float *p, int n) { return _mm512_maskz_loadu_ps(v_mask(n), p); }
+/* Whole vectors without a mask: the processor forwards nothing of a masked store to the load that follows it, and sums in memory would wait. */
+INLINE vf v_loadn(const float *p, int n) { return n >= VL ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(v_mask(n), p); }
 INLINE void v_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
-INLINE void v_storen(float *p, vf x, int n) { _mm512_mask_storeu_ps(p, v_mask(n), x); }
+INLINE void v_storen(float *p, vf x, int n)
+{
+    if (n >= VL) _mm512_storeu_ps(p, x);
+    else _mm512_mask_storeu_ps(p, v_mask(n), x);
+}
 INLINE vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 INLINE vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
