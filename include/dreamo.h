@@ -266,6 +266,8 @@ typedef struct dreamo_request {
     const char *noise;                  /* "bf16", "fp32", "fp32-rounded"; NULL = by numerics */
     bool timings;                       /* after the picture a DREAMO_EVENT_NOTE: seconds of each stage, most memory of the process so far */
     const char *dump;                   /* folder for every stage as safetensors; NULL = none */
+    const char *maps;                   /* folder for where in the picture each reference is looked at: map-SLOT-SEED.png, the picture bright there and dark
+                                         * elsewhere, the mean over layers and steps; NULL = none.  The picture stays the same */
     int preview_every;                  /* a PREVIEW event after every so many steps, the last one excepted; 0 = none.  The picture stays the same */
     dreamo_progress progress;
     void *user;

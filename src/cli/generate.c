@@ -41,6 +41,7 @@ const option generate_options[] = {
     { "cache", 0, VALUE_TEXT, false, 0, 0, "DIR", "keep what the text encoders make of prompts here, and take it from here" },
     { "ref-noise", 0, VALUE_TEXT, false, 0, 0, "SEED|mean", "sample the references' latents, or take their mean (default)" },
     { "noise", 0, VALUE_TEXT, false, 0, 0, "KERNEL", "bf16, fp32 or fp32-rounded" },
+    { "maps", 0, VALUE_TEXT, false, 0, 0, "DIR", "write where in the picture each reference is looked at: map-SLOT-SEED.png" },
     { "dump", 0, VALUE_TEXT, false, 0, 0, "DIR", "write every stage as safetensors" },
     { "device", 0, VALUE_TEXT, false, 0, 0, "NAME", "cpu (default), auto, ggml:NAME (info --devices lists them) or ref (slow, the specification)" },
     { "memory", 0, VALUE_TEXT, false, 0, 0, "8G", "what a device of its own may take; weights beyond it pass through block by block" },
@@ -197,6 +198,7 @@ static dreamo_status parse_job(const parsed *p, job *j, dreamo_error *err)
     r->negative_guidance = option_number(p, "negative-guidance", r->negative_guidance);
     r->noise = option_text(p, "noise", NULL);
     r->dump = option_text(p, "dump", NULL);
+    r->maps = option_text(p, "maps", NULL);
     r->timings = option_flag(p, "timings");
     if (!s && r->dump && j->nseeds > 1) s = complain(err, DREAMO_ARG, "use one seed", "--dump: %d pictures would overwrite each other", j->nseeds);
     return s;

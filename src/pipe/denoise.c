@@ -9,6 +9,7 @@
 
 #include "base/half.h"
 #include "base/mem.h"
+#include "pipe/maps.h"
 #include "pipe/phase.h"
 
 /* Everything of one pass that stays the same during the loop, and its input and output.  Rows of all pictures follow each other; what is made once a step
@@ -34,6 +35,10 @@ typedef struct pass {
     float *step_rows;              /* the same four of one step, all pictures' together, when there are several */
     int step;                      /* whose turn it is */
     int picture;                   /* whose modulations are made */
+    route *routes;                 /* of the references whose maps are asked for, picture by picture; NULL: none */
+    int nroutes;
+    tensor *maps;                  /* [layers]: of [routes, noise rows] */
+    float *map;                    /* one of them */
     size_t nbytes;                 /* of all these lists */
     dump *probe;                   /* blocks' outputs go there */
     bool asks;                     /* pictures' owners are asked after each block whether to go on */
@@ -54,6 +59,9 @@ static void pass_free(pass *p)
     mem_free(p->pooled);
     mem_free(p->mods);
     mem_free(p->step_rows);
+    mem_free(p->routes);
+    mem_free(p->maps);
+    mem_free(p->map);
     *p = (pass){ 0 };
 }
 
@@ -107,6 +115,30 @@ static void fill(pass *p, bool negative, bool embed)
     for (int i = 0; i < 3 * rows; i++) p->axis[i] = p->pos[i % rows][i / rows];
 }
 
+static int layers_of(const pass *p) { return p->m->dit->config.layers + p->m->dit->config.single_layers; }
+
+/* Who is asked for: each reference's rows, and the picture's. */
+static dreamo_status set_routes(pass *p, dreamo_error *err)
+{
+    size_t most = 0;
+    for (int i = 0; i < p->n; i++) most += p->in[i].maps ? (size_t)p->in[i].sample->nrefs : 0;
+    if (!most) return DREAMO_OK;
+    p->routes = list(p, most, sizeof *p->routes);
+    p->maps = list(p, (size_t)layers_of(p), sizeof *p->maps);
+    p->map = list(p, most * (size_t)p->noise_rows, sizeof *p->map);
+    if (!p->routes || !p->maps || !p->map) return fail(err, DREAMO_MEMORY, "no memory for the maps of %zu references", most);
+    for (int i = 0; i < p->n; i++) {
+        const condition_sample *s = p->in[i].sample;
+        int picture = p->text_rows + p->img[i].start, row = picture + p->noise_rows;
+        for (int k = 0; p->in[i].maps && k < s->nrefs; k++) {
+            int rows = s->ref[k].h * s->ref[k].w;
+            p->routes[p->nroutes++] = (route){ .ref0 = row, .nref = rows, .img0 = picture, .nimg = p->noise_rows };
+            row += rows;
+        }
+    }
+    return DREAMO_OK;
+}
+
 static dreamo_status pass_new(pass *p, denoise_input *in, int n, bool negative, dreamo_error *err)
 {
     const dit_config *c = &in->m->dit->config;
@@ -134,7 +166,9 @@ static dreamo_status pass_new(pass *p, denoise_input *in, int n, bool negative, 
         return fail(err, DREAMO_MEMORY, "no memory for a sequence of %zu tokens", rows);
     }
     fill(p, negative, embed);
-    return DREAMO_OK;
+    dreamo_status s = negative ? DREAMO_OK : set_routes(p, err);
+    if (s) pass_free(p);
+    return s;
 }
 
 static void probe_block(void *user, nn *cx, const char *name, tensor x)
@@ -183,6 +217,18 @@ static float *rows_of_step(const pass *p, float *all, int cols, float **to)
     return rows;
 }
 
+/* All layers' maps join those of the steps before. */
+static void keep_maps(pass *p, nn *cx)
+{
+    for (int l = 0; p->routes && l < layers_of(p) && nn_ok(cx); l++) {
+        const float *map = p->map;
+        tensor_read(cx, p->maps[l], p->map);
+        for (int i = 0; i < p->n; i++)
+            for (int k = 0; p->in[i].maps && k < p->in[i].sample->nrefs; k++, map += p->noise_rows)
+                maps_add(p->in[i].maps + (size_t)(k * p->noise_rows), map, p->noise_rows);
+    }
+}
+
 static void run_pass(nn *cx, void *job)
 {
     pass *p = job;
@@ -196,11 +242,12 @@ static void run_pass(nn *cx, void *job)
         .mods = tensor_from(cx, p->n, dit_mod_cols(c), rows_of_step(p, p->mods, dit_mod_cols(c), &to)),
         .img = { p->n, p->n, p->img }, .txt = { p->n, p->n, p->txt }, .joint = { p->n, 2 * p->n, p->joint },
         .pe = { p->cos, p->sin, c->head_dim / 2, p->axis, p->text_rows + p->image_rows, { c->rope_axes[0], c->rope_axes[1], c->rope_axes[2] } },
-        .probe = p->probe || p->asks ? after_block : NULL, .user = p,
+        .probe = p->probe || p->asks ? after_block : NULL, .user = p, .routes = p->routes, .nroutes = p->nroutes, .maps = p->maps,
     };
     if (c->guidance) b.guidance = tensor_from(cx, p->n, 256, rows_of_step(p, p->guidance, 256, &to));
     if (p->cond) b.cond = tensor_from(cx, p->image_rows, c->heads * c->head_dim, p->cond);
     tensor v = dit_forward(cx, p->m->dit, &b);
+    keep_maps(p, cx);
     size_t each = (size_t)p->noise_rows * (size_t)c->out_channels;
     for (int i = 0; i < p->n && nn_ok(cx); i++) tensor_read(cx, tensor_rows(v, p->img[i].start, p->noise_rows), p->velocity + (size_t)i * each);
 }

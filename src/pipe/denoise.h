@@ -20,6 +20,7 @@ typedef struct denoise_input {
     const float *references;        /* [reference rows, channels], packed, shifted, scaled; NULL without */
     prompt *positive, *negative;    /* negative NULL: true CFG off */
     float *x;                       /* [noise rows, channels]: noise in, clean packed latent out */
+    float *maps;                    /* [references, noise rows]: += where each reference is looked at, of all layers and steps (maps.h); NULL: not asked */
     const reporter *to;
     /* After each step but before the next, or NULL: x as it is now, the velocity that led there, and the sigma that x has. */
     dreamo_status (*preview)(void *user, const float *x, const float *v, float sigma, int step, dreamo_error *err);

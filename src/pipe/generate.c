@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "pipe/latent.h"
+#include "pipe/maps.h"
 #include "pipe/phase.h"
 
 void generation_free(generation *g)
@@ -19,10 +20,19 @@ void generation_free(generation *g)
     dump_free(g->d);
     mem_free(g->ref_tokens);
     mem_free(g->x);
+    mem_free(g->maps);
     *g = (generation){ 0 };
 }
 
 /* ---- before anything long ---- */
+
+static dreamo_status maps_make_room(generation *g, dreamo_error *err)
+{
+    size_t n = (size_t)g->r->nrefs * (size_t)condition_noise_rows(&g->sample);
+    if (!g->r->nrefs) return report_line(&g->to, DREAMO_EVENT_WARNING, err, "no maps: there are no references");
+    if (!(g->maps = mem_calloc(n, sizeof *g->maps))) return fail(err, DREAMO_MEMORY, "no memory for the maps of %d references", g->r->nrefs);
+    return folder_make(g->r->maps, err);
+}
 
 dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_request *r, dreamo_error *err)
 {
@@ -40,6 +50,7 @@ dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_re
     if (s == DREAMO_OK) s = prompt_read(m, r->prompt, &g->to, &g->positive, err);
     if (s == DREAMO_OK && g->cfg) s = prompt_read(m, g->negative_words, &g->to, &g->negative, err);
     if (s == DREAMO_OK && r->dump) s = folder_make(r->dump, err); /* before hours of work, not after */
+    if (s == DREAMO_OK && r->maps) s = maps_make_room(g, err);
     if (s == DREAMO_OK && r->dump && !(g->d = dump_new())) s = fail(err, DREAMO_MEMORY, "no memory for a dump");
     return s;
 }
@@ -54,7 +65,7 @@ static dreamo_status show_preview(void *user, const float *x, const float *v, fl
 denoise_input generation_inputs(generation *g)
 {
     return (denoise_input){ .m = g->m, .how = &g->how, .sample = &g->sample, .references = g->ref_tokens, .positive = &g->positive,
-                            .negative = g->cfg ? &g->negative : NULL, .x = g->x, .to = &g->to, .preview = g->r->preview_every > 0 ? show_preview : NULL,
+                            .negative = g->cfg ? &g->negative : NULL, .x = g->x, .maps = g->maps, .to = &g->to, .preview = g->r->preview_every > 0 ? show_preview : NULL,
                             .user = g, .err = g->err };
 }
 
@@ -197,10 +208,28 @@ static void run_steps(generation *const *g, int n)
     for (int i = 0; i < count; i++) member[i]->status = in[i].status;
 }
 
+/* A file a reference: map-SLOT-SEED.png. */
+static dreamo_status write_maps(const generation *g, const dreamo_image *im, dreamo_error *err)
+{
+    dreamo_status s = DREAMO_OK;
+    bitmap picture = { im->width, im->height, 3, im->rgb };
+    for (int k = 0; g->maps && k < g->sample.nrefs && !s; k++) {
+        bitmap lit = { 0 };
+        char *path = mem_printf("%s/map-%d-%llu.png", g->r->maps, g->sample.slot[k], (unsigned long long)g->r->seed);
+        s = path ? maps_light(&picture, g->maps + (size_t)(k * condition_noise_rows(&g->sample)), g->sample.out.h, g->sample.out.w, &lit, err)
+                 : fail(err, DREAMO_MEMORY, "no memory for a file name");
+        if (!s) s = image_write_png(path, &lit, NULL, 0, true, err);
+        bitmap_free(&lit);
+        mem_free(path);
+    }
+    return s;
+}
+
 static void finish(generation *g, const double at[5], dreamo_image *out)
 {
     if (well(g) && g->r->timings) g->status = tell_times(g, at, g->err);
     if (well(g)) g->status = metadata_write(g, &out->metadata, g->err);
+    if (well(g)) g->status = write_maps(g, out, g->err);
     if (well(g) && g->d) g->status = dump_write(g->d, g->r->dump, g->err);
     if (!well(g)) dreamo_image_free(out);
 }

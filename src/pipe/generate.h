@@ -21,6 +21,7 @@ typedef struct generation {
     dump *d;
     float *ref_tokens;           /* packed, all references */
     float *x;                    /* [noise rows, channels] */
+    float *maps;                 /* [references, noise rows] with r->maps, else NULL */
     dreamo_status status;        /* how it went so far; after it failed nothing more is done for it */
     dreamo_error *err;
 } generation;
