@@ -610,6 +610,25 @@ DREAMO_API dreamo_status dreamo_dataset_split(const char *path, const char *out,
 /* Write OUT/shard-000000.tar ... (WebDataset's layout), a new one after shard_nbytes (1 MiB .. 2 GB).  Pictures go in as they are, with
  * where they come from, licence and split.  OUT may not exist yet. */
 DREAMO_API dreamo_status dreamo_dataset_pack(const char *path, const char *out, uint64_t shard_nbytes, dreamo_error *err);
+/* Samples of a dataset as files: OUT/manifest.jsonl and the pictures it names, references and masks included, to look at or to train on elsewhere.  OUT is made;
+ * DREAMO_BUSY: it has a manifest already. */
+typedef struct dreamo_export_options {
+    size_t size;
+    const char *data, *out;
+    const char *kinds;      /* names apart by blanks; NULL = "subject".  `count` of each */
+    bool held_out;          /* the validation split: the same samples that `eval` asks for, for the same seed */
+    bool placed;            /* captions say [ref#1] and so on, where a kind has such */
+    uint64_t seed;          /* 1 */
+    int count;              /* 24 */
+    int width, height;      /* of targets; 128 x 128 */
+    int ref_side;           /* references are squares of this side; 0 = the target's shorter side */
+    dreamo_progress progress;
+    void *user;
+} dreamo_export_options;
+DREAMO_API void          dreamo_export_options_init_sized(dreamo_export_options *o, size_t nbytes);
+static inline void       dreamo_export_options_init(dreamo_export_options *o) { dreamo_export_options_init_sized(o, sizeof *o); }
+DREAMO_API dreamo_status dreamo_dataset_export(const dreamo_export_options *o, dreamo_error *err);
+
 /* Drop every sample that shows the file with this sha256 (or its first digits, eight at least) as target, reference or mask: its lines, its
  * members, and the files below the folder that no other sample needs.  Each thing that goes is told as a DREAMO_EVENT_NOTE; *removed (may be
  * NULL): samples.  DREAMO_NOT_FOUND: none. */

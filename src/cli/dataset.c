@@ -1,4 +1,4 @@
-/* dataset.c - dreamo dataset build|check|stats|show|captions|vocab|distil|split|pack|remove: training data on disk. */
+/* dataset.c - dreamo dataset build|check|stats|show|export|captions|vocab|distil|split|pack|remove: training data on disk. */
 #include <stdio.h>
 #include <string.h>
 #include "cli/commands.h"
@@ -11,14 +11,14 @@ const option dataset_options[] = {
     { "people", 0, VALUE_TEXT, false, 0, 0, "DIR", "build: folder that tools/people.mjs wrote" },
     { "garments", 0, VALUE_TEXT, false, 0, 0, "DIR", "build: folder with the files of Fashion-MNIST" },
     { "threads", 0, VALUE_INTEGER, false, 1, 1024, "N", "build: one a core by default" },
-    { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "show: the contact sheet; captions: the text file; vocab: the folder; pack: the folder for tar files" },
-    { "kind", 0, VALUE_TEXT, false, 0, 0, "KIND", "show: any (pictures of your own), t2i, subject (default), subjects, id, ids, style, id-style, tryon, id-tryon, ..." },
-    { "held-out", 0, VALUE_NONE, false, 0, 0, NULL, "show: subjects that are never trained on" },
-    { "seed", 0, VALUE_INTEGER, false, 0, 9e15, "N", "show: another choice" },
-    { "count", 'n', VALUE_INTEGER, false, 1, 10000, "N", "show: samples (24)" },
+    { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "show: the contact sheet; export: the folder; captions: the text file; vocab: the folder; pack: the folder for tar files" },
+    { "kind", 0, VALUE_TEXT, false, 0, 0, "KIND", "show: any (pictures of your own), t2i, subject (default), subjects, id, ids, style, id-style, tryon, id-tryon, ...; export: several, apart by blanks" },
+    { "held-out", 0, VALUE_NONE, false, 0, 0, NULL, "show, export: subjects that are never trained on" },
+    { "seed", 0, VALUE_INTEGER, false, 0, 9e15, "N", "show, export: another choice" },
+    { "count", 'n', VALUE_INTEGER, false, 1, 10000, "N", "show: samples (24); export: of each kind" },
     { "pieces", 0, VALUE_INTEGER, false, 300, 32000, "N", "vocab: entries of each vocabulary (4096)" },
     { "length", 0, VALUE_INTEGER, false, 8, 4096, "N", "vocab: longest text in tokens (96)" },
-    { "side", 0, VALUE_INTEGER, false, 16, 1024, "N", "show, stats: pictures of about N x N pixels (128)" },
+    { "side", 0, VALUE_INTEGER, false, 16, 1024, "N", "show, stats: pictures of about N x N pixels (128); export: of N x N" },
     { "share", 0, VALUE_NUMBER, false, 0, 1, "X", "split: how much is held out (0.1)" },
     { "shard", 0, VALUE_INTEGER, false, 1, 1900, "MB", "pack: begin a new tar file after so many megabytes (256)" },
     { "source", 0, VALUE_TEXT, false, 0, 0, "HASH", "remove: sha256 of the file whose samples go, or its first digits" },
@@ -28,6 +28,7 @@ const option dataset_options[] = {
     { "clip", 0, VALUE_TEXT, false, 0, 0, "FILE", "distil: CLIP from another file" },
     { "vae", 0, VALUE_TEXT, false, 0, 0, "FILE", "distil: autoencoder from another file" },
     { "pictures", 0, VALUE_TEXT, false, 0, 0, "SIZES", "distil: 128x128, or a list like 128x128:6 128x96:1" },
+    { "placed", 0, VALUE_NONE, false, 0, 0, NULL, "export: captions say [ref#1] and so on" },
     { "columns", 0, VALUE_INTEGER, false, 1, 100, "N", "show: samples in a row (4)" },
     { 0 }
 };
@@ -110,6 +111,26 @@ static dreamo_status show(const parsed *p, const char *data, dreamo_error *err)
     return s;
 }
 
+static dreamo_status export(const parsed *p, const char *data, dreamo_error *err)
+{
+    dreamo_export_options o;
+    dreamo_export_options_init(&o);
+    o.data = data;
+    o.out = option_text(p, "output", NULL);
+    o.kinds = option_text(p, "kind", NULL);
+    o.held_out = option_flag(p, "held-out");
+    o.placed = option_flag(p, "placed");
+    o.seed = (uint64_t)option_integer(p, "seed", (int64_t)o.seed);
+    o.count = (int)option_integer(p, "count", o.count);
+    o.width = o.height = (int)option_integer(p, "side", o.width);
+    o.progress = screen_event;
+    if (!o.out) return complain(err, DREAMO_ARG, NULL, "dataset export: --output FOLDER is missing");
+    dreamo_status s = dreamo_dataset_export(&o, err);
+    screen_clear();
+    if (!s) screen_result(o.out);
+    return s;
+}
+
 static dreamo_status check(const parsed *p, const char *data, dreamo_error *err)
 {
     (void)p;
@@ -187,7 +208,7 @@ static dreamo_status distil(const parsed *p, const char *data, dreamo_error *err
 int run_dataset(const parsed *p)
 {
     static const struct { const char *name; dreamo_status (*run)(const parsed *, const char *, dreamo_error *); } verbs[] = {
-        { "build", build }, { "check", check }, { "stats", stats }, { "show", show }, { "captions", captions }, { "vocab", vocab },
+        { "build", build }, { "check", check }, { "stats", stats }, { "show", show }, { "export", export }, { "captions", captions }, { "vocab", vocab },
         { "split", split }, { "pack", pack }, { "remove", drop },
         { "distil", distil },
     };
@@ -197,7 +218,7 @@ int run_dataset(const parsed *p)
     size_t i = 0, n = sizeof verbs / sizeof *verbs;
     while (i < n && strcmp(verbs[i].name, p->args[0]) != 0) i++;
     screen_catch_signals();
-    if (i == n) complain(&err, DREAMO_ARG, NULL, "dataset: \"%s\" is none of build, check, stats, show, captions, vocab, distil, split, pack, remove", p->args[0]);
+    if (i == n) complain(&err, DREAMO_ARG, NULL, "dataset: \"%s\" is none of build, check, stats, show, export, captions, vocab, distil, split, pack, remove", p->args[0]);
     else if (!data) complain(&err, DREAMO_ARG, NULL, "dataset %s: --data DIR is missing", p->args[0]);
     else s = verbs[i].run(p, data, &err);
     return s ? report(p, &err) : 0;

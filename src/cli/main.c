@@ -37,7 +37,7 @@ static const option no_options[] = { { 0 } };
 const command commands[] = {
     { "generate", "PROMPT", "make pictures from a prompt and reference pictures", 0, 1, generate_options, run_generate },
     { "convert", "IN", "store a transformer or T5 in another type, with LoRAs fused in", 1, 1, convert_options, run_convert },
-    { "dataset", "build|check|stats|show|captions|vocab|split|pack|remove", "build and look at training data", 1, 1, dataset_options, run_dataset },
+    { "dataset", "build|check|stats|show|export|captions|vocab|split|pack|remove", "build and look at training data", 1, 1, dataset_options, run_dataset },
     { "eval", "", "measure what a model makes: references found, words followed, places kept", 0, 0, eval_options, run_eval },
     { "fetch", "v1.1|v1|prep", "list what FLUX.1-dev and DreamO (or preparing references) need, check what is there, download the rest", 0, 1, fetch_options, run_fetch },
     { "bench", "kernels|device", "measure this machine, or what a step costs a device", 1, 1, bench_options, run_bench },

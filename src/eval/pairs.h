@@ -2,13 +2,11 @@
  * train on (`dpo`). */
 #ifndef EVAL_PAIRS_H
 #define EVAL_PAIRS_H
+#include "data/own/own_write.h"
 #include "eval/score.h"
-#include "format/text.h"
 
 typedef struct pairs {
-    const char *folder;       /* NULL: none are wanted, and nothing below does anything */
-    text lines;               /* of the manifest */
-    int written;
+    own_writer to;            /* folder NULL: none are wanted, and nothing below does anything */
     double best, worst;       /* of this sample's pictures so far */
     bitmap liked, disliked;
     int seen;

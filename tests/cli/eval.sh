@@ -91,7 +91,7 @@ expect "a table" grep -q '^t2i  *2' out
 check 0 '"kind":"subjects","n":2,"seeds":3' eval -m model $small --json --kinds "subject subjects" --seeds 3 -s 32x32 --ref-side 32 --steps 1 --pairs liked
 expect "a manifest of preferences" [ "$(grep -c '"rejected": *"subjects\{0,1\}-0000[01].rejected.png"' liked/manifest.jsonl)" = 4 ]
 expect "of what training sees" grep -q '"split": *"train"' liked/manifest.jsonl
-expect "the two differ" sh -c "! cmp -s liked/subject-00000.liked.png liked/subject-00000.rejected.png"
+expect "the two differ" sh -c "! cmp -s liked/subject-00000.target.png liked/subject-00000.rejected.png"
 check 0 - dataset check --data liked
 cat >prefer.conf <<X
 stage = dpo

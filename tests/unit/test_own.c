@@ -11,6 +11,58 @@ static int make_folder(void **state)
     return 0;
 }
 
+/* ---- composed samples as files ---- */
+
+/* What is written and read again is what was drawn: targets, references, masks, words, tasks and slots. */
+static void composed_come_back(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = { "subjects", "ids", "style", "tryon" };
+    dreamo_export_options o;
+    dreamo_error err = { 0 };
+    dreamo_export_options_init(&o);
+    o.data = TEST_DATA "/assets";
+    o.out = "exported";
+    o.kinds = "subjects ids, style tryon";
+    o.held_out = true;
+    o.count = 2;
+    o.width = o.height = o.ref_side = 64;
+    o.seed = 5;
+    if (dreamo_dataset_export(&o, &err)) fail_msg("%s", err.message);
+    assert_int_equal(dreamo_dataset_check("exported", NULL, NULL, &err), DREAMO_OK);
+    data_set *from, *back = must_open("exported");
+    if (data_open(o.data, &from, &err)) fail_msg("%s", err.message);
+    for (int k = 0; k < 4; k++)
+        for (uint64_t i = 0; i < 2; i++) {
+            data_sample a, b;
+            data_request q = { .split = DATA_VAL, .seed = 5, .index = i, .width = 64, .height = 64, .ref_side = 64 };
+            assert_true(data_kind_find(kinds[k], &q.kind));
+            if (data_sample_make(from, NULL, &q, &a, &err) || data_sample_make(back, NULL, &q, &b, &err)) fail_msg("%s", err.message);
+            assert_int_equal(a.kind, b.kind);
+            assert_string_equal(a.caption, b.caption);
+            assert_memory_equal(a.target.data, b.target.data, 64 * 64 * 3);
+            assert_int_equal(a.nrefs, b.nrefs);
+            for (int r = 0; r < a.nrefs; r++) {
+                const data_ref *x = &a.ref[r], *y = &b.ref[r];
+                for (int j = 0; y->slot != x->slot && j < b.nrefs; j++) y = &b.ref[j]; /* those that are read lie in the order of their slots */
+                assert_true(x->task == y->task && x->slot == y->slot && x->picture.width == y->picture.width && !x->mask == !y->mask);
+                assert_memory_equal(x->picture.data, y->picture.data, (size_t)x->picture.width * (size_t)x->picture.height * 3);
+                if (x->mask) assert_memory_equal(x->mask, y->mask, 64 * 64);
+            }
+            data_sample_free(&a);
+            data_sample_free(&b);
+        }
+    data_close(from);
+    data_close(back);
+    assert_int_equal(dreamo_dataset_export(&o, &err), DREAMO_BUSY); /* nothing is written over */
+    err = (dreamo_error){ 0 };
+    o.out = "other";
+    o.kinds = "subject dog";
+    assert_int_equal(dreamo_dataset_export(&o, &err), DREAMO_ARG);
+    assert_non_null(strstr(err.message, "dog"));
+    assert_false(folder_exists("other"));
+}
+
 /* ---- order ---- */
 
 static void order_is_a_permutation(void **state)
@@ -456,7 +508,7 @@ int main(void)
         cmocka_unit_test(order_is_a_permutation), cmocka_unit_test(order_is_even), cmocka_unit_test(each_once_an_epoch), cmocka_unit_test(buckets_are_the_nearest),
         cmocka_unit_test(targets_are_cut_in_the_middle), cmocka_unit_test(shapes_are_free_when_asked), cmocka_unit_test(kinds_follow_tasks),
         cmocka_unit_test(placeholders_are_told), cmocka_unit_test(forms_agree), cmocka_unit_test(tar_is_tar), cmocka_unit_test(shards_are_cut_by_size),
-        cmocka_unit_test(held_out_by_source), cmocka_unit_test(source_is_removed), cmocka_unit_test(set_is_told),
+        cmocka_unit_test(held_out_by_source), cmocka_unit_test(source_is_removed), cmocka_unit_test(set_is_told), cmocka_unit_test(composed_come_back),
     };
     return cmocka_run_group_tests(tests, make_folder, scratch_leave);
 }

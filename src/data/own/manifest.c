@@ -156,7 +156,7 @@ static bool set_common(json_t *o, const own_item *it)
     if (it->kind_told) set_text(o, "kind", data_kind_name(it->kind), &ok);
     set_text(o, "split", it->split == DATA_VAL ? "val" : "train", &ok);
     set_text(o, "source", it->source ? it->source : it->target.name, &ok);
-    set_text(o, "sha256", it->sha256, &ok);
+    set_text(o, "sha256", *it->sha256 ? it->sha256 : NULL, &ok);
     set_text(o, "licence", it->licence, &ok);
     return ok;
 }
