@@ -105,10 +105,13 @@ kinds = subject
 pictures = 32x32
 ref_sides = 32
 validation = 2
-validate_every = 0
+validate_every = 2
+sample_every = 2
+samples = 1
 X
 check 0 - train prefer.conf -m model --data liked --out preferred --threads 1
 expect "a LoRA comes of them" [ -s preferred/model/dreamo/dpo.safetensors ]
+expect "and a sheet, though nothing is held out" [ -s preferred/samples/step-000002.png ]
 check 12 "holds samples already" eval -m model $small --kinds subject --seeds 2 -s 32x32 --ref-side 32 --steps 1 --pairs liked
 check 0 '"wins":null' eval -m model $small --json --kinds subject --seeds 2 -s 32x32 --ref-side 32 --steps 1 --against kept
 check 0 '"wins":0.' eval -m model $small --json --kinds "subject subjects" --seeds 2 -s 32x32 --ref-side 32 --steps 3 --against kept

@@ -7,7 +7,7 @@
 
 enum { ZOOM = 2 };
 
-/* One row: the held-out sample, where it stands, and what it is asked with. */
+/* One row: the sample, where it stands, and what it is asked with. */
 typedef struct sheet_row { data_kind kind; data_sample sample; } sheet_row;
 
 typedef struct sheet_job {
@@ -15,6 +15,7 @@ typedef struct sheet_job {
     dreamo_model *m;
     sheet_row *row;
     sheet_wishes w;
+    data_split split;           /* what is held out; a set that holds nothing out shows what it is trained on */
     int rows, refs;             /* refs: most of any row */
     int width, height;          /* of a cell */
     bitmap out;
@@ -40,17 +41,25 @@ static dreamo_status compose_row(void *arg, int i, dreamo_error *err)
     int before = 0; /* rows of this kind above */
     for (int k = 0; k < i; k++) before += j->row[k].kind == row->kind;
     const mixture_part *size = &r->pictures.part[i % r->pictures.n];
-    data_request q = { row->kind, DATA_VAL, (uint64_t)r->seed, (uint64_t)before, size->a, size->b, r->ref_sides.part[i % r->ref_sides.n].a };
+    data_request q = { row->kind, j->split, (uint64_t)r->seed, (uint64_t)before, size->a, size->b, r->ref_sides.part[i % r->ref_sides.n].a };
     return data_sample_make(j->s->data, NULL, &q, &row->sample, err);
+}
+
+static int which_can(sheet_job *j, const mixture *kinds, data_split split, data_kind *can)
+{
+    int n = 0;
+    j->split = split;
+    for (int i = 0; i < kinds->n; i++)
+        if (data_can(j->s->data, (data_kind)kinds->part[i].a, split)) can[n++] = (data_kind)kinds->part[i].a;
+    return n;
 }
 
 static dreamo_status compose_rows(sheet_job *j, const mixture *kinds, dreamo_error *err)
 {
     data_kind can[MIXTURE_MAX];
-    int n = 0, rows = (int)j->s->r->samples;
-    for (int i = 0; i < kinds->n; i++)
-        if (data_can(j->s->data, (data_kind)kinds->part[i].a, DATA_VAL)) can[n++] = (data_kind)kinds->part[i].a;
-    if (!n) return fail(err, DREAMO_CONTENT, "the dataset has nothing held out to draw a sheet of");
+    int n = which_can(j, kinds, DATA_VAL, can), rows = (int)j->s->r->samples;
+    if (!n) n = which_can(j, kinds, DATA_TRAIN, can);
+    if (!n) return fail(err, DREAMO_CONTENT, "the dataset has nothing to draw a sheet of");
     j->rows = rows < n ? n : rows;
     j->row = mem_calloc((size_t)j->rows, sizeof *j->row);
     if (!j->row) return fail(err, DREAMO_MEMORY, "no memory for a sheet");
