@@ -38,9 +38,11 @@ void          nn_set_taping(nn *cx, bool on);
 bool          nn_taping(const nn *cx);
 
 /* What was done since nn_reset: for dry plans and for the bench.  weights: bytes of the stored weights that were read, each once; of tables
- * the rows that were asked for; counted by dry runs only. */
-typedef struct nn_counts { int64_t ops; double flops, bytes, weights; size_t work_peak, keep_peak; } nn_counts;
+ * the rows that were asked for; sent: what these take on a device with memory of its own, without tables (the host looks those up).  Both are counted
+ * by dry runs only. */
+typedef struct nn_counts { int64_t ops; double flops, bytes, weights, sent; size_t work_peak, keep_peak; } nn_counts;
 nn_counts nn_count(const nn *cx);
+double nn_sent_nbytes(const weight *w); /* one weight's share of `sent` */
 /* After each op: floating-point operations so far; false: stop, DREAMO_CANCELLED.  NULL: nobody. */
 typedef bool (*nn_listen_fn)(void *user, double flops);
 void nn_listen(nn *cx, nn_listen_fn fn, void *user);

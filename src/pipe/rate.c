@@ -59,3 +59,25 @@ double rate_measure(device *dev, dtype stored, bool fast)
     dev->fast = false;
     return rate;
 }
+
+enum { SENT = 16 << 20 };
+
+double rate_sent(device *dev)
+{
+    if (!dev->be->reserve) return -1;
+    float *host = mem_alloc(SENT), one;
+    nn *cx = host ? nn_new(&(nn_options){ .dev = dev, .work_nbytes = SENT }, NULL) : NULL;
+    double best = 1e30;
+    for (size_t i = 0; host && i < SENT / sizeof *host; i++) host[i] = 1; /* its pages are there */
+    for (int n = 0; cx && n < 3 && nn_ok(cx); n++) {
+        nn_reset(cx);
+        double start = seconds_now();
+        tensor x = tensor_from(cx, SENT / (int)sizeof *host / 1024, 1024, host);
+        if (nn_ok(cx)) tensor_read(cx, tensor_cols(tensor_rows(x, 0, 1), 0, 1), &one);
+        best = fmin(best, seconds_now() - start);
+    }
+    bool well = cx && nn_ok(cx);
+    if (cx) nn_free(cx);
+    mem_free(host);
+    return well ? SENT / best : -1;
+}

@@ -126,6 +126,8 @@ void   gg_read(device *, float *dst, tensor x);
 void   gg_zero(device *, tensor y);
 void   gg_tables_free(state *s);
 
+device_need gg_foresee(const device *, double arenas, double sent);
+
 /* graph.c */
 /* Whether the op has to be recorded: false when it was, or when nothing is to be done after a failure.  The words tell it from all others; the first
  * four are its result. */
@@ -161,6 +163,10 @@ typedef struct on_device { place at; enum ggml_type type; } on_device;
 bool   gg_gather(state *s, const weight *w);
 /* Then: [rows, in] as products take it: blocks, bf16 and fp32 byte for byte; f16, fp8, NF4 and what has row scales as bf16. */
 on_device gg_part(state *s, const weight *w, int part);
+/* All parts one below the other, which takes one product in place of several: where they are of one type there and not too large together. */
+bool      gg_is_whole(const state *s, const weight *w);
+on_device gg_whole(state *s, const weight *w);
+place     gg_biases(state *s, const weight *w);                    /* of all parts, one after the other; they always stay; buffer NULL: there are none */
 on_device gg_down(state *s, const weight *w, const adapter *a);    /* A [rank, in] */
 on_device gg_up(state *s, const weight *w, const adapter *a);      /* scale B [rows, rank] */
 on_device gg_taps(state *s, const weight *w, int dy);              /* row dy of a 3 x 3 convolution's taps as [out, 3 in]: tap and channel in */
