@@ -336,7 +336,7 @@ DREAMO_API dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_r
 typedef struct dreamo_device_plan {
     size_t size;
     const char *name;        /* "cpu", or one of dreamo_devices */
-    double seconds, step_seconds; /* the whole request, its weights sent over first; one step */
+    double seconds, step_seconds; /* the whole request, its weights sent over first; one step; < 0 unknown: no memory to measure in */
     uint64_t held_bytes, limit_bytes; /* device memory at most, and what there is of it; cpu: what a request adds to the process, and 0 */
     uint64_t resident_bytes, streamed_bytes; /* of the transformer's weights: what stays there, and what passes through in every step */
     int doubles, singles;    /* blocks whose weights stay, from the first on */

@@ -232,7 +232,7 @@ static void print_plan(const dreamo_plan *plan)
 static bool print_device_plan(void *user, const dreamo_device_plan *d)
 {
     double mb = 1.0 / (1 << 20);
-    char memory[160];
+    char memory[160], about[64] = "";
     (void)user;
     if (screen_json()) {
         printf("{\"event\":\"device\",\"name\":\"%s\",\"seconds\":%.4g,\"step_seconds\":%.4g,\"held_bytes\":%llu,\"limit_bytes\":%llu,\"resident_bytes\":%llu,"
@@ -249,7 +249,8 @@ static bool print_device_plan(void *user, const dreamo_device_plan *d)
     else
         snprintf(memory, sizeof memory, "%.1f MB there; weights of the first %d + %d blocks stay, %.1f MB pass through in each step", (double)d->limit_bytes * mb, d->doubles,
                  d->singles, (double)d->streamed_bytes * mb);
-    screen_line("device", "%s: about %.2g s (%.2g s a step), %s", d->name, d->seconds, d->step_seconds, memory);
+    if (d->seconds >= 0) snprintf(about, sizeof about, "about %.2g s (%.2g s a step), ", d->seconds, d->step_seconds);
+    screen_line("device", "%s: %s%s", d->name, about, memory);
     return true;
 }
 

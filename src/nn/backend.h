@@ -38,11 +38,11 @@ typedef struct backend {
     void (*close)(device *);
 
     /* Devices with memory of their own; NULL: the host's.  reserve gives nbytes of it, as addresses that nobody else may follow; NULL: none, and the device has
-     * failed.  expect: a context is made whose ops will read `weights` bytes of stored weights (0: unknown). */
+     * failed.  expect: a context is made whose largest attention with a bias has so many bytes of scores (nn_counts; 0: none, or unknown). */
     void *(*reserve)(device *, size_t nbytes);
     void (*release)(device *, void *base);
-    void (*expect)(device *, double weights);
-    device_need (*foresee)(const device *, double arenas, double sent); /* of a context with such arenas whose weights take `sent` bytes there (nn_counts) */
+    void (*expect)(device *, double scores);
+    device_need (*foresee)(const device *, double arenas, double sent, double scores); /* of a context with such arenas; sent, scores: of nn_counts */
     double (*memory)(const device *);                     /* bytes that it may take */
     void (*forget)(device *); /* weights that ops read so far go away or change: keep nothing of them */
 

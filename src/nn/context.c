@@ -64,7 +64,7 @@ nn *nn_new(const nn_options *o, dreamo_error *err)
         fail(err, DREAMO_MEMORY, "no memory for %zu bytes of tensors", o->work_nbytes + o->keep_nbytes);
         return NULL;
     }
-    if (cx->be->expect) cx->be->expect(cx->dev, o->weights);
+    if (cx->be->expect) cx->be->expect(cx->dev, o->scores);
     return cx;
 }
 

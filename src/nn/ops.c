@@ -229,6 +229,10 @@ tensor op_attention(nn *cx, tensor q, tensor k, tensor v, layout l, attention_op
     if (!nn_ok(cx)) return none;
     cx->be->attention(cx->dev, y, q, k, v, l, o, lse);
     nn_done(cx, 4 * pairs(l) * q.cols, 4 * tensor_nbytes(q));
+    if (o.relbias || o.causal) {
+        double scores = pairs(l) * o.heads * (double)sizeof(float);
+        if (scores > cx->counts.scores) cx->counts.scores = scores;
+    }
     record *r = tape_add(cx, attention_back, trains, &y, q, k, v);
     if (r) {
         r->l = l;

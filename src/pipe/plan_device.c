@@ -33,6 +33,13 @@ static void count_blocks(const dit *m, double resident, dreamo_device_plan *out)
 
 /* ---- seconds and bytes ---- */
 
+/* Runs of the transformer in all steps: two in those with true CFG. */
+static double passes_of(const generation *g)
+{
+    int end = g->how.cfg_end < g->how.steps ? g->how.cfg_end : g->how.steps;
+    return g->how.steps + (g->cfg ? end - g->how.cfg_start : 0);
+}
+
 dreamo_device_plan plan_on(const generation *g, const phases *p, const device *dev, const device_rates *r)
 {
     dreamo_device_plan out = { .size = sizeof out, .name = device_name(dev), .fits = true };
@@ -40,9 +47,9 @@ dreamo_device_plan plan_on(const generation *g, const phases *p, const device *d
     if (dev->be->memory) out.limit_bytes = (uint64_t)dev->be->memory(dev);
     for (int i = 0; i < p->n; i++) {
         const nn_counts *c = &p->list[i];
-        double arenas = (double)(c->work_peak + c->keep_peak), times = i == p->steps ? g->how.steps : 1;
+        double arenas = (double)(c->work_peak + c->keep_peak), times = i == p->steps ? passes_of(g) : 1;
         device_need n = { .resident = c->weights, .fits = true };
-        if (dev->be->foresee) n = dev->be->foresee(dev, arenas, c->sent);
+        if (dev->be->foresee) n = dev->be->foresee(dev, arenas, c->sent, c->scores);
         double computing = c->flops / (i == p->steps ? r->steps : r->plain) / times;
         double each = dev->be->foresee ? fmax(computing, n.streamed / r->sent) : computing;
         out.seconds += times * each + (dev->be->foresee ? n.resident / r->sent : 0);
@@ -50,12 +57,13 @@ dreamo_device_plan plan_on(const generation *g, const phases *p, const device *d
         stay += n.weights;
         beside = fmax(beside, n.beside);
         if (i != p->steps) continue;
-        out.step_seconds = each;
+        out.step_seconds = each * times / g->how.steps;
         out.resident_bytes = (uint64_t)n.resident;
-        out.streamed_bytes = (uint64_t)n.streamed;
+        out.streamed_bytes = (uint64_t)(n.streamed * times / g->how.steps);
         count_blocks(g->m->dit, n.resident, &out);
         if (!n.streamed) out.doubles = g->m->dit->config.layers, out.singles = g->m->dit->config.single_layers;
     }
+    if (r->plain <= 0 || r->steps <= 0 || (dev->be->foresee && r->sent <= 0)) out.seconds = out.step_seconds = -1;
     out.held_bytes = dev->be->foresee ? (uint64_t)fmin(stay + beside, (double)out.limit_bytes) : p->peak;
     return out;
 }
@@ -111,7 +119,7 @@ static dreamo_status consider(choice *c, const char *name, int threads, dreamo_e
     if (!dev) return report_line(c->to, DREAMO_EVENT_NOTE, err, "%s is not taken: %s", name, why.message);
     device_rates r = plan_rates(c->m, dev);
     dreamo_device_plan d = plan_on(c->g, c->p, dev, &r);
-    if (!d.fits) {
+    if (!d.fits || d.seconds < 0) {
         dev->be->close(dev);
         return report_line(c->to, DREAMO_EVENT_NOTE, err, "%s is not taken: a picture needs more than the %.3g GB that it may have", name, (double)d.limit_bytes / 1e9);
     }

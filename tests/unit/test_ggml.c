@@ -24,14 +24,15 @@
 #include <cmocka.h>
 
 #define MODEL TEST_DATA "/models/tiny"
+#define MINI REPO_ROOT "/models/dreamo-mini" /* more of its memory is weights */
 
-static dreamo_model *opened_with(const dreamo_lora *lora, const char *device, uint64_t memory)
+static dreamo_model *opened_with(const char *dir, const dreamo_lora *lora, const char *device, uint64_t memory)
 {
     dreamo_model_options o;
     dreamo_error err = { 0 };
     dreamo_model *m = NULL;
     dreamo_model_options_init(&o);
-    o.dir = MODEL;
+    o.dir = dir;
     o.backend = device;
     o.threads = 1;
     o.memory = memory;
@@ -41,7 +42,7 @@ static dreamo_model *opened_with(const dreamo_lora *lora, const char *device, ui
     return m;
 }
 
-static dreamo_model *opened(const char *device, uint64_t memory) { return opened_with(NULL, device, memory); }
+static dreamo_model *opened(const char *device, uint64_t memory) { return opened_with(MODEL, NULL, device, memory); }
 
 static dreamo_request asked(int steps)
 {
@@ -119,7 +120,7 @@ static void references_are_prepared_on_cpu(void **state)
     r.nrefs = 1;
     r.progress = take_note;
     for (int i = 0; i < 2; i++) {
-        dreamo_model *m = opened_with(&(dreamo_lora){ TEST_DATA "/lora/tiny/dreamo.safetensors", 1 }, i ? asked_device() : "cpu", 0);
+        dreamo_model *m = opened_with(MODEL, &(dreamo_lora){ TEST_DATA "/lora/tiny/dreamo.safetensors", 1 }, i ? asked_device() : "cpu", 0);
         *notes = '\0';
         if (dreamo_generate(m, &r, &im[i], &err)) fail_msg("%s", err.message);
         assert_int_equal(strstr(notes, "references are cut out on cpu") != NULL, i);
@@ -221,7 +222,7 @@ static found planned(dreamo_model *m, int steps)
     if (dreamo_plan_devices(m, &r, keep_row, &f, &err)) fail_msg("%s", err.message);
     assert_true(f.cpu && f.rows >= 2);
     assert_non_null(f.own.name);
-    assert_true(f.own.seconds > f.own.step_seconds * steps * 0.99 && f.own.step_seconds > 0);
+    if (f.own.fits) assert_true(f.own.seconds > f.own.step_seconds * steps * 0.99 && f.own.step_seconds > 0);
     return f;
 }
 
@@ -229,6 +230,7 @@ static found planned(dreamo_model *m, int steps)
 static double passed_in_a_step(dreamo_model *m, const dreamo_image *four)
 {
     double passed[2];
+    generation_rate(m); /* what that sends is not counted */
     for (int i = 0; i < 2; i++) {
         ggml_device_count_anew(m->dev);
         dreamo_image im = must(m, i ? 4 : 2);
@@ -244,7 +246,7 @@ static double passed_in_a_step(dreamo_model *m, const dreamo_image *four)
 static void plans_come_true_within_a_limit(void **state)
 {
     (void)state;
-    dreamo_model *m = opened(asked_device(), 0);
+    dreamo_model *m = opened_with(MINI, NULL, asked_device(), (uint64_t)512 << 20); /* from a gigabyte on the autoencoder's sums run in larger pieces */
     found f = planned(m, 4);
     dreamo_image all = must(m, 4);
     double weights = (double)f.own.resident_bytes;
@@ -252,21 +254,24 @@ static void plans_come_true_within_a_limit(void **state)
     if (!f.own.fits || f.own.why || f.own.streamed_bytes || f.own.held_bytes < peak)
         fail_msg("%s: %llu bytes pass through, at most %llu are held, really %zu", f.own.why ? f.own.why : "fits", (unsigned long long)f.own.streamed_bytes,
                  (unsigned long long)f.own.held_bytes, peak);
-    assert_int_equal(f.own.doubles, 2);
-    assert_int_equal(f.own.singles, 2);
+    const dit_config *c = &m->dit->config;
+    int blocks = c->layers + c->single_layers, passing = 0;
+    assert_int_equal(f.own.doubles, c->layers);
+    assert_int_equal(f.own.singles, c->single_layers);
     dreamo_close(m);
-    int passing = 0;
-    bool fits = true;
-    for (size_t cap = (size_t)24 << 20; fits; cap -= cap / 4) {
-        m = opened(asked_device(), cap);
+    static const size_t caps[] = { 15 << 20, 12 << 20, 10 << 20, 2 << 20 };
+    for (size_t i = 0; i < sizeof caps / sizeof *caps; i++) {
+        size_t cap = caps[i];
+        m = opened_with(MINI, NULL, asked_device(), cap);
         f = planned(m, 4);
         assert_true(f.own.limit_bytes == cap && f.own.held_bytes <= cap);
-        fits = f.own.fits;
-        if (fits) {
+        assert_int_equal(f.own.fits, i < 3);
+        if (f.own.fits) {
             double passed = passed_in_a_step(m, &all), off = fabs(passed - (double)f.own.streamed_bytes);
-            if (off > 0.2 * weights) fail_msg("%zu bytes: %.0f of %.0f pass through, planned were %.0f", cap, passed, weights, (double)f.own.streamed_bytes);
+            print_message("             %zu bytes: %.0f pass through in a step, planned were %.0f\n", cap, passed, (double)f.own.streamed_bytes);
+            assert_true(off <= 0.4 * weights); /* of two passes */
             passing += passed > 0;
-            assert_true(f.own.streamed_bytes == 0 || f.own.doubles + f.own.singles < 4);
+            assert_true(f.own.streamed_bytes == 0 || f.own.doubles + f.own.singles < blocks);
         } else { /* one line that names the memory, if it does not do all the same */
             dreamo_image some = { 0 };
             dreamo_error err = { 0 };
@@ -279,7 +284,7 @@ static void plans_come_true_within_a_limit(void **state)
         assert_true(ggml_device_counts(m->dev)->peak <= cap);
         dreamo_close(m);
     }
-    assert_true(passing > 0);
+    assert_true(weights > 0 && passing > 0);
     dreamo_image_free(&all);
 }
 

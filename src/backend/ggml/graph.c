@@ -259,6 +259,8 @@ gt *gg_mid(state *s, gt *t)
     return node(s, t, at);
 }
 
+gt *gg_over(state *s, gt *t, const gt *old) { return node(s, t, (place){ old->buffer, old->data }); }
+
 gt *gg_into(state *s, gt *t, tensor y) { return node(s, t, gg_place(s, y)); }
 
 void gg_out(state *s, gt *t, tensor y)

@@ -120,13 +120,13 @@ place  gg_scratch(state *s, size_t nbytes);
 place  gg_table(state *s, const void *p, size_t nbytes); /* p's bytes, on the device */
 void  *gg_reserve(device *, size_t nbytes);
 void   gg_release(device *, void *base);
-void   gg_expect(device *, double weights);
+void   gg_expect(device *, double scores);
 void   gg_write(device *, tensor y, const float *src);
 void   gg_read(device *, float *dst, tensor x);
 void   gg_zero(device *, tensor y);
 void   gg_tables_free(state *s);
 
-device_need gg_foresee(const device *, double arenas, double sent);
+device_need gg_foresee(const device *, double arenas, double sent, double scores);
 
 /* graph.c */
 /* Whether the op has to be recorded: false when it was, or when nothing is to be done after a failure.  The words tell it from all others; the first
@@ -147,6 +147,7 @@ gt    *gg_pixels(state *s, tensor x, int w, int h);   /* [cols, w, h] */
 void   gg_look(state *s);                             /* watching: fails when the last op's result holds NaN or infinity */
 void   gg_wait(state *s);                             /* until all graphs that were sent off are computed */
 gt    *gg_mid(state *s, gt *t);                       /* a node between, in scratch memory */
+gt    *gg_over(state *s, gt *t, const gt *old);       /* a node between in the place of one that nothing else reads, where backends may work in place */
 gt    *gg_into(state *s, gt *t, tensor y);            /* a node between whose result is written at y, packed */
 void   gg_out(state *s, gt *t, tensor y);             /* the op's result */
 bool   gg_aligned(state *s, tensor x);                /* it begins where operands of products have to */

@@ -117,6 +117,15 @@ bool gg_weights_shrink(state *s, size_t wanted)
 
 static size_t slab_of(const state *s) { return s->count.cap / 64 < ((size_t)64 << 20) ? s->count.cap / 64 : (size_t)64 << 20; } /* where room is no question */
 
+/* Of the margin for results between, what they have not taken yet. */
+static size_t margin_left(const state *s)
+{
+    size_t taken = 0;
+    for (int i = 0; i < SCRATCHES; i++) taken += s->scratch[i].nbytes;
+    for (int i = 0; i < s->ntables; i++) taken += s->tables[i].nbytes;
+    return s->margin > taken ? s->margin - taken : 0;
+}
+
 /* A place in a slab; buffer NULL: they would take more than may be, or it has failed.  small: it stays whatever happens. */
 static place take(state *s, size_t nbytes, bool small, int *which)
 {
@@ -130,7 +139,7 @@ static place take(state *s, size_t nbytes, bool small, int *which)
         return p;
     }
     size_t room = nbytes > slab_of(s) ? nbytes : slab_of(s);
-    size_t halves = s->half[0].buffer ? 0 : 2 * s->half_nbytes, reserve = small ? 0 : s->margin + halves;
+    size_t halves = s->half[0].buffer ? 0 : 2 * s->half_nbytes, reserve = small ? 0 : margin_left(s) + halves;
     if (s->count.held + room + reserve > s->count.cap) gg_spares_free(s);
     if (s->count.held + room + reserve > s->count.cap) room = nbytes;
     if (s->count.held + room + reserve > s->count.cap && !gg_weights_shrink(s, room + reserve) && !small) return (place){ 0 };
@@ -402,25 +411,24 @@ place gg_biases(state *s, const weight *w)
 
 static size_t share(const state *s, size_t part) { return s->count.cap / part < ((size_t)256 << 20) ? s->count.cap / part : (size_t)256 << 20; }
 
-/* For results between. */
-static size_t margin_of(const state *s, size_t arenas) { return arenas / 2 + share(s, 8); }
+/* For results between; scores of attention with a bias, and the bias. */
+static size_t margin_of(const state *s, size_t arenas, double scores) { return arenas / 2 + share(s, 8) + 2 * (size_t)scores; }
 static size_t half_of(const state *s) { return share(s, 32); }
 
-void gg_expect(device *d, double weights)
+void gg_expect(device *d, double scores)
 {
     state *s = d->state;
     size_t work = 0;
     for (int i = 0; i < RANGES; i++) work += s->range[i].nbytes;
     s->phase++;
-    s->margin = margin_of(s, work);
-    (void)weights;
+    s->margin = margin_of(s, work, scores);
     if (!s->half[0].buffer) s->half_nbytes = half_of(s);
 }
 
-device_need gg_foresee(const device *d, double arenas, double sent)
+device_need gg_foresee(const device *d, double arenas, double sent, double scores)
 {
     const state *s = d->state;
-    double margin = (double)margin_of(s, (size_t)arenas), room = (double)s->count.cap - arenas - margin;
+    double margin = (double)margin_of(s, (size_t)arenas, scores), room = (double)s->count.cap - arenas - margin;
     if (sent <= room) return (device_need){ sent, 0, sent + (double)slab_of(s), arenas + margin, true };
     double halves = 2 * (double)half_of(s), stay = room > halves ? room - halves : 0; /* the rest passes through these */
     return (device_need){ stay, sent - stay, stay, arenas + margin + halves, room >= halves };
