@@ -1,4 +1,5 @@
 /* find.c - the backends of this build, by name. */
+#include <stdio.h>
 #include <string.h>
 #include "nn/backend.h"
 #ifdef DREAMO_GGML
@@ -34,7 +35,7 @@ int devices_here(char (*names)[64], int most)
     enum { MOST = 32 };
     ggml_device_info all[MOST];
     int n = ggml_devices(all, MOST), count = 0;
-    if (most > 0) strcpy(names[count++], "cpu");
+    if (most > 0) snprintf(names[count++], sizeof *names, "cpu");
     for (int i = 0; i < n && count < most; i++) memcpy(names[count++], all[i].name, sizeof *names);
     return count;
 }
@@ -65,7 +66,7 @@ dreamo_status device_test(const char *name, dreamo_error *err)
 #else
 int devices_here(char (*names)[64], int most)
 {
-    if (most > 0) strcpy(*names, "cpu");
+    if (most > 0) snprintf(*names, sizeof *names, "cpu");
     return most > 0;
 }
 
