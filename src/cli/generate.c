@@ -249,7 +249,7 @@ static bool print_device_plan(void *user, const dreamo_device_plan *d)
     else
         snprintf(memory, sizeof memory, "%.1f MB there; weights of the first %d + %d blocks stay, %.1f MB pass through in each step", (double)d->limit_bytes * mb, d->doubles,
                  d->singles, (double)d->streamed_bytes * mb);
-    if (d->seconds >= 0) snprintf(about, sizeof about, "about %.2g s (%.2g s a step), ", d->seconds, d->step_seconds);
+    if (d->seconds >= 0) snprintf(about, sizeof about, "about %.3g s (%.3g s a step), ", d->seconds, d->step_seconds);
     screen_line("device", "%s: %s%s", d->name, about, memory);
     return true;
 }

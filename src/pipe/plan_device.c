@@ -128,7 +128,7 @@ static dreamo_status consider(choice *c, const char *name, int threads, dreamo_e
     double slow = better ? c->seconds : d.seconds, fast = better ? d.seconds : c->seconds;
     if (better) c->best = dev, c->seconds = d.seconds;
     if (!other) return DREAMO_OK;
-    dreamo_status s = report_line(c->to, DREAMO_EVENT_NOTE, err, "%s is not taken: a picture would take about %.2g s there, %.2g s on %s", device_name(other), slow, fast, device_name(c->best));
+    dreamo_status s = report_line(c->to, DREAMO_EVENT_NOTE, err, "%s is not taken: a picture would take about %.3g s there, %.3g s on %s", device_name(other), slow, fast, device_name(c->best));
     other->be->close(other);
     return s;
 }
