@@ -15,7 +15,7 @@ help:
 	@echo "make test     install what is missing, build with warnings as errors, run all tests"
 	@echo "make build    build $(BUILD)/dreamo"
 	@echo "make deps     install the packages that are missing (apt)"
-	@echo "make test-ggml  fetch and build ggml, and test the backend for GPUs on its CPU device"
+	@echo "make test-ggml  fetch and build ggml, and test the backend for GPUs on its CPU device; test-vulkan: on Vulkan's, too"
 	@echo "make fuzz     SECONDS=60: each reader of files gets as many seconds of made-up ones (clang)"
 	@echo "make bench    measure this machine"
 	@echo "make install  PREFIX=$(PREFIX)"
@@ -49,13 +49,21 @@ test: testdeps
 	@cmake --build $(BUILD)-test -j $(JOBS)
 	@ctest --test-dir $(BUILD)-test --output-on-failure -j $(JOBS)
 
-# The op table, whole pictures and the official comparison on ggml's own CPU device: the way to every GPU.
+# The op table, whole pictures and the official comparison on ggml's own CPU device: the way to every GPU.  test-vulkan: on Vulkan's as well, which is
+# Mesa's software driver where there is no card.  What that compiles stays in a folder: the first run takes minutes, the next ones seconds.
+GGML ?= cpu
 test-ggml: testdeps
-	$(call apt,g++ python3-venv)
-	@tools/get-ggml.sh $(BUILD)-ggml/ggml cpu
-	@cmake -S . -B $(BUILD)-ggml -G Ninja -DCMAKE_BUILD_TYPE=Release -DDREAMO_WERROR=ON -DDREAMO_GGML=ON -DCMAKE_PREFIX_PATH=$(CURDIR)/$(BUILD)-ggml/ggml -DDREAMO_PYTHON=/usr/bin/python3 $(CMAKE_ARGS) >/dev/null
+	$(call apt,g++ python3-venv $(if $(filter vulkan,$(GGML)),libvulkan-dev glslc spirv-headers mesa-vulkan-drivers))
+	@QUICK=1 tools/get-ggml.sh $(BUILD)-ggml/$(GGML) $(GGML)
+	@cmake -S . -B $(BUILD)-ggml -G Ninja -DCMAKE_BUILD_TYPE=Release -DDREAMO_WERROR=ON -DDREAMO_GGML=ON -DCMAKE_PREFIX_PATH=$(CURDIR)/$(BUILD)-ggml/$(GGML) \
+	  -DDREAMO_TEST_DEVICES="$(if $(filter vulkan,$(GGML)),ggml:Vulkan0)" -DDREAMO_PYTHON=/usr/bin/python3 $(CMAKE_ARGS) >/dev/null
 	@cmake --build $(BUILD)-ggml -j $(JOBS) --target dreamo test_ops test_ggml
 	@ctest --test-dir $(BUILD)-ggml --output-on-failure -R '^(test_ops|test_ggml|golden_ggml_cpu)$$'
+	$(if $(filter vulkan,$(GGML)),@GGML_VK_VISIBLE_DEVICES=0 GALLIVM_PERF=nopt MESA_SHADER_CACHE_DIR=$(CURDIR)/$(BUILD)-ggml/shaders \
+	  ctest --test-dir $(BUILD)-ggml --output-on-failure -R 'ggml:')
+
+test-vulkan:
+	@$(MAKE) test-ggml GGML=vulkan
 
 # What breaks a target stays in build-fuzz/found; as a small file in fuzz/corpus it becomes a test.
 SECONDS ?= 60

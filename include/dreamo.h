@@ -135,7 +135,8 @@ typedef struct dreamo_model_options {
     dreamo_numerics numerics;
     int threads;               /* 0 = one for each core */
     const char *backend;       /* the device: "cpu" (default), "ref" (slow, the specification), "ggml:NAME" (one of dreamo_devices, where the library was built
-                                  with ggml), "auto" (the fastest of those that passes its self-test and beats the CPU, else "cpu") */
+                                  with ggml), "auto" (where a picture takes least time, of "cpu" and the GPUs that pass their self-test and
+                                  have room for it; a DREAMO_EVENT_NOTE says why one is not taken) */
     const char *cache;         /* a folder (made when missing) that keeps what the text encoders made of prompts, and gives it back bit for bit; NULL = none.
                                   It holds prompts' embeddings, 8 MB each with FLUX, and is never emptied here */
     dreamo_progress progress;
@@ -332,6 +333,21 @@ typedef struct dreamo_plan {
 } dreamo_plan;
 /* Any thread may ask while the model makes a picture.  A request that dreamo_generate would refuse is refused here, too. */
 DREAMO_API dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err);
+
+/* The same on one of this machine's devices. */
+typedef struct dreamo_device_plan {
+    size_t size;
+    const char *name;        /* "cpu", or one of dreamo_devices */
+    double seconds, step_seconds; /* the whole request, its weights sent over first; one step; < 0 unknown: no memory to measure in */
+    uint64_t held_bytes, limit_bytes; /* device memory at most, and what there is of it; cpu: what a request adds to the process, and 0 */
+    uint64_t resident_bytes, streamed_bytes; /* of the transformer's weights: what stays there, and what passes through in every step */
+    int doubles, singles;    /* blocks whose weights stay, from the first on */
+    bool fits;
+    const char *why;         /* why it would not do: too little memory, or it fails its self-test; NULL: it would */
+} dreamo_device_plan;
+typedef bool (*dreamo_device_plan_row)(void *user, const dreamo_device_plan *d); /* false: enough */
+/* Each device in turn, measured for a second or two, nothing of the weights read.  Memory is limited as the model was opened (dreamo_model_options.memory). */
+DREAMO_API dreamo_status dreamo_plan_devices(dreamo_model *model, const dreamo_request *r, dreamo_device_plan_row row, void *user, dreamo_error *err);
 
 /* ---- looking into things --------------------------------------------------------------------- */
 

@@ -1,4 +1,5 @@
 /* find.c - the backends of this build, by name. */
+#include <stdio.h>
 #include <string.h>
 #include "nn/backend.h"
 #ifdef DREAMO_GGML
@@ -29,17 +30,46 @@ static device *open_own(const char *name, int threads, dreamo_error *err)
 }
 
 #ifdef DREAMO_GGML
+int devices_here(char (*names)[64], int most)
+{
+    enum { MOST = 32 };
+    ggml_device_info all[MOST];
+    int n = ggml_devices(all, MOST), count = 0;
+    if (most > 0) snprintf(names[count++], sizeof *names, "cpu");
+    for (int i = 0; i < n && count < most; i++) memcpy(names[count++], all[i].name, sizeof *names);
+    return count;
+}
+
 device *device_open(const char *name, int threads, uint64_t memory, dreamo_error *err)
 {
     if (name && strncmp(name, "ggml:", 5) == 0) return ggml_device_open(name, threads, memory, err);
-    if (name && strcmp(name, "auto") == 0) {
-        char best[64];
-        if (ggml_fastest(best)) return ggml_device_open(best, threads, memory, err);
-        name = "cpu";
-    }
     return open_own(name ? name : "cpu", threads, err);
 }
+
+bool device_is_gpu(const char *name)
+{
+    enum { MOST = 32 };
+    ggml_device_info all[MOST];
+    int n = ggml_devices(all, MOST);
+    for (int i = 0; i < n; i++)
+        if (strcmp(all[i].name, name) == 0) return all[i].gpu;
+    return false;
+}
+
+dreamo_status device_test(const char *name, dreamo_error *err)
+{
+    self_test t;
+    dreamo_error why = { 0 };
+    if (strncmp(name, "ggml:", 5) != 0 || ggml_self_test(name, &t, &why)) return DREAMO_OK;
+    return fail(err, DREAMO_DEVICE, "%s", why.message);
+}
 #else
+int devices_here(char (*names)[64], int most)
+{
+    if (most > 0) snprintf(*names, sizeof *names, "cpu");
+    return most > 0;
+}
+
 device *device_open(const char *name, int threads, uint64_t memory, dreamo_error *err)
 {
     (void)memory; /* of devices with memory of their own */
@@ -48,6 +78,18 @@ device *device_open(const char *name, int threads, uint64_t memory, dreamo_error
         hint(err, "tools/get-ggml.sh and -DDREAMO_GGML=ON bring it: docs/gpu.md");
         return NULL;
     }
-    return open_own(name && strcmp(name, "auto") != 0 ? name : "cpu", threads, err);
+    return open_own(name ? name : "cpu", threads, err);
+}
+
+bool device_is_gpu(const char *name)
+{
+    (void)name;
+    return false;
+}
+
+dreamo_status device_test(const char *name, dreamo_error *err)
+{
+    (void)name, (void)err; /* "cpu" is what tests compare with ref */
+    return DREAMO_OK;
 }
 #endif

@@ -231,6 +231,31 @@ static void print_plan(const dreamo_plan *plan)
                 (double)plan->peak_bytes * mb);
 }
 
+static bool print_device_plan(void *user, const dreamo_device_plan *d)
+{
+    double mb = 1.0 / (1 << 20);
+    char memory[160], about[64] = "";
+    (void)user;
+    if (screen_json()) {
+        printf("{\"event\":\"device\",\"name\":\"%s\",\"seconds\":%.4g,\"step_seconds\":%.4g,\"held_bytes\":%llu,\"limit_bytes\":%llu,\"resident_bytes\":%llu,"
+               "\"streamed_bytes\":%llu,\"doubles\":%d,\"singles\":%d,\"fits\":%s}\n", d->name, d->seconds, d->step_seconds, (unsigned long long)d->held_bytes,
+               (unsigned long long)d->limit_bytes, (unsigned long long)d->resident_bytes, (unsigned long long)d->streamed_bytes, d->doubles, d->singles, d->why ? "false" : "true");
+        return true;
+    }
+    if (d->why) {
+        screen_line("device", "%s: no: %s", d->name, d->why);
+        return true;
+    }
+    if (!d->limit_bytes) snprintf(memory, sizeof memory, "at most %.1f MB of memory", (double)d->held_bytes * mb);
+    else if (!d->streamed_bytes) snprintf(memory, sizeof memory, "at most %.1f of %.1f MB there, all weights stay", (double)d->held_bytes * mb, (double)d->limit_bytes * mb);
+    else
+        snprintf(memory, sizeof memory, "%.1f MB there; weights of the first %d + %d blocks stay, %.1f MB pass through in each step", (double)d->limit_bytes * mb, d->doubles,
+                 d->singles, (double)d->streamed_bytes * mb);
+    if (d->seconds >= 0) snprintf(about, sizeof about, "about %.3g s (%.3g s a step), ", d->seconds, d->step_seconds);
+    screen_line("device", "%s: %s%s", d->name, about, memory);
+    return true;
+}
+
 static dreamo_status make_one(job *j, dreamo_model *model, int i, dreamo_error *err)
 {
     dreamo_image image = { 0 };
@@ -265,6 +290,7 @@ int run_generate(const parsed *p)
     screen_catch_signals();
     if (!s) s = dreamo_open(&j.model, &model, &err);
     if (!s && only_plan && (s = dreamo_plan_request(model, &j.request, &plan, &err)) == DREAMO_OK) print_plan(&plan); /* else generate tells it */
+    if (!s && only_plan && dreamo_ggml_version()) s = dreamo_plan_devices(model, &j.request, print_device_plan, NULL, &err);
     if (!s && !only_plan) s = make_all(&j, model, &err);
     dreamo_close(model);
     output_close(&j.out);

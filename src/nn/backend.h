@@ -26,6 +26,11 @@ typedef struct device device;
 enum { FAST_ROWS = 8, FAST_LENGTH = 1024 };
 #define FAST_LEAST 0x1p-100f
 
+/* What a device with memory of its own would take for a context.  resident, streamed: bytes of the weights that its ops read, those that stay there and those
+ * that pass through each time.  weights: of the buffers with the first, which stay after it where there is room; beside: of all else, at most.  fits: false
+ * when there would be no room for results in between. */
+typedef struct device_need { double resident, streamed, weights, beside; bool fits; } device_need;
+
 typedef struct backend {
     const char *name;   /* "ref", "cpu", "dry" */
     bool dry;           /* computes nothing: tensors have no memory behind them */
@@ -33,10 +38,12 @@ typedef struct backend {
     void (*close)(device *);
 
     /* Devices with memory of their own; NULL: the host's.  reserve gives nbytes of it, as addresses that nobody else may follow; NULL: none, and the device has
-     * failed.  expect: a context is made whose ops will read `weights` bytes of stored weights (0: unknown). */
+     * failed.  expect: a context is made whose largest attention with a bias has so many bytes of scores (nn_counts; 0: none, or unknown). */
     void *(*reserve)(device *, size_t nbytes);
     void (*release)(device *, void *base);
-    void (*expect)(device *, double weights);
+    void (*expect)(device *, double scores);
+    device_need (*foresee)(const device *, double arenas, double sent, double scores); /* of a context with such arenas; sent, scores: of nn_counts */
+    double (*memory)(const device *);                     /* bytes that it may take */
     void (*forget)(device *); /* weights that ops read so far go away or change: keep nothing of them */
 
     /* memory: host <-> tensor, and the two things the tape does to gradients */
@@ -183,8 +190,11 @@ struct device {
 
 extern const backend backend_ref, backend_cpu, backend_dry;
 const backend *backend_find(const char *name); /* NULL: no such backend */
-/* For inference: "cpu" (NULL), "ref", "ggml:NAME", or "auto": the fastest that passes its test.  memory: bytes that a device of its own may take; 0: what is
- * free.  NULL on failure. */
+/* For inference: "cpu" (NULL), "ref" or "ggml:NAME".  memory: bytes that a device of its own may take; 0: what is free.  NULL on failure. */
 const char *device_name(const device *dev);    /* "cpu", "ggml:Vulkan0" */
 device *device_open(const char *name, int threads, uint64_t memory, dreamo_error *err);
+/* Names of this machine's: "cpu" and ggml's; how many were filled in. */
+int     devices_here(char (*names)[64], int most);
+bool    device_is_gpu(const char *name);
+dreamo_status device_test(const char *name, dreamo_error *err); /* whether it computes what "ref" does: a second */
 #endif

@@ -64,7 +64,7 @@ nn *nn_new(const nn_options *o, dreamo_error *err)
         fail(err, DREAMO_MEMORY, "no memory for %zu bytes of tensors", o->work_nbytes + o->keep_nbytes);
         return NULL;
     }
-    if (cx->be->expect) cx->be->expect(cx->dev, o->weights);
+    if (cx->be->expect) cx->be->expect(cx->dev, o->scores);
     return cx;
 }
 
@@ -171,6 +171,17 @@ static double stored_nbytes(const weight *w, int rows)
     return w->out ? n * rows / w->out : 0;
 }
 
+double nn_sent_nbytes(const weight *w)
+{
+    double n = 0;
+    for (int i = 0; i < w->nparts; i++) {
+        const weight_part *p = &w->part[i];
+        n += (double)p->rows * w->in * w->kh * w->kw * dtype_bits(weight_sent_type(w, i)) / 8 + (p->bias ? (double)p->rows * sizeof(float) : 0);
+    }
+    for (const adapter *a = w->adapters; a; a = a->next) n += (double)a->rank * (a->rows + w->in) * dtype_bits(weight_sent_type_beside(w)) / 8;
+    return n;
+}
+
 void nn_reads(nn *cx, const weight *w, int rows)
 {
     if (!cx->be->dry || !nn_ok(cx)) return;
@@ -180,7 +191,8 @@ void nn_reads(nn *cx, const weight *w, int rows)
     if (!more) return;
     cx->seen = more;
     cx->seen[cx->nseen++] = w;
-    cx->counts.weights += stored_nbytes(w, rows < w->out ? rows : w->out);
+    cx->counts.weights += stored_nbytes(w, rows && rows < w->out ? rows : w->out);
+    if (!rows) cx->counts.sent += nn_sent_nbytes(w);
 }
 
 nn_counts nn_count(const nn *cx)

@@ -85,7 +85,7 @@ static inline double tensor_nbytes(tensor x) { return sizeof(float) * (double)x.
 
 /* Count an op and look at the device; call after every kernel. */
 void nn_done(nn *cx, double flops, double nbytes);
-/* An op reads `rows` rows of w, and all of it when that is w->out. */
+/* An op reads `rows` rows of a table; 0: all of a weight. */
 void nn_reads(nn *cx, const weight *w, int rows);
 tensor keep_new(nn *cx, int rows, int cols);
 /* The list with room for one more than n elements; NULL and the sticky error when there is no memory. */

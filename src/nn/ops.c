@@ -77,7 +77,7 @@ tensor op_linear(nn *cx, tensor x, const weight *w)
     if (!nn_ok(cx)) return none;
     cx->be->linear(cx->dev, y, x, w, low);
     nn_done(cx, flops, tensor_nbytes(x) + tensor_nbytes(y) + weight_nbytes(w));
-    nn_reads(cx, w, w->out);
+    nn_reads(cx, w, 0);
     record *r = tape_add(cx, linear_back, weight_trains(w), &y, x, none, none);
     if (r) {
         r->w = w;
@@ -116,7 +116,7 @@ tensor op_embed(nn *cx, const int32_t *ids, int n, const weight *w)
     if (!nn_ok(cx)) return none;
     cx->be->embed(cx->dev, y, ids, w);
     nn_done(cx, 0, 2 * tensor_nbytes(y));
-    nn_reads(cx, w, n);
+    if (n) nn_reads(cx, w, n);
     record *r = tape_add(cx, embed_back, table_trains(ids, n, w), &y, none, none, none);
     if (r) {
         r->ids = ids;
@@ -229,6 +229,10 @@ tensor op_attention(nn *cx, tensor q, tensor k, tensor v, layout l, attention_op
     if (!nn_ok(cx)) return none;
     cx->be->attention(cx->dev, y, q, k, v, l, o, lse);
     nn_done(cx, 4 * pairs(l) * q.cols, 4 * tensor_nbytes(q));
+    if (o.relbias || o.causal) {
+        double scores = pairs(l) * o.heads * (double)sizeof(float);
+        if (scores > cx->counts.scores) cx->counts.scores = scores;
+    }
     record *r = tape_add(cx, attention_back, trains, &y, q, k, v);
     if (r) {
         r->l = l;

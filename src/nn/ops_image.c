@@ -35,7 +35,7 @@ tensor op_conv2d(nn *cx, tensor x, grid g, const weight *w, int stride)
     if (!nn_ok(cx)) return none;
     cx->be->conv2d(cx->dev, y, x, g, w, stride);
     nn_done(cx, conv_flops(y, w), tensor_nbytes(x) + tensor_nbytes(y) + conv_nbytes(w));
-    nn_reads(cx, w, w->out);
+    nn_reads(cx, w, 0);
     record *r = tape_add(cx, conv2d_back, w->part[0].grad || w->part[0].grad_bias, &y, x, none, none);
     if (r) {
         r->g = g;

@@ -73,7 +73,7 @@ tensor op_conv(nn *cx, tensor x, grid g, const weight *w, reach r, tensor beside
     tensor y = ready(cx, x, g.n * r.h * r.w, w->out, "conv");
     if (!nn_ok(cx)) return none;
     cx->be->conv(cx->dev, y, x, g, w, r, beside, a);
-    nn_reads(cx, w, w->out);
+    nn_reads(cx, w, 0);
     return done(cx, y, 2.0 * y.rows * w->out * w->in * w->kh * w->kw, tensor_nbytes(x) + filter_nbytes(w));
 }
 
@@ -85,7 +85,7 @@ tensor op_depthwise(nn *cx, tensor x, grid g, const weight *w, reach r)
     tensor y = ready(cx, x, g.n * r.h * r.w, x.cols, "depthwise");
     if (!nn_ok(cx)) return none;
     cx->be->depthwise(cx->dev, y, x, g, w, r);
-    nn_reads(cx, w, w->out);
+    nn_reads(cx, w, 0);
     return done(cx, y, 2.0 * y.rows * y.cols * w->kh * w->kw, tensor_nbytes(x));
 }
 

@@ -55,6 +55,16 @@ typedef struct weight {
     adapter *adapters;   /* list, applied in order */
 } weight;
 
+/* As what a device with memory of its own holds part i: f32, bf16 and blocks byte for byte; all else as bf16, f16 too, since devices multiply f16 as f16,
+ * where activations above 65,504 become infinite.  Adapters are as exact as the weight beside which they stand. */
+static inline dtype weight_sent_type(const weight *w, int i)
+{
+    const weight_part *p = &w->part[i];
+    bool kept = p->type == DT_F32 || (!p->row_scale && w->kh * w->kw == 1 && dtype_block(p->type) > 1 && p->type != DT_NF4);
+    return kept ? p->type : DT_BF16;
+}
+static inline dtype weight_sent_type_beside(const weight *w) { return w->part[0].type == DT_F32 ? DT_F32 : DT_BF16; }
+
 /* Packed batches: which rows belong to which sample.  No padding; samples may differ in length.  A sample's rows may lie in several
  * spans (text rows in one place, image rows in another): attention joins them in the order listed.
  * Spans are listed sample by sample and cover every row once. */

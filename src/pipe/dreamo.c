@@ -37,8 +37,7 @@ static dreamo_status check_call(const dreamo_model *m, const void *request, cons
     return fail(err, DREAMO_ARG, "%s is missing", !m ? "the model" : !request ? "the request" : "the place for the result");
 }
 
-/* The request as this library knows it. */
-static dreamo_status take_call(const dreamo_model *m, const dreamo_request *given, const void *out, dreamo_request *own, dreamo_error *err)
+dreamo_status request_take(const dreamo_model *m, const dreamo_request *given, const void *out, dreamo_request *own, dreamo_error *err)
 {
     dreamo_status s = check_call(m, given, out, err);
     if (s != DREAMO_OK) return s;
@@ -73,7 +72,7 @@ static dreamo_status generate(dreamo_model *m, const dreamo_request *r, dreamo_i
 dreamo_status dreamo_generate(dreamo_model *model, const dreamo_request *r, dreamo_image *out, dreamo_error *err)
 {
     dreamo_request own;
-    dreamo_status s = take_call(model, r, out, &own, err);
+    dreamo_status s = request_take(model, r, out, &own, err);
     if (s != DREAMO_OK) return s;
     *out = (dreamo_image){ 0 };
     if (pthread_mutex_lock(&model->busy) != 0) return fail(err, DREAMO_BUSY, "the model is making a picture, and this is its callback");
@@ -121,7 +120,7 @@ dreamo_status dreamo_generate_batch(dreamo_model *model, const dreamo_request *c
     for (int i = 0; i < n; i++) {
         errs[i] = (dreamo_error){ 0 };
         out[i] = (dreamo_image){ 0 };
-        if (take_call(model, r[i], &out[i], &own[i], &errs[i]) != DREAMO_OK) own[i] = (dreamo_request){ 0 };
+        if (request_take(model, r[i], &out[i], &own[i], &errs[i]) != DREAMO_OK) own[i] = (dreamo_request){ 0 };
     }
     if (pthread_mutex_lock(&model->busy) != 0) return fail(&errs[0], DREAMO_BUSY, "the model is making a picture, and this is its callback");
     generation *all = mem_calloc((size_t)n, sizeof *all);
@@ -137,7 +136,7 @@ dreamo_status dreamo_generate_batch(dreamo_model *model, const dreamo_request *c
 dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err)
 {
     dreamo_request own;
-    dreamo_status s = take_call(model, r, plan, &own, err);
+    dreamo_status s = request_take(model, r, plan, &own, err);
     if (s != DREAMO_OK) return s;
     generation g;
     if (pthread_mutex_trylock(&model->busy) == 0) { /* what runs now will leave its rates behind */
@@ -171,7 +170,7 @@ dreamo_status dreamo_about(const dreamo_model *m, dreamo_model_about *out, dream
     const char *slash = strrchr(m->home, '/');
     const model_defaults *d = &m->defaults;
     int cell = model_cell(m), slots = m->tables.task ? m->tables.nslots - 1 : 0;
-    const dreamo_model_about a = { .size = size, .name = slash && slash[1] ? slash + 1 : m->home, .hash = m->hash, .backend = m->backend->name,
+    const dreamo_model_about a = { .size = size, .name = slash && slash[1] ? slash + 1 : m->home, .hash = m->hash, .backend = device_name(m->dev),
                                  .threads = pool_threads(m->dev->threads), .width = d->width, .height = d->height, .steps = d->steps,
                                  .ref_res = d->ref_res, .guidance = d->guidance, .true_cfg = d->true_cfg, .cell = cell,
                                  .max_side = REQUEST_SIDE_MAX - REQUEST_SIDE_MAX % cell, .max_steps = DENOISE_STEPS_MAX,

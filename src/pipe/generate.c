@@ -41,6 +41,8 @@ dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_re
     if (s == DREAMO_OK) s = model_check_files(m, err);
     if (s != DREAMO_OK) return s;
     g->sample.out = (token_grid){ g->height / g->cell, g->width / g->cell };
+    if (r->nrefs && m->dev && m->dev->be->reserve)
+        s = report_line(&g->to, DREAMO_EVENT_NOTE, err, "references are cut out on cpu, all else is made on %s", device_name(m->dev));
     for (int i = 0; s == DREAMO_OK && i < r->nrefs; i++) {
         s = reference_prepare(m->prep, &r->refs[i], i, g->cell, m->defaults.ref_res, &g->to, &g->refs[i], err);
         g->sample.ref[i] = g->refs[i].grid;

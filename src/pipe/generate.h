@@ -43,6 +43,8 @@ denoise_input generation_inputs(generation *g); /* for the sampling loop */
 /* plan.c: what generation_run will cost, in seconds only when the rate is known; and measuring it, for who holds the model's lock. */
 void          generation_rate(dreamo_model *m);
 dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *err);
+/* dreamo.c: the caller's request as this library knows it; `out` is where the result goes. */
+dreamo_status request_take(const dreamo_model *m, const dreamo_request *given, const void *out, dreamo_request *own, dreamo_error *err);
 /* request.c: ranges and defaults only. */
 dreamo_status request_check(generation *g, dreamo_error *err);
 /* metadata.c: the JSON that goes into a picture; mem_free. */

@@ -15,6 +15,7 @@
 #include "weights/fit.h"
 #include "weights/kind.h"
 #include "base/report.h"
+#include "pipe/plan.h"
 #include "weights/tables.h"
 #include "weights/variant.h"
 
@@ -268,13 +269,32 @@ static dreamo_status open_words(dreamo_model *m, dreamo_error *err)
     return s;
 }
 
+static bool is_auto(const dreamo_model_options *o) { return o->backend && strcmp(o->backend, "auto") == 0; }
+
 static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
 {
     if (o->threads < 0 || o->threads > 1024) return fail(err, DREAMO_ARG, "threads %d: allowed is 0 to 1024", o->threads);
+    if (o->fast && o->exact) return fail(err, DREAMO_ARG, "fast and exact contradict each other");
+    m->memory = o->memory;
+    if (is_auto(o)) return DREAMO_OK; /* when it is known what for: choose_device */
     m->dev = device_open(o->backend, o->threads, o->memory, err);
     if (!m->dev) return err && err->status ? err->status : DREAMO_DEVICE;
     m->backend = m->dev->be;
-    return o->fast && o->exact ? fail(err, DREAMO_ARG, "fast and exact contradict each other") : DREAMO_OK;
+    return DREAMO_OK;
+}
+
+/* "cpu" and the GPUs. */
+static dreamo_status choose_device(dreamo_model *m, const dreamo_model_options *o, const reporter *to, dreamo_error *err)
+{
+    enum { MOST = 32 };
+    char names[MOST][64];
+    int n = devices_here(names, MOST), kept = 1;
+    for (int i = 1; i < n; i++)
+        if (device_is_gpu(names[i])) memmove(names[kept++], names[i], sizeof *names);
+    dreamo_status s = kept > 1 ? plan_choose(m, names, kept, o->threads, to, err) : DREAMO_OK;
+    if (s == DREAMO_OK && !m->dev && !(m->dev = device_open("cpu", o->threads, 0, err))) s = DREAMO_MEMORY;
+    if (s == DREAMO_OK) m->backend = m->dev->be;
+    return s;
 }
 
 /* "PATH: is a LoRA, not a model; ..." */
@@ -370,6 +390,7 @@ static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dr
     for (int i = 0; s == DREAMO_OK && i < MODEL_PARTS; i++)
         if (m->files[i].warning) s = report_line(&to, DREAMO_EVENT_WARNING, err, "%s", m->files[i].warning);
     if (s == DREAMO_OK) s = add_loras(m, o, &to, err);
+    if (s == DREAMO_OK && is_auto(o)) s = choose_device(m, o, &to, err);
     if (s != DREAMO_OK) return s;
     choose_speed(m, o);
     if (o->cache && !(m->cache = mem_strdup(o->cache))) return no_memory("cache's name", err);

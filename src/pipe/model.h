@@ -51,6 +51,7 @@ struct dreamo_model {
     bool fast;                  /* the denoising steps may round what they multiply (nn/backend.h) */
     const backend *backend;
     device *dev;
+    uint64_t memory;            /* what a device of its own may take; 0: what it has free */
     /* Plans read these while a request runs. */
     _Atomic double rate, step_rate; /* flops a second with plain weights and with the transformer's; 0: not measured yet */
     _Atomic double pace;            /* seconds of the last request as a share of those planned at these rates; 0: none yet */

@@ -10,6 +10,7 @@ void phase_add(nn_counts *sum, const nn_counts *c)
     sum->bytes += c->bytes;
     sum->work_peak = larger(sum->work_peak, c->work_peak);
     sum->keep_peak = larger(sum->keep_peak, c->keep_peak);
+    if (c->scores > sum->scores) sum->scores = c->scores;
 }
 
 dreamo_status phase_measure(phase_fn fn, void *job, int64_t times, nn_counts *out, dreamo_error *err)
@@ -27,6 +28,7 @@ dreamo_status phase_measure(phase_fn fn, void *job, int64_t times, nn_counts *ou
         c.bytes *= (double)times;
         phase_add(out, &c);
         if (c.weights > out->weights) out->weights = c.weights;
+        if (c.sent > out->sent) out->sent = c.sent;
         nn_free(cx);
     }
     backend_dry.close(dry);
@@ -35,7 +37,7 @@ dreamo_status phase_measure(phase_fn fn, void *job, int64_t times, nn_counts *ou
 
 nn *phase_open(device *dev, const nn_counts *measured, dreamo_error *err)
 {
-    return nn_new(&(nn_options){ .dev = dev, .work_nbytes = measured->work_peak, .keep_nbytes = measured->keep_peak, .weights = measured->weights }, err);
+    return nn_new(&(nn_options){ .dev = dev, .work_nbytes = measured->work_peak, .keep_nbytes = measured->keep_peak, .scores = measured->scores }, err);
 }
 
 dreamo_status phase_run(device *dev, phase_fn fn, void *job, dreamo_error *err)

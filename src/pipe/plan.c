@@ -4,18 +4,17 @@
  * weights leave the process (generate.c), so the most memory is what the process holds before (program, vocabularies, vectors,
  * adapters, pictures) and the most that one phase adds: pages of the weights that it reads, its arenas, what generate.c holds beside them.
  * Not counted: a kernel's scratch, a few megabytes. */
+#include "pipe/plan.h"
 #include "base/file.h"
-#include "pipe/generate.h"
 #include "pipe/phase.h"
 #include "pipe/rate.h"
-
-typedef struct phases { nn_counts all; uint64_t peak; double step_flops; } phases;
 
 /* host: bytes beside the arenas. */
 static void add_phase(phases *p, const nn_counts *c, uint64_t host)
 {
     uint64_t needs = (uint64_t)c->weights + c->work_peak + c->keep_peak + host;
     phase_add(&p->all, c);
+    p->list[p->n++] = *c;
     if (needs > p->peak) p->peak = needs;
 }
 
@@ -73,7 +72,7 @@ static dreamo_status measure_decoding(const generation *g, phases *p, uint64_t h
 
 /* ---- all ---- */
 
-static dreamo_status measure_all(generation *g, phases *p, dreamo_error *err)
+dreamo_status phases_measure(generation *g, phases *p, dreamo_error *err)
 {
     denoise_input in = generation_inputs(g);
     uint64_t channels = (uint64_t)g->m->dit->config.in_channels * sizeof(float), lists = 0;
@@ -86,6 +85,7 @@ static dreamo_status measure_all(generation *g, phases *p, dreamo_error *err)
     for (int i = 0; s == DREAMO_OK && i < g->sample.nrefs; i++) s = measure_reference(g, &g->refs[i], p, held, err);
     if (s == DREAMO_OK) s = denoise_measure(&in, &before, &steps, &lists, err);
     add_phase(p, &before, held + lists);
+    p->steps = p->n;
     add_phase(p, &steps, held + lists);
     p->step_flops = steps.flops;
     return s == DREAMO_OK ? measure_decoding(g, p, held, err) : s;
@@ -108,7 +108,7 @@ dreamo_status generation_plan(generation *g, dreamo_plan *plan, dreamo_error *er
 {
     uint64_t held = memory_now();
     phases p = { 0 };
-    dreamo_status s = measure_all(g, &p, err);
+    dreamo_status s = phases_measure(g, &p, err);
     if (s != DREAMO_OK) return s;
     *plan = (dreamo_plan){ .width = g->width, .height = g->height, .steps = g->how.steps, .ops = p.all.ops, .flops = p.all.flops,
                            .tokens = g->positive.nt5 + condition_image_rows(&g->sample), .weight_bytes = model_weight_bytes(g->m),

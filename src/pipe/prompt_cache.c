@@ -23,7 +23,7 @@ static void key_of(const dreamo_model *m, const prompt *p, char out[65])
     sha256 h;
     sha256_init(&h);
     sha256_add(&h, DREAMO_VERSION_TEXT, sizeof DREAMO_VERSION_TEXT);
-    sha256_add(&h, m->backend->name, strlen(m->backend->name) + 1);
+    sha256_add(&h, device_name(m->dev), strlen(device_name(m->dev)) + 1);
     for (int part = MODEL_T5; part <= MODEL_CLIP; part++)
         for (int i = 0; i < m->files[part].set.nfiles; i++) add_file(&h, &m->files[part].set.files[i]);
     for (int i = 0; i < m->nloras; i++) { /* they may adapt the encoders */

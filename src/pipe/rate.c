@@ -59,3 +59,24 @@ double rate_measure(device *dev, dtype stored, bool fast)
     dev->fast = false;
     return rate;
 }
+
+double rate_sent(device *dev)
+{
+    if (!dev->be->reserve) return -1;
+    double best = 1e30, there = dev->be->memory(dev) / 8;
+    size_t rows = there > 16e6 ? 4096 : 1 + (size_t)(there / 4096), nbytes = rows * 4096;
+    float *host = mem_alloc(nbytes), one;
+    nn *cx = host ? nn_new(&(nn_options){ .dev = dev, .work_nbytes = nbytes }, NULL) : NULL;
+    for (size_t i = 0; host && i < nbytes / sizeof *host; i++) host[i] = 1; /* its pages are there */
+    for (int n = 0; cx && n < 3 && nn_ok(cx); n++) {
+        nn_reset(cx);
+        double start = seconds_now();
+        tensor x = tensor_from(cx, (int)rows, 1024, host);
+        if (nn_ok(cx)) tensor_read(cx, tensor_cols(tensor_rows(x, 0, 1), 0, 1), &one);
+        best = fmin(best, seconds_now() - start);
+    }
+    bool well = cx && nn_ok(cx);
+    if (cx) nn_free(cx);
+    mem_free(host);
+    return well ? (double)nbytes / best : -1;
+}

@@ -1,7 +1,7 @@
 /* test_ggml.c - whole pictures on ggml's devices: the same bytes again, with weights that stay and with weights that pass through, within the limit; what
  * breaks in mid-step ends in one line and leaves the process usable; nothing grows; NaN has a name; devices that are not there.
  *
- * On ggml's CPU, and on the first Vulkan device where GGML_TEST_VULKAN asks for it: its programs take minutes to compile the first time. */
+ * On ggml's CPU, or on the device that DREAMO_TEST_DEVICE names. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +9,12 @@
 #include "backend/ggml/ggml.h"
 #include "backend/ggml/self_test.h"
 #include "backend/ggml/state.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "pipe/model.h"
+#include "pipe/plan.h"
+
+#include "asked_device.h"
 
 /* cmocka comes last: it has a macro called fail. */
 #include <setjmp.h>
@@ -20,24 +24,27 @@
 #include <cmocka.h>
 
 #define MODEL TEST_DATA "/models/tiny"
+#define MINI REPO_ROOT "/models/dreamo-mini" /* more of its memory is weights */
 
-static const char *device_asked(void) { return getenv("GGML_TEST_VULKAN") ? "ggml:Vulkan0" : "ggml:CPU"; }
-
-static dreamo_model *opened(const char *device, uint64_t memory)
+static dreamo_model *opened_with(const char *dir, const dreamo_lora *lora, const char *device, uint64_t memory)
 {
     dreamo_model_options o;
     dreamo_error err = { 0 };
     dreamo_model *m = NULL;
     dreamo_model_options_init(&o);
-    o.dir = MODEL;
+    o.dir = dir;
     o.backend = device;
     o.threads = 1;
     o.memory = memory;
+    o.loras = lora;
+    o.nloras = lora != NULL;
     if (dreamo_open(&o, &m, &err)) fail_msg("%s", err.message);
     return m;
 }
 
-static dreamo_status picture(dreamo_model *m, int steps, dreamo_image *out, dreamo_error *err)
+static dreamo_model *opened(const char *device, uint64_t memory) { return opened_with(MODEL, NULL, device, memory); }
+
+static dreamo_request asked(int steps)
 {
     dreamo_request r;
     dreamo_request_init(&r);
@@ -45,6 +52,12 @@ static dreamo_status picture(dreamo_model *m, int steps, dreamo_image *out, drea
     r.width = r.height = 64;
     r.steps = steps;
     r.seed = 5;
+    return r;
+}
+
+static dreamo_status picture(dreamo_model *m, int steps, dreamo_image *out, dreamo_error *err)
+{
+    dreamo_request r = asked(steps);
     return dreamo_generate(m, &r, out, err);
 }
 
@@ -62,32 +75,68 @@ static void same_bytes(const dreamo_image *a, const dreamo_image *b)
     assert_memory_equal(a->rgb, b->rgb, 3 * 64 * 64);
 }
 
+static char notes[2048];
+static bool take_note(void *user, const dreamo_event *e)
+{
+    (void)user;
+    if (e->kind == DREAMO_EVENT_NOTE) snprintf(notes + strlen(notes), sizeof notes - strlen(notes), "%s\n", e->text);
+    return true;
+}
+
 static void the_same_again_and_nothing_grows(void **state)
 {
     (void)state;
-    dreamo_model *m = opened(device_asked(), 0);
+    dreamo_model *m = opened(asked_device(), 0);
     dreamo_image first = must(m, 2);
     const ggml_counts *c = ggml_device_counts(m->dev);
     size_t held = 0, blocks = 0;
-    const char *many = getenv("GGML_TEST_TURNS");
-    int turns = getenv("GGML_TEST_VULKAN") ? 3 : many ? (int)strtol(many, NULL, 10) : 20;
+    uint64_t process = 0;
+    const char *many = getenv("DREAMO_TEST_TURNS");
+    int turns = many ? (int)strtol(many, NULL, 10) : 20;
     for (int i = 0; i < turns; i++) {
         dreamo_image again = must(m, 2);
         same_bytes(&first, &again);
         dreamo_image_free(&again);
         if (i == 1) held = c->held, blocks = mem_live();
+        if (i == turns / 4) process = memory_now(); /* what libraries hold as well; caches are full by then */
     }
+    print_message("             %d pictures: %.2f MB of the process at a quarter, %.2f MB at the end\n", turns + 1, (double)process / 1e6, (double)memory_now() / 1e6);
+    assert_true(memory_now() <= process + ((uint64_t)1 << 20));
     assert_true(c->held <= held);
     assert_true(mem_live() <= blocks);
     dreamo_image_free(&first);
     dreamo_close(m);
 }
 
+/* The networks that cut a reference out are not the device's. */
+static void references_are_prepared_on_cpu(void **state)
+{
+    dreamo_reference ref = { .task = DREAMO_IP, .path = REPO_ROOT "/examples/cupcake.png", .res = 64 };
+    dreamo_request r = asked(2);
+    dreamo_image im[2] = { { 0 } };
+    dreamo_error err = { 0 };
+    (void)state;
+    r.refs = &ref;
+    r.nrefs = 1;
+    r.progress = take_note;
+    for (int i = 0; i < 2; i++) {
+        dreamo_model *m = opened_with(MODEL, &(dreamo_lora){ TEST_DATA "/lora/tiny/dreamo.safetensors", 1 }, i ? asked_device() : "cpu", 0);
+        *notes = '\0';
+        if (dreamo_generate(m, &r, &im[i], &err)) fail_msg("%s", err.message);
+        assert_int_equal(strstr(notes, "references are cut out on cpu") != NULL, i);
+        dreamo_close(m);
+    }
+    double off = 0;
+    for (int i = 0; i < 3 * 64 * 64; i++) off += abs(im[0].rgb[i] - im[1].rgb[i]);
+    assert_true(off / (3 * 64 * 64) < 4); /* the same picture, but for bf16's rounding */
+    for (int i = 0; i < 2; i++) dreamo_image_free(&im[i]);
+}
+
 /* A step's graph is recorded once: later steps only run it. */
 static void a_step_is_recorded_once(void **state)
 {
     (void)state;
-    dreamo_model *m = opened(device_asked(), 0);
+    dreamo_model *m = opened(asked_device(), 0);
     dreamo_image im = must(m, 2);
     dreamo_image_free(&im);
     const ggml_counts *c = ggml_device_counts(m->dev);
@@ -108,7 +157,7 @@ enum { LAYERS = 24, WIDE = 256, ROWS = 32 };
 static void tower(const weight *w, size_t cap, float *out, ggml_counts *c, int64_t *built_again)
 {
     dreamo_error err = { 0 };
-    device *dev = ggml_device_open(device_asked(), 1, cap, &err);
+    device *dev = ggml_device_open(asked_device(), 1, cap, &err);
     nn *cx = dev ? nn_new(&(nn_options){ .dev = dev, .work_nbytes = (LAYERS + 2) * 2 * ROWS * WIDE * sizeof(float) }, &err) : NULL;
     if (!cx) fail_msg("%s", err.message);
     float *x = mem_alloc(sizeof *x * ROWS * WIDE);
@@ -152,40 +201,135 @@ static void weights_pass_through(void **state)
     }
 }
 
-static void whole_pictures_within_a_limit(void **state)
+/* ---- plans ---- */
+
+typedef struct found { dreamo_device_plan own; int rows; bool cpu; } found;
+
+static bool keep_row(void *user, const dreamo_device_plan *d)
+{
+    found *f = user;
+    f->rows++;
+    if (strcmp(d->name, asked_device()) == 0) f->own = *d;
+    f->cpu = f->cpu || (strcmp(d->name, "cpu") == 0 && d->fits && !d->why && d->seconds > 0 && d->held_bytes > 0);
+    return true;
+}
+
+static found planned(dreamo_model *m, int steps)
+{
+    dreamo_request r = asked(steps);
+    dreamo_error err = { 0 };
+    found f = { 0 };
+    if (dreamo_plan_devices(m, &r, keep_row, &f, &err)) fail_msg("%s", err.message);
+    assert_true(f.cpu && f.rows >= 2);
+    assert_non_null(f.own.name);
+    if (f.own.fits) assert_true(f.own.seconds > f.own.step_seconds * steps * 0.99 && f.own.step_seconds > 0);
+    return f;
+}
+
+/* Bytes of weights that pass through in one step: what four steps, which make this picture, have over two. */
+static double passed_in_a_step(dreamo_model *m, const dreamo_image *four)
+{
+    double passed[2];
+    generation_rate(m); /* what that sends is not counted */
+    for (int i = 0; i < 2; i++) {
+        ggml_device_count_anew(m->dev);
+        dreamo_image im = must(m, i ? 4 : 2);
+        if (i) same_bytes(four, &im);
+        dreamo_image_free(&im);
+        passed[i] = (double)ggml_device_counts(m->dev)->streamed;
+    }
+    return (passed[1] - passed[0]) / 2;
+}
+
+/* With less and less memory: what a plan says before anything is loaded is what happens then (it fits or not, so much stays, so much passes through), the
+ * picture is the same, and the peak stays within the limit. */
+static void plans_come_true_within_a_limit(void **state)
 {
     (void)state;
-    dreamo_model *m = opened(device_asked(), 0);
-    dreamo_image all = must(m, 3);
+    dreamo_model *m = opened_with(MINI, NULL, asked_device(), (uint64_t)512 << 20); /* from a gigabyte on the autoencoder's sums run in larger pieces */
+    found f = planned(m, 4);
+    dreamo_image all = must(m, 4);
+    double weights = (double)f.own.resident_bytes;
     size_t peak = ggml_device_counts(m->dev)->peak;
+    if (!f.own.fits || f.own.why || f.own.streamed_bytes || f.own.held_bytes < peak)
+        fail_msg("%s: %llu bytes pass through, at most %llu are held, really %zu", f.own.why ? f.own.why : "fits", (unsigned long long)f.own.streamed_bytes,
+                 (unsigned long long)f.own.held_bytes, peak);
+    const dit_config *c = &m->dit->config;
+    int blocks = c->layers + c->single_layers, passing = 0;
+    assert_int_equal(f.own.doubles, c->layers);
+    assert_int_equal(f.own.singles, c->single_layers);
     dreamo_close(m);
-    int made = 0;
-    for (size_t cap = peak; cap > peak / 8; cap -= peak / 8) { /* until results between do not fit */
-        dreamo_image some = { 0 };
-        dreamo_error err = { 0 };
-        m = opened(device_asked(), cap);
-        dreamo_status s = picture(m, 3, &some, &err);
-        const ggml_counts *c = ggml_device_counts(m->dev);
-        assert_true(c->peak <= cap);
-        if (s == DREAMO_OK) {
-            same_bytes(&all, &some);
-            made++;
-        } else { /* one line that names the memory, and the model goes on */
-            assert_int_equal(s, DREAMO_MEMORY);
-            assert_non_null(strstr(err.message, "no memory"));
+    static const size_t caps[] = { 15 << 20, 12 << 20, 10 << 20, 2 << 20 };
+    for (size_t i = 0; i < sizeof caps / sizeof *caps; i++) {
+        size_t cap = caps[i];
+        m = opened_with(MINI, NULL, asked_device(), cap);
+        f = planned(m, 4);
+        assert_true(f.own.limit_bytes == cap && f.own.held_bytes <= cap);
+        assert_int_equal(f.own.fits, i < 3);
+        if (f.own.fits) {
+            double passed = passed_in_a_step(m, &all), off = fabs(passed - (double)f.own.streamed_bytes);
+            print_message("             %zu bytes: %.0f pass through in a step, planned were %.0f\n", cap, passed, (double)f.own.streamed_bytes);
+            assert_true(off <= 0.4 * weights); /* of two passes */
+            passing += passed > 0;
+            assert_true(f.own.streamed_bytes == 0 || f.own.doubles + f.own.singles < blocks);
+        } else { /* one line that names the memory, if it does not do all the same */
+            dreamo_image some = { 0 };
+            dreamo_error err = { 0 };
+            assert_non_null(strstr(f.own.why, "too little memory"));
+            dreamo_status s = picture(m, 4, &some, &err);
+            if (s == DREAMO_OK) same_bytes(&all, &some);
+            else if (s != DREAMO_MEMORY || !strstr(err.message, "no memory")) fail_msg("%s", err.message);
+            dreamo_image_free(&some);
         }
-        dreamo_image_free(&some);
+        assert_true(ggml_device_counts(m->dev)->peak <= cap);
         dreamo_close(m);
-        if (s != DREAMO_OK) break;
     }
-    assert_true(made > 0);
+    assert_true(weights > 0 && passing > 0);
     dreamo_image_free(&all);
+}
+
+static dreamo_status chosen(dreamo_model *m, uint64_t memory, char (*names)[64], int n, dreamo_error *err)
+{
+    const reporter to = { take_note, NULL };
+    *notes = '\0';
+    m->backend->close(m->dev);
+    m->dev = NULL;
+    m->memory = memory;
+    dreamo_status s = plan_choose(m, names, n, 1, &to, err);
+    if (!m->dev) m->dev = device_open("cpu", 1, 0, NULL);
+    m->backend = m->dev->be;
+    return s;
+}
+
+static void the_quickest_that_fits_is_chosen(void **state)
+{
+    char names[2][64] = { "cpu" };
+    dreamo_error err = { 0 };
+    (void)state;
+    strcpy(names[1], asked_device());
+    dreamo_model *m = opened("cpu", 0);
+    assert_int_equal(chosen(m, (uint64_t)1 << 20, names, 2, &err), DREAMO_OK);
+    assert_string_equal(device_name(m->dev), "cpu");
+    assert_non_null(strstr(notes, "is not taken: a picture needs more than the 0.00105 GB that it may have"));
+    assert_int_equal(chosen(m, 0, names, 2, &err), DREAMO_OK);
+    const char *other = device_name(m->dev);
+    bool own = strcmp(other, "cpu") != 0;
+    assert_true(strncmp(notes, names[!own], strlen(names[!own])) == 0 && strstr(notes, "is not taken: a picture would take about"));
+    assert_non_null(strstr(notes, other));
+    dreamo_image im = must(m, 2);
+    dreamo_image_free(&im);
+    assert_int_equal(chosen(m, (uint64_t)1 << 20, names + 1, 1, &err), DREAMO_DEVICE);
+    assert_non_null(strstr(err.message, "none of this machine's devices"));
+    strcpy(names[1], "ggml:none");
+    assert_int_equal(chosen(m, 0, names, 2, &err), DREAMO_OK);
+    assert_non_null(strstr(notes, "ggml:none is not taken: device ggml:none is none of this machine's"));
+    dreamo_close(m);
 }
 
 static void faults_in_mid_step(void **state)
 {
     (void)state;
-    dreamo_model *m = opened(device_asked(), 0);
+    dreamo_model *m = opened(asked_device(), 0);
     dreamo_image good = must(m, 3);
     int graphs = 0;
     for (int nth = 1; nth < 200; nth++) { /* out of memory: the model stays */
@@ -218,7 +362,7 @@ static void faults_in_mid_step(void **state)
     assert_int_equal(picture(m, 3, &im, &err), DREAMO_DEVICE);
     assert_non_null(strstr(err.message, "open the model again"));
     dreamo_close(m);
-    m = opened(device_asked(), 0);
+    m = opened(asked_device(), 0);
     again = must(m, 3);
     same_bytes(&good, &again);
     dreamo_image_free(&again);
@@ -229,7 +373,7 @@ static void faults_in_mid_step(void **state)
 static void a_nan_has_a_name(void **state)
 {
     (void)state;
-    dreamo_model *m = opened(device_asked(), 0);
+    dreamo_model *m = opened(asked_device(), 0);
     weight *w = &m->dit->singles[0].out;
     assert_non_null(w->part[0].bias);
     float *bias = mem_alloc(sizeof *bias * (size_t)w->part[0].rows);
@@ -284,7 +428,7 @@ static void every_device_passes_its_test(void **state)
     for (int i = 0; i < n; i++) {
         self_test t;
         dreamo_error err = { 0 };
-        if (strcmp(all[i].name, device_asked()) != 0) continue;
+        if (strcmp(all[i].name, asked_device()) != 0) continue;
         if (!ggml_self_test(all[i].name, &t, &err)) fail_msg("%s: %s", all[i].name, err.message);
         assert_true(t.error > 0 && t.rate > 0);
     }
@@ -295,12 +439,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_device_passes_its_test),
         cmocka_unit_test(the_same_again_and_nothing_grows),
+        cmocka_unit_test(references_are_prepared_on_cpu),
         cmocka_unit_test(a_step_is_recorded_once),
         cmocka_unit_test(weights_pass_through),
-        cmocka_unit_test(whole_pictures_within_a_limit),
+        cmocka_unit_test(plans_come_true_within_a_limit),
+        cmocka_unit_test(the_quickest_that_fits_is_chosen),
         cmocka_unit_test(faults_in_mid_step),
         cmocka_unit_test(a_nan_has_a_name),
         cmocka_unit_test(devices_that_are_not_there),
     };
+    if (getenv("DREAMO_TEST_ONLY")) cmocka_set_test_filter(getenv("DREAMO_TEST_ONLY"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,10 +120,10 @@ static void spelled_out(state *s, tensor y, gt *q, gt *k, gt *v, layout l, int f
             size_t plane = f * (size_t)(n * n);
             place at = { bias.buffer, bias.at + f * (size_t)(from * n) };
             gt *b = gg_leaf(s, GGML_TYPE_F32, at, (int64_t[]){ n, rows, bias_heads, 1 }, (size_t[]){ f, f * (size_t)n, plane, plane * (size_t)bias_heads });
-            if (scale != 1) scores = gg_mid(s, ggml_scale(cx, scores, scale));
-            scores = gg_mid(s, ggml_add(cx, scores, b));
+            if (scale != 1) scores = gg_over(s, ggml_scale(cx, scores, scale), scores);
+            scores = gg_over(s, ggml_add(cx, scores, b), scores);
         }
-        gt *p = gg_mid(s, ggml_soft_max_ext(cx, scores, NULL, bias.buffer ? 1 : scale, 0));
+        gt *p = gg_over(s, ggml_soft_max_ext(cx, scores, NULL, bias.buffer ? 1 : scale, 0), scores);
         gt *out = gg_mid(s, ggml_mul_mat(cx, values, p)); /* [d, rows, heads] */
         gt *to = ggml_view_3d(cx, whole, d, rows, heads, all, f * (size_t)d, (size_t)from * all);
         if (gg_ok(s)) ggml_backend_view_init(to);

@@ -199,6 +199,8 @@ void ggml_device_forget(device *d)
     s->count.resident = 0;
 }
 
+static double gg_memory(const device *d) { return (double)ggml_device_counts(d)->cap; }
+
 /* ---- the table ---- */
 
 #define REFUSED(op, instead, ...) static void no_##op(__VA_ARGS__) { gg_fail(d->state, DREAMO_DEVICE, "%s is not done on this device: " instead, #op); }
@@ -245,7 +247,8 @@ ELSEWHERE(windowattention, device *d, tensor y, tensor qkv, grid g, swin m, vec 
 ELSEWHERE(crossattention, device *d, tensor y, tensor q, tensor k, tensor v, int samples, int heads)
 
 const backend backend_ggml = {
-    .name = "ggml", .close = gg_close, .reserve = gg_reserve, .release = gg_release, .expect = gg_expect, .forget = ggml_device_forget,
+    .name = "ggml", .close = gg_close, .reserve = gg_reserve, .release = gg_release, .expect = gg_expect,
+    .foresee = gg_foresee, .memory = gg_memory, .forget = ggml_device_forget,
     .write = gg_write, .read = gg_read, .zero = gg_zero, .copy = gg_copy, .add_to = gg_add_to,
     .linear = gg_linear, .linear_backward = no_linear_backward, .symmetric = no_symmetric,
     .embed = gg_embed, .embed_backward = no_embed_backward,

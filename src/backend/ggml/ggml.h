@@ -21,7 +21,7 @@ void        ggml_device_forget(device *d);                /* weights and graphs:
 
 typedef struct ggml_counts {
     int64_t graphs, built, nodes, fused;  /* graphs computed; those that were recorded anew; nodes in all computed, and fusable ones */
-    double bytes, uploaded;               /* read and written by nodes; sent over */
+    double bytes, rest, uploaded;         /* read and written by nodes; of these by other than products and attention; sent over */
     size_t held, peak, cap;               /* device memory now, at most, and allowed */
     size_t resident, streamed;            /* bytes of weights that stay; that passed through */
 } ggml_counts;

@@ -191,12 +191,13 @@ gt *gg_pixels(state *s, tensor x, int w, int h)
 
 /* ---- nodes ---- */
 
+static bool is_product(const gt *t) { return t->op == GGML_OP_MUL_MAT || t->op == GGML_OP_FLASH_ATTN_EXT; }
+
 /* Stricter than any one backend: what passes here on ggml's CPU also holds for CUDA, whose list is in docs/gpu.md. */
 static const char *refused(const state *s, const gt *t)
 {
     const gt *a = t->src[0], *b = t->src[1];
-    bool product = t->op == GGML_OP_MUL_MAT || t->op == GGML_OP_FLASH_ATTN_EXT;
-    for (int i = -1; product && i < 3; i++) {
+    for (int i = -1; is_product(t) && i < 3; i++) {
         const gt *x = i < 0 ? t : t->src[i];
         if (x && (uintptr_t)x->data % s->border) return "an operand off the border";
     }
@@ -258,6 +259,8 @@ gt *gg_mid(state *s, gt *t)
     return node(s, t, at);
 }
 
+gt *gg_over(state *s, gt *t, const gt *old) { return node(s, t, (place){ old->buffer, old->data }); }
+
 gt *gg_into(state *s, gt *t, tensor y) { return node(s, t, gg_place(s, y)); }
 
 void gg_out(state *s, gt *t, tensor y)
@@ -304,7 +307,11 @@ static void count(state *s, const graph *g)
 {
     s->count.graphs++;
     s->count.nodes += g->nnodes;
-    for (int i = 0; i < g->nnodes; i++) s->count.bytes += node_nbytes(g->node[i]);
+    for (int i = 0; i < g->nnodes; i++) {
+        double n = node_nbytes(g->node[i]);
+        s->count.bytes += n;
+        if (!is_product(g->node[i])) s->count.rest += n;
+    }
     for (int i = 0; i + 1 < g->nnodes; i++) { /* what backends fuse today: norm and mul, mul and add, product and add of few rows */
         const gt *a = g->node[i], *b = g->node[i + 1];
         bool follows = b->src[0] == a && !(a->flags & GGML_TENSOR_FLAG_OUTPUT);

@@ -11,12 +11,8 @@ static tensor rows_of(tensor x, int first, int n)
     return x;
 }
 
-/* Numbers of an in-between result that an op makes at a time. */
-static int numbers(const state *s)
-{
-    size_t most = s->count.cap / 64 / F;
-    return most > (size_t)8 << 20 ? 8 << 20 : most < 4096 ? 4096 : (int)most;
-}
+/* Numbers of an in-between result that an op makes at a time.  Two sizes only, since sums run otherwise with another. */
+static int numbers(const state *s) { return s->count.cap >= (size_t)1 << 30 ? 8 << 20 : 1 << 16; }
 
 /* ---- group norm ---- */
 

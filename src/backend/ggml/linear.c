@@ -37,11 +37,14 @@ void gg_linear(device *d, tensor y, tensor x, const weight *w, tensor low)
     place bias[WEIGHT_PARTS];
     int n = 0;
     (void)low; /* for the way back */
-    for (int i = 0; i < w->nparts; i++) bias[i] = w->part[i].bias ? gg_vector(s, w->part[i].bias, w->part[i].rows) : (place){ 0 };
+    bool whole = gg_is_whole(s, w);
+    int nparts = whole ? 1 : w->nparts;
+    if (whole) bias[0] = gg_biases(s, w);
+    else for (int i = 0; i < nparts; i++) bias[i] = w->part[i].bias ? gg_vector(s, w->part[i].bias, w->part[i].rows) : (place){ 0 };
     if (!gg_gather(s, w)) return;
     uint64_t key = 0;
-    for (int i = 0; i < w->nparts; i++) {
-        part[i] = gg_part(s, w, i);
+    for (int i = 0; i < nparts; i++) {
+        part[i] = whole ? gg_whole(s, w) : gg_part(s, w, i);
         key = gg_mix(gg_mix(key, P(part[i].at.at)), P(bias[i].at));
     }
     for (const adapter *a = w->adapters; a; a = a->next, n++) {
@@ -57,7 +60,10 @@ void gg_linear(device *d, tensor y, tensor x, const weight *w, tensor low)
     if (!FRESH(s, "linear", T(y), T(x), P(w), key)) return;
     struct ggml_context *cx = s->now->cx;
     gt *in = gg_packed(s, x);
-    for (int i = 0, first = 0; i < w->nparts; first += w->part[i++].rows) gg_matmul(s, columns(y, first, w->part[i].rows), in, &part[i], w->in, w->part[i].rows, bias[i]);
+    for (int i = 0, first = 0, rows; i < nparts; i++, first += rows) {
+        rows = whole ? w->out : w->part[i].rows;
+        gg_matmul(s, columns(y, first, rows), in, &part[i], w->in, rows, bias[i]);
+    }
     const adapter *a = w->adapters;
     for (int i = 0; i < n; i++, a = a->next) {
         gt *narrow = gg_mid(s, ggml_mul_mat(cx, leaf_weight(s, &down[i], w->in, a->rank, 0), in));

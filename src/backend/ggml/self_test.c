@@ -99,22 +99,3 @@ bool ggml_self_test(const char *name, self_test *out, dreamo_error *err)
     out->seconds = now() - start;
     return s == DREAMO_OK;
 }
-
-bool ggml_fastest(char best[64])
-{
-    enum { MOST = 32 };
-    ggml_device_info all[MOST];
-    double most = 0;
-    int n = ggml_devices(all, MOST);
-    *best = '\0';
-    for (int i = 0; i < n; i++) {
-        self_test t;
-        if (!all[i].gpu || !ggml_self_test(all[i].name, &t, NULL) || t.rate <= most) continue;
-        most = t.rate;
-        memcpy(best, all[i].name, sizeof all[i].name);
-    }
-    device *cpu = *best ? backend_cpu.open(0) : NULL;
-    bool faster = *best && (!cpu || rate(cpu, NULL) < most);
-    if (cpu) cpu->be->close(cpu);
-    return faster;
-}

@@ -12,6 +12,4 @@ typedef struct self_test {
 
 /* False: it failed, and err says how. */
 bool ggml_self_test(const char *name, self_test *out, dreamo_error *err);
-/* The fastest GPU that passes, into best; false: there is none that beats "cpu". */
-bool ggml_fastest(char best[64]);
 #endif

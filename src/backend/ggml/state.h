@@ -120,11 +120,13 @@ place  gg_scratch(state *s, size_t nbytes);
 place  gg_table(state *s, const void *p, size_t nbytes); /* p's bytes, on the device */
 void  *gg_reserve(device *, size_t nbytes);
 void   gg_release(device *, void *base);
-void   gg_expect(device *, double weights);
+void   gg_expect(device *, double scores);
 void   gg_write(device *, tensor y, const float *src);
 void   gg_read(device *, float *dst, tensor x);
 void   gg_zero(device *, tensor y);
 void   gg_tables_free(state *s);
+
+device_need gg_foresee(const device *, double arenas, double sent, double scores);
 
 /* graph.c */
 /* Whether the op has to be recorded: false when it was, or when nothing is to be done after a failure.  The words tell it from all others; the first
@@ -145,6 +147,7 @@ gt    *gg_pixels(state *s, tensor x, int w, int h);   /* [cols, w, h] */
 void   gg_look(state *s);                             /* watching: fails when the last op's result holds NaN or infinity */
 void   gg_wait(state *s);                             /* until all graphs that were sent off are computed */
 gt    *gg_mid(state *s, gt *t);                       /* a node between, in scratch memory */
+gt    *gg_over(state *s, gt *t, const gt *old);       /* a node between in the place of one that nothing else reads, where backends may work in place */
 gt    *gg_into(state *s, gt *t, tensor y);            /* a node between whose result is written at y, packed */
 void   gg_out(state *s, gt *t, tensor y);             /* the op's result */
 bool   gg_aligned(state *s, tensor x);                /* it begins where operands of products have to */
@@ -161,6 +164,10 @@ typedef struct on_device { place at; enum ggml_type type; } on_device;
 bool   gg_gather(state *s, const weight *w);
 /* Then: [rows, in] as products take it: blocks, bf16 and fp32 byte for byte; f16, fp8, NF4 and what has row scales as bf16. */
 on_device gg_part(state *s, const weight *w, int part);
+/* All parts one below the other, which takes one product in place of several: where they are of one type there and not too large together. */
+bool      gg_is_whole(const state *s, const weight *w);
+on_device gg_whole(state *s, const weight *w);
+place     gg_biases(state *s, const weight *w);                    /* of all parts, one after the other; they always stay; buffer NULL: there are none */
 on_device gg_down(state *s, const weight *w, const adapter *a);    /* A [rank, in] */
 on_device gg_up(state *s, const weight *w, const adapter *a);      /* scale B [rows, rank] */
 on_device gg_taps(state *s, const weight *w, int dy);              /* row dy of a 3 x 3 convolution's taps as [out, 3 in]: tap and channel in */

@@ -6,125 +6,8 @@
  * Nothing is looked at twice: a weight's bytes must not change while the device is open. */
 #include <stdio.h>
 #include <string.h>
-#include "backend/ggml/state.h"
-#include "base/half.h"
+#include "backend/ggml/matrix.h"
 #include "base/mem.h"
-
-enum { ROWS_A_TASK = 16 };
-
-/* A matrix of the host as it is to lie on the device. */
-typedef struct matrix {
-    const void *data;
-    dtype from;
-    int rows, in;
-    const float *row_scale;
-    float factor;
-    const weight *conv;      /* not NULL: row `tap` of its taps in order of use */
-    int tap;
-    enum ggml_type type;
-} matrix;
-
-static enum ggml_type type_of(dtype t)
-{
-    switch (t) {
-    case DT_F32: return GGML_TYPE_F32;
-    case DT_Q8_0: return GGML_TYPE_Q8_0;
-    case DT_Q6_K: return GGML_TYPE_Q6_K;
-    case DT_Q5_K: return GGML_TYPE_Q5_K;
-    case DT_Q5_1: return GGML_TYPE_Q5_1;
-    case DT_Q5_0: return GGML_TYPE_Q5_0;
-    case DT_Q4_K: return GGML_TYPE_Q4_K;
-    case DT_Q4_1: return GGML_TYPE_Q4_1;
-    case DT_Q4_0: return GGML_TYPE_Q4_0;
-    case DT_Q3_K: return GGML_TYPE_Q3_K;
-    case DT_Q2_K: return GGML_TYPE_Q2_K;
-    default: return GGML_TYPE_BF16; /* f16 too: products with f16 round activations to f16, and those above 65,504 become infinite */
-    }
-}
-
-static matrix part_matrix(const weight *w, int i)
-{
-    const weight_part *p = &w->part[i];
-    enum ggml_type type = p->row_scale ? GGML_TYPE_BF16 : type_of(p->type);
-    if (p->row_scale && p->type == DT_F32) type = GGML_TYPE_F32;
-    return (matrix){ p->data, p->type, p->rows, w->in, p->row_scale, 1, NULL, 0, type };
-}
-
-/* As exact as the weight beside which it stands. */
-static enum ggml_type adapter_type(const weight *w) { return w->part[0].type == DT_F32 ? GGML_TYPE_F32 : GGML_TYPE_BF16; }
-static matrix down_matrix(const weight *w, const adapter *a) { return (matrix){ a->A, DT_F32, a->rank, w->in, NULL, 1, NULL, 0, adapter_type(w) }; }
-static matrix up_matrix(const weight *w, const adapter *a) { return (matrix){ a->B, DT_F32, a->rows, a->rank, NULL, a->scale, NULL, 0, adapter_type(w) }; }
-
-static matrix taps_matrix(const weight *w, int dy)
-{
-    const weight_part *p = &w->part[0];
-    return (matrix){ p->data, p->type, p->rows, 3 * w->in, p->row_scale, 1, w, dy, p->type == DT_F32 ? GGML_TYPE_F32 : GGML_TYPE_BF16 };
-}
-
-static size_t nbytes_of(const matrix *m) { return ggml_row_size(m->type, m->in) * (size_t)m->rows; }
-
-/* What it takes there: some devices want quantised rows to end on a border, and clear what is behind. */
-static size_t room_of(const state *s, const matrix *m)
-{
-    struct ggml_context *cx = ggml_init((struct ggml_init_params){ .mem_size = 2 * ggml_tensor_overhead(), .no_alloc = true });
-    gt *t = cx ? ggml_new_tensor_2d(cx, m->type, m->in, m->rows) : NULL;
-    size_t n = t ? ggml_backend_buft_get_alloc_size(s->type, t) : nbytes_of(m);
-    ggml_free(cx);
-    return (n + s->align - 1) / s->align * s->align;
-}
-
-/* ---- from the host's form to the device's ---- */
-
-typedef struct convert_job { const matrix *m; char *out; float *rows; size_t row_nbytes; } convert_job;
-
-/* Row `out` of a row of taps: [out, 3 in] from [out, in, 3, 3]. */
-static void taps_row(const matrix *m, int out, float *values, float *row)
-{
-    const weight *w = m->conv;
-    size_t n = (size_t)w->in * 9;
-    dtype_to_f32(m->from, (const char *)m->data + (size_t)out * dtype_nbytes_of(m->from, n), n, row);
-    for (int dx = 0; dx < 3; dx++)
-        for (int c = 0; c < w->in; c++) values[dx * w->in + c] = row[c * 9 + m->tap * 3 + dx] * (m->row_scale ? m->row_scale[out] : 1);
-}
-
-static void convert_rows(void *user, int task, int worker)
-{
-    const convert_job *j = user;
-    const matrix *m = j->m;
-    size_t in = (size_t)m->in, stride = dtype_nbytes_of(m->from, in);
-    float *values = j->rows + (size_t)worker * 4 * in;
-    int end = (task + 1) * ROWS_A_TASK < m->rows ? (task + 1) * ROWS_A_TASK : m->rows;
-    for (int r = task * ROWS_A_TASK; r < end; r++) {
-        if (m->conv) taps_row(m, r, values, values + in);
-        else {
-            float scale = m->factor * (m->row_scale ? m->row_scale[r] : 1);
-            dtype_to_f32(m->from, (const char *)m->data + (size_t)r * stride, in, values);
-            for (size_t i = 0; scale != 1 && i < in; i++) values[i] *= scale;
-        }
-        char *to = j->out + (size_t)r * j->row_nbytes;
-        if (m->type == GGML_TYPE_F32) memcpy(to, values, in * sizeof *values);
-        else dtype_from_f32(DT_BF16, values, in, to);
-    }
-}
-
-static bool as_stored(const matrix *m)
-{
-    enum ggml_type same = m->from == DT_BF16 ? GGML_TYPE_BF16 : m->from == DT_F16 ? GGML_TYPE_COUNT : type_of(m->from);
-    bool kept = m->from != DT_F8_E4M3 && m->from != DT_F8_E5M2 && m->from != DT_NF4 && same == m->type;
-    return kept && !m->conv && !m->row_scale && m->factor == 1;
-}
-
-static bool convert(state *s, const matrix *m, char *out)
-{
-    if (as_stored(m)) return memcpy(out, m->data, nbytes_of(m)), true;
-    int workers = pool_threads(s->dev->threads);
-    float *rows = mem_alloc((size_t)workers * 4 * (size_t)m->in * sizeof *rows);
-    if (!rows) return gg_fail(s, DREAMO_MEMORY, "no memory to convert a weight");
-    convert_job j = { m, out, rows, ggml_row_size(m->type, m->in) };
-    pool_run(s->dev->threads, (m->rows + ROWS_A_TASK - 1) / ROWS_A_TASK, convert_rows, &j);
-    mem_free(rows);
-    return true;
-}
 
 typedef struct send_job { state *s; ggml_backend_t queue; place at; const void *from; size_t nbytes; } send_job;
 
@@ -155,7 +38,7 @@ static bool sent(state *s, place at, const void *from, size_t nbytes, ggml_backe
 
 static uint64_t how_of(const matrix *m)
 {
-    return gg_mix(gg_mix(gg_mix((uint64_t)(uintptr_t)m->row_scale, gg_float(m->factor)), (uint64_t)m->type << 8 | (uint64_t)(m->conv ? 1 + m->tap : 0)), (uint64_t)m->rows << 32 | (uint32_t)m->in);
+    return gg_mix(gg_mix(gg_mix((uint64_t)(uintptr_t)m->row_scale, gg_float(m->factor)), (uint64_t)m->type << 8 | (uint64_t)m->biases << 7 | (uint64_t)(m->conv ? 1 + m->tap : 0)), (uint64_t)m->rows << 32 | (uint32_t)m->in);
 }
 
 static int bucket(const state *s, const void *key, uint64_t how)
@@ -232,6 +115,17 @@ bool gg_weights_shrink(state *s, size_t wanted)
     return s->count.held + wanted <= s->count.cap;
 }
 
+static size_t slab_of(const state *s) { return s->count.cap / 64 < ((size_t)64 << 20) ? s->count.cap / 64 : (size_t)64 << 20; } /* where room is no question */
+
+/* Of the margin for results between, what they have not taken yet. */
+static size_t margin_left(const state *s)
+{
+    size_t taken = 0;
+    for (int i = 0; i < SCRATCHES; i++) taken += s->scratch[i].nbytes;
+    for (int i = 0; i < s->ntables; i++) taken += s->tables[i].nbytes;
+    return s->margin > taken ? s->margin - taken : 0;
+}
+
 /* A place in a slab; buffer NULL: they would take more than may be, or it has failed.  small: it stays whatever happens. */
 static place take(state *s, size_t nbytes, bool small, int *which)
 {
@@ -244,8 +138,8 @@ static place take(state *s, size_t nbytes, bool small, int *which)
         *which = i;
         return p;
     }
-    size_t usual = s->count.cap / 64 < ((size_t)64 << 20) ? s->count.cap / 64 : (size_t)64 << 20, room = nbytes > usual ? nbytes : usual;
-    size_t halves = s->half[0].buffer ? 0 : 2 * s->half_nbytes, reserve = small ? 0 : s->margin + halves;
+    size_t room = nbytes > slab_of(s) ? nbytes : slab_of(s);
+    size_t halves = s->half[0].buffer ? 0 : 2 * s->half_nbytes, reserve = small ? 0 : margin_left(s) + halves;
     if (s->count.held + room + reserve > s->count.cap) gg_spares_free(s);
     if (s->count.held + room + reserve > s->count.cap) room = nbytes;
     if (s->count.held + room + reserve > s->count.cap && !gg_weights_shrink(s, room + reserve) && !small) return (place){ 0 };
@@ -268,18 +162,29 @@ static place take(state *s, size_t nbytes, bool small, int *which)
     return (place){ b, ggml_backend_buffer_get_base(b) };
 }
 
+static bool deliver(state *s, const matrix *m, place at)
+{
+    for (int i = 0; m->whole && !m->biases && i < m->whole->nparts; i++) {
+        matrix part = matrix_part(m->whole, i);
+        if (!deliver(s, &part, at)) return false;
+        at.at += matrix_nbytes(&part);
+    }
+    if (m->whole && !m->biases) return true;
+    char *host = matrix_is_stored(m) ? NULL : mem_alloc(matrix_nbytes(m));
+    if (!matrix_is_stored(m) && !host) return gg_fail(s, DREAMO_MEMORY, "no memory to convert a weight");
+    bool well = (!host || matrix_convert(s, m, host)) && sent(s, at, host ? host : m->data, matrix_nbytes(m), NULL);
+    mem_free(host);
+    return well;
+}
+
 /* It stays from now on; false: there is no room for it, or it has failed. */
 static bool settle(state *s, const matrix *m, bool small, stored *out)
 {
     stored w = { .key = m->data, .how = how_of(m), .type = m->type };
-    w.where = take(s, room_of(s, m), small, &w.slab);
+    w.where = take(s, matrix_room(s, m), small, &w.slab);
     if (!w.where.buffer) return false;
-    char *host = as_stored(m) ? NULL : mem_alloc(nbytes_of(m));
-    if (!as_stored(m) && !host) return gg_fail(s, DREAMO_MEMORY, "no memory to convert a weight");
-    bool well = (!host || convert(s, m, host)) && sent(s, w.where, host ? host : m->data, nbytes_of(m), NULL) && remember(s, w);
-    mem_free(host);
     *out = w;
-    return well;
+    return deliver(s, m, w.where) && remember(s, w);
 }
 
 /* ---- those that pass through ---- */
@@ -408,7 +313,7 @@ static bool make_way(state *s, size_t nbytes)
 static bool pass(state *s, const matrix *m, stored *out)
 {
     half *h = &s->half[s->turn];
-    size_t nbytes = nbytes_of(m), room = room_of(s, m);
+    size_t nbytes = matrix_nbytes(m), room = matrix_room(s, m);
     if (!h->buffer || h->used + room > s->half_nbytes) return gg_fail(s, DREAMO_BUG, "a weight that passes through was not gathered");
     if (h->n == h->room) {
         int more = h->room ? 2 * h->room : 32;
@@ -420,7 +325,7 @@ static bool pass(state *s, const matrix *m, stored *out)
     *out = (stored){ .key = m->data, .how = how_of(m), .type = m->type, .where = { h->buffer, (char *)ggml_backend_buffer_get_base(h->buffer) + h->used } };
     char *stage = h->stage + h->used;
     s->count.streamed += nbytes;
-    if (!convert(s, m, stage) || !sent(s, out->where, stage, nbytes, s->copier)) return false;
+    if (!matrix_convert(s, m, stage) || !sent(s, out->where, stage, nbytes, s->copier)) return false;
     h->passing[h->n++] = *out;
     h->used += room;
     return true;
@@ -434,7 +339,15 @@ static size_t to_pass(state *s, const matrix *m)
     stored w, *known = find(s, m->data, how_of(m));
     if (known) s->slabs[known->slab].phase = s->phase;
     if (known || passing(&s->half[s->turn], m->data, how_of(m))) return 0;
-    return settle(s, m, false, &w) || !gg_ok(s) ? 0 : room_of(s, m);
+    return settle(s, m, false, &w) || !gg_ok(s) ? 0 : matrix_room(s, m);
+}
+
+bool gg_is_whole(const state *s, const weight *w)
+{
+    matrix m = matrix_whole(w);
+    bool alike = w->kh * w->kw == 1 && matrix_nbytes(&m) <= s->largest;
+    for (int i = 1; i < w->nparts; i++) alike = alike && weight_sent_type(w, i) == weight_sent_type(w, 0);
+    return alike;
 }
 
 bool gg_gather(state *s, const weight *w)
@@ -443,11 +356,12 @@ bool gg_gather(state *s, const weight *w)
     s->weight = w->name;
     for (int again = 0; again < 2; again++) { /* after a turn nothing of it lies in the half */
         size_t sum = 0;
-        for (int dy = 0; w->kh * w->kw == 9 && dy < 3; dy++) sum += to_pass(s, (matrix[]){ taps_matrix(w, dy) });
-        for (int i = 0; w->kh * w->kw == 1 && i < w->nparts; i++) sum += to_pass(s, (matrix[]){ part_matrix(w, i) });
+        for (int dy = 0; w->kh * w->kw == 9 && dy < 3; dy++) sum += to_pass(s, (matrix[]){ matrix_taps(w, dy) });
+        if (gg_is_whole(s, w)) sum += to_pass(s, (matrix[]){ matrix_whole(w) });
+        else for (int i = 0; w->kh * w->kw == 1 && i < w->nparts; i++) sum += to_pass(s, (matrix[]){ matrix_part(w, i) });
         for (const adapter *a = w->adapters; a; a = a->next) {
-            sum += to_pass(s, (matrix[]){ down_matrix(w, a) });
-            sum += to_pass(s, (matrix[]){ up_matrix(w, a) });
+            sum += to_pass(s, (matrix[]){ matrix_down(w, a) });
+            sum += to_pass(s, (matrix[]){ matrix_up(w, a) });
         }
         if (!gg_ok(s)) return false;
         if (!sum) break;
@@ -468,28 +382,56 @@ static on_device get(state *s, const matrix *m)
     return (on_device){ w.where, w.type };
 }
 
-on_device gg_part(state *s, const weight *w, int part) { return get(s, (matrix[]){ part_matrix(w, part) }); }
-on_device gg_down(state *s, const weight *w, const adapter *a) { return get(s, (matrix[]){ down_matrix(w, a) }); }
-on_device gg_up(state *s, const weight *w, const adapter *a) { return get(s, (matrix[]){ up_matrix(w, a) }); }
-on_device gg_taps(state *s, const weight *w, int dy) { return get(s, (matrix[]){ taps_matrix(w, dy) }); }
+on_device gg_part(state *s, const weight *w, int part) { return get(s, (matrix[]){ matrix_part(w, part) }); }
+on_device gg_whole(state *s, const weight *w) { return get(s, (matrix[]){ matrix_whole(w) }); }
+on_device gg_down(state *s, const weight *w, const adapter *a) { return get(s, (matrix[]){ matrix_down(w, a) }); }
+on_device gg_up(state *s, const weight *w, const adapter *a) { return get(s, (matrix[]){ matrix_up(w, a) }); }
+on_device gg_taps(state *s, const weight *w, int dy) { return get(s, (matrix[]){ matrix_taps(w, dy) }); }
+
+static place small(state *s, const matrix *m)
+{
+    stored w, *known = find(s, m->data, how_of(m));
+    if (known) return s->slabs[known->slab].phase = s->phase, known->where;
+    return gg_ok(s) && settle(s, m, true, &w) ? w.where : (place){ 0 };
+}
 
 place gg_vector(state *s, const float *p, int n)
 {
-    matrix m = { p, DT_F32, 1, n, NULL, 1, NULL, 0, GGML_TYPE_F32 };
-    stored w, *known = find(s, p, how_of(&m));
-    if (known) return s->slabs[known->slab].phase = s->phase, known->where;
-    return gg_ok(s) && settle(s, &m, true, &w) ? w.where : (place){ 0 };
+    return small(s, &(matrix){ .data = p, .from = DT_F32, .rows = 1, .in = n, .factor = 1, .type = GGML_TYPE_F32 });
 }
 
-void gg_expect(device *d, double weights)
+place gg_biases(state *s, const weight *w)
+{
+    matrix m = matrix_biases(w);
+    for (int i = 0; i < w->nparts && !m.data; i++) m.data = w->part[i].bias;
+    return m.data ? small(s, &m) : (place){ 0 };
+}
+
+/* ---- what a context will take ---- */
+
+static size_t share(const state *s, size_t part) { return s->count.cap / part < ((size_t)256 << 20) ? s->count.cap / part : (size_t)256 << 20; }
+
+/* For results between; scores of attention with a bias, and the bias. */
+static size_t margin_of(const state *s, size_t arenas, double scores) { return arenas / 2 + share(s, 8) + 2 * (size_t)scores; }
+static size_t half_of(const state *s) { return share(s, 32); }
+
+void gg_expect(device *d, double scores)
 {
     state *s = d->state;
-    size_t work = 0, usual = s->count.cap / 8 < ((size_t)256 << 20) ? s->count.cap / 8 : (size_t)256 << 20;
+    size_t work = 0;
     for (int i = 0; i < RANGES; i++) work += s->range[i].nbytes;
     s->phase++;
-    s->margin = work / 2 + usual;
-    (void)weights;
-    if (!s->half[0].buffer) s->half_nbytes = s->count.cap / 32 < ((size_t)256 << 20) ? s->count.cap / 32 : (size_t)256 << 20;
+    s->margin = margin_of(s, work, scores);
+    if (!s->half[0].buffer) s->half_nbytes = half_of(s);
+}
+
+device_need gg_foresee(const device *d, double arenas, double sent, double scores)
+{
+    const state *s = d->state;
+    double margin = (double)margin_of(s, (size_t)arenas, scores), room = (double)s->count.cap - arenas - margin;
+    if (sent <= room) return (device_need){ sent, 0, sent + (double)slab_of(s), arenas + margin, true };
+    double halves = 2 * (double)half_of(s), stay = room > halves ? room - halves : 0; /* the rest passes through these */
+    return (device_need){ stay, sent - stay, stay, arenas + margin + halves, room >= halves };
 }
 
 void gg_weights_free(state *s)
