@@ -78,9 +78,10 @@ static dreamo_status add_dimension(const st_file *f, st_tensor *t, uint64_t n, d
 /* A list of one number of 8 bits: the first byte of its varint is the number itself, for the bit that says that more follows is its own highest one. */
 static bool one_byte(const field *list)
 {
-    span s = { list->p, list->p + list->n };
     uint64_t v;
-    return list->p && varint(&s, &v) && s.at == s.end && (v <= UINT8_MAX || v >= (uint64_t)INT8_MIN);
+    if (!list->p) return false;
+    span s = { list->p, list->p + list->n };
+    return varint(&s, &v) && s.at == s.end && (v <= UINT8_MAX || v >= (uint64_t)INT8_MIN);
 }
 
 /* One initializer; its name is copied to *names.  No data: `*used` false, the tensor is not kept. */

@@ -469,6 +469,14 @@ static void make_resample(fixture *f, int v)
 }
 static tensor run_resample(nn *cx, fixture *f) { return op_resample(cx, f->x[0], f->g, f->to, f->how); }
 
+static void make_resample_beside(fixture *f, int v)
+{
+    make_resample(f, v % 15);
+    if (v < 5) f->to = f->g;
+    give(f, f->to.n * f->to.h * f->to.w, 1 + v % 7, true);
+}
+static tensor run_resample_beside(nn *cx, fixture *f) { return op_resample_beside(cx, f->x[0], f->g, f->to, f->how, f->x[1]); }
+
 static void make_windowattention(fixture *f, int v)
 {
     static const struct { grid g; swin m; int dim; } size[] = {
@@ -546,6 +554,7 @@ static const struct row {
     { "maxpool", { K(maxpool) }, 10, make_maxpool, run_maxpool, 0, NO_WAY_BACK, 0 },
     { "boxmean", { K(boxmean) }, 5, make_boxmean, run_boxmean, 1e-6, NO_WAY_BACK, 0 },
     { "resample", { K(resample) }, 15, make_resample, run_resample, 1e-6, NO_WAY_BACK, 0 },
+    { "resample_beside", { K(resample), K(copy) }, 20, make_resample_beside, run_resample_beside, 1e-6, NO_WAY_BACK, 0 },
     { "windowattention", { K(windowattention) }, 4, make_windowattention, run_windowattention, 3e-6, NO_WAY_BACK, 0 },
     { "crossattention", { K(crossattention) }, 4, make_crossattention, run_crossattention, 3e-6, NO_WAY_BACK, 0 },
 };
