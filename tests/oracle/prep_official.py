@@ -2,31 +2,21 @@
 """prep_official.py NAMES OUT - what facexlib (its RetinaFace, BiSeNet and FaceRestoreHelper, as published) and OpenCV make of tests/data/prep's
 picture, from a photograph to the finished reference, with weights from names in the two legacy files that the library itself reads.
 
-NAMES: a folder with retinaface.names and bisenet.names, NAME SHAPE a line (or beside the golden cases).  The weights are those of
-tests/unit/named_files.h: a score tells only the second anchor of the middle level apart, and its five points lie as a face's do, for
-without that no face of random weights is one.  Writes OUT/official.safetensors: the face's reference, the garment's, and what was found."""
+NAMES: the folder with retinaface.names and bisenet.names, a name and a shape a line, beside the golden cases.  The weights are those of
+tests/unit/test_prep_official.c: of names, but a score tells only the second anchor of the middle level apart and its five points lie as a face's
+do, for without that no face of random weights is one; and two classes have exchanged names.  Made with facexlib 0.3.0, torch 2.6.0, OpenCV 4.11.
+Writes OUT/official.safetensors: the face's reference and the garment's."""
 import os, sys
 import cv2, numpy as np, torch
 from safetensors.numpy import save_file
 from torchvision.transforms.functional import normalize
 from facexlib.parsing import init_parsing_model
 from facexlib.utils import face_restoration_helper
+from named import uniform
 
 here = os.path.dirname(os.path.abspath(__file__))
-M = (1 << 64) - 1
 TEMPLATE = np.array([[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043], [313.08905, 371.15118]])
 GONE, CLOTH = [0, 16, 18, 7, 8, 9, 14, 15], 16
-
-
-def uniform(name, n):
-    h = 0xcbf29ce484222325
-    for b in name.encode(): h = ((h ^ b) * 0x100000001b3) & M
-    with np.errstate(over='ignore'):
-        z = np.uint64(h) + np.arange(n, dtype=np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    return 2 * ((z >> np.uint64(11)).astype(np.float64) * 2.0 ** -53) - 1
 
 
 def made(name, shape):
@@ -88,8 +78,7 @@ with torch.no_grad():
     photo = cv2.imread(here + '/../data/prep/retinaface-in.png')
     helper.read_image(photo)
     helper.get_face_landmarks_5(only_center_face=False)
-    n = len(helper.all_landmarks_5)
-    print(n, 'faces', np.array(helper.det_faces)[:, :5])
+    print(len(helper.all_landmarks_5), 'faces', np.array(helper.det_faces)[:, :5])
     helper.clean_all()
     helper.read_image(photo)
     helper.get_face_landmarks_5(only_center_face=True)
@@ -103,5 +92,5 @@ with torch.no_grad():
 cv2.imwrite(out + '/crop.png', crop)
 cv2.imwrite(out + '/face.png', face[..., ::-1])
 cv2.imwrite(out + '/garment.png', cloth[..., ::-1])
-save_file({'faces': np.array([n], np.int32), 'face': np.array(helper.det_faces[0], np.float32), 'face.every8': np.ascontiguousarray(face[::8, ::8]).astype(np.uint8),
+save_file({'face.every8': np.ascontiguousarray(face[::8, ::8]).astype(np.uint8),
            'garment': np.ascontiguousarray(cloth).astype(np.uint8)}, out + '/official.safetensors')
