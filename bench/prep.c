@@ -1,5 +1,5 @@
-/* prep.c - bench_prep [NETWORK [THREADS [ROUNDS]]]: ben2, isnet, retinaface (1024 x 1024), bisenet (512 x 512); weights are made up, for time
- * does not depend on them.  Each run stands between two probes of the peak; a JSON line a round: seconds, processor time, what both are of the peak.  The first round
+/* prep.c - bench_prep [NETWORK [THREADS [ROUNDS]]]: ben2, isnet, retinaface (1024 x 1024), bisenet (512 x 512), and for their measure
+ * what the kernels give: linear, conv, in BEN2's sizes; weights are made up, for time does not depend on them.  Each run stands between two probes of the peak; a JSON line a round: seconds, processor time, what both are of the peak.  The first round
  * pays for fresh memory, which some machines clear slowly; later ones find it there. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "model/ben2.h"
 #include "model/bisenet.h"
+#include "model/build.h"
 #include "model/isnet.h"
 #include "model/retinaface.h"
 #include "nn/nn.h"
@@ -47,9 +48,45 @@ static tensor run_retinaface(nn *cx, const void *m, tensor x, grid g)
     return out[0];
 }
 
+/* What most of BEN2 is: the two linears of a token's MLP, over and over; a 3 x 3 convolution of 128 channels. */
+enum { WIDTH = 512, TOKENS = 5120, CHANNELS = 128, SIDE = 512, TIMES = 10 };
+static weight yard[2];
+
+static void linears(nn *cx, const void *m, tensor *io, int n, const void *env) { (void)m, (void)n, (void)env; io[0] = op_linear(cx, op_linear(cx, io[0], &yard[0]), &yard[1]); }
+static void conv(nn *cx, const void *m, tensor *io, int n, const void *env)
+{
+    grid g = { 1, SIDE, SIDE };
+    (void)m, (void)n, (void)env;
+    io[0] = op_conv(cx, io[0], g, &yard[0], reach_padded(g, 3, 1, 1, 1), (tensor){ 0 }, ACT_NONE);
+}
+static tensor run_linear(nn *cx, const void *m, tensor x, grid g)
+{
+    (void)m, (void)g;
+    x = tensor_from(cx, TOKENS, WIDTH, NULL);
+    for (int i = 0; i < TIMES; i++) nn_block(cx, linears, NULL, &x, 1, NULL);
+    return x;
+}
+static tensor run_conv(nn *cx, const void *m, tensor x, grid g)
+{
+    (void)m, (void)g;
+    x = tensor_from(cx, SIDE * SIDE, CHANNELS, NULL);
+    for (int i = 0; i < TIMES; i++) nn_block(cx, conv, NULL, &x, 1, NULL);
+    return x;
+}
+
+static void yardstick(int i, int in, int out, int k)
+{
+    visitor v = { make, NULL };
+    yard[i] = (weight){ 0 };
+    weight_shape(&yard[i], "bench", in, out, k);
+    visit_filter(&v, &yard[i], "bench");
+}
+
 static bool find(const char *name, network *n)
 {
-    if (strcmp(name, "ben2") == 0) *n = (network){ name, BEN2_SIDE, ben2_new(), run_ben2 }, ben2_visit(n->m, make, NULL);
+    if (strcmp(name, "linear") == 0) yardstick(0, WIDTH, 4 * WIDTH, 1), yardstick(1, 4 * WIDTH, WIDTH, 1), *n = (network){ name, 1, NULL, run_linear };
+    else if (strcmp(name, "conv") == 0) yardstick(0, CHANNELS, CHANNELS, 3), *n = (network){ name, 1, NULL, run_conv };
+    else if (strcmp(name, "ben2") == 0) *n = (network){ name, BEN2_SIDE, ben2_new(), run_ben2 }, ben2_visit(n->m, make, NULL);
     else if (strcmp(name, "isnet") == 0) *n = (network){ name, ISNET_SIDE, isnet_new(), run_isnet }, isnet_visit(n->m, make, NULL);
     else if (strcmp(name, "retinaface") == 0) *n = (network){ name, 1024, retinaface_new(), run_retinaface }, retinaface_visit(n->m, make, NULL), retinaface_fold(n->m);
     else if (strcmp(name, "bisenet") == 0) *n = (network){ name, 512, bisenet_new(), run_bisenet }, bisenet_visit(n->m, make, NULL), bisenet_fold(n->m);
@@ -82,9 +119,9 @@ static nn_counts once(nn *cx, const network *n)
 
 int main(int argc, char **argv)
 {
-    static const char *const all[] = { "bisenet", "retinaface", "isnet", "ben2" };
+    static const char *const all[] = { "linear", "conv", "bisenet", "retinaface", "isnet", "ben2" };
     int threads = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 0, rounds = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 3;
-    for (int k = 0; k < 4; k++) {
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
         network n;
         if (argc > 1 && strcmp(argv[1], all[k]) != 0) continue;
         if (!find(all[k], &n)) return 1;

@@ -98,8 +98,22 @@ def retinaface():
         u = relu(conv(t, f'h{i}b', 64)); t = relu(torch.cat([conv(t, f'h{i}a', 128), conv(u, f'h{i}c', 64), conv(relu(conv(u, f'h{i}d', 64)), f'h{i}e', 64)], 1))
         for name, o in (('c', 4), ('b', 8), ('l', 20)): y = conv(t, f'hd{i}{name}', o, 1)
     return y
+def bisenet():
+    x = F.max_pool2d(relu(conv(torch.randn(1, 3, 512, 512), 'p0', 64, 7, 2)), 3, 2, 1); f = []
+    for i in range(4):
+        for k in range(2):
+            s, at, o = 2 if i and not k else 1, f'p{i}.{k}.', 64 << i
+            y = conv(relu(conv(x, at + '1', o, 3, s)), at + '2', o)
+            x = relu(y + (conv(x, at + 'd', o, 1, s, p=0) if i and not k else x))
+        f.append(x)
+    mean = lambda t: t.mean((2, 3), keepdim=True)
+    def arm(t, at): t = relu(conv(t, at + 'c', 128)); return t * torch.sigmoid(conv(mean(t), at + 'g', 128, 1))
+    up = lambda t, at: relu(conv(F.interpolate(t, scale_factor=2), at, 128))
+    t = up(arm(f[3], 'a32') + relu(conv(mean(f[3]), 'avg', 128, 1)), 'h32'); t = up(arm(f[2], 'a16') + t, 'h16')
+    z = relu(conv(torch.cat([f[1], t], 1), 'ffm', 256, 1)); z = z + z * torch.sigmoid(conv(relu(conv(mean(z), 'f1', 64, 1)), 'f2', 256, 1))
+    return conv(relu(conv(z, 'out', 256)), 'cls', 19, 1)
 
-networks = {'retinaface': retinaface, 'isnet': isnet, 'ben2': ben2}
+networks = {'bisenet': bisenet, 'retinaface': retinaface, 'isnet': isnet, 'ben2': ben2}
 with torch.no_grad():
     for name in sys.argv[2:] or networks:
         kept.clear()

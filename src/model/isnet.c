@@ -17,59 +17,83 @@ static const unit units[11] = {
 /* 3 x 3, ReLU; the next convolution of the list. */
 static tensor conv(nn *cx, const weight **w, tensor x, grid g, int dilation) { return op_conv(cx, x, g, (*w)++, reach_padded(g, 3, 1, dilation, dilation), none, ACT_RELU); }
 
+static grid half_of(grid g) { return (grid){ g.n, (g.h + 1) / 2, (g.w + 1) / 2 }; }
+
 /* The greatest of two by two; a last row or column alone is kept. */
 static tensor halved(nn *cx, tensor x, grid *g)
 {
-    reach r = { 2, 2, 1, 0, (g->h + 1) / 2, (g->w + 1) / 2 };
-    x = op_maxpool(cx, x, *g, r);
-    *g = reach_grid(*g, r);
+    grid to = half_of(*g);
+    x = op_maxpool(cx, x, *g, (reach){ 2, 2, 1, 0, to.h, to.w });
+    *g = to;
     return x;
 }
 
-/* [x at the size of `beside`, beside] */
-static tensor joined(nn *cx, tensor x, grid g, tensor beside, grid to) { return op_catcols(cx, op_resample(cx, x, g, to, SAMPLE_BILINEAR), beside); }
+/* A convolution of x as it is; of half of it; of what the network's first convolution makes of it; or, x being of a smaller grid, of x at this one's
+ * size with `beside` beside it.  Whatever that is, it is given back after the convolution: large pictures are mostly such. */
+typedef struct step_env { const weight *first, *w; tensor x, beside; grid from, g; } step_env;
 
-static tensor rsu(nn *cx, const weight *w, int height, tensor x, grid g)
+static void run_step(nn *cx, const void *weights, tensor *io, int n, const void *environment)
 {
-    tensor x0 = conv(cx, &w, x, g, 1), h[8];
+    const step_env *e = environment;
+    const weight *w = e->w;
+    grid g = e->from;
+    tensor x = e->x;
+    (void)n, (void)weights;
+    if (e->first) x = op_conv(cx, x, g, e->first, reach_padded(g, 3, 2, 1, 1), none, ACT_NONE);
+    else if (e->beside.p) x = op_resample_beside(cx, x, g, e->g, SAMPLE_BILINEAR, e->beside);
+    else if (g.h != e->g.h || g.w != e->g.w) x = halved(cx, x, &g);
+    io[0] = conv(cx, &w, x, e->g, 1);
+}
+
+static tensor step(nn *cx, const weight **w, step_env e)
+{
+    e.w = (*w)++;
+    tensor y = { .rows = e.g.n * e.g.h * e.g.w, .cols = e.w->out, .ld = e.w->out };
+    nn_block(cx, run_step, NULL, &y, 1, &e);
+    return y;
+}
+
+/* A unit, from what its first convolution makes. */
+static tensor rsu(nn *cx, const weight *w, int height, tensor x0, grid g)
+{
+    tensor h[8];
     grid at[8];
     at[1] = g;
     h[1] = conv(cx, &w, x0, g, 1);
     for (int k = 2; k < height; k++) {
-        at[k] = at[k - 1];
-        tensor p = halved(cx, h[k - 1], &at[k]);
-        h[k] = conv(cx, &w, p, at[k], 1);
+        at[k] = half_of(at[k - 1]);
+        h[k] = step(cx, &w, (step_env){ .x = h[k - 1], .from = at[k - 1], .g = at[k] });
     }
     grid deep = at[height - 1];
     tensor d = conv(cx, &w, h[height - 1], deep, 2);
     d = conv(cx, &w, op_catcols(cx, d, h[height - 1]), deep, 1);
-    for (int k = height - 2; k >= 1; k--) d = conv(cx, &w, joined(cx, d, at[k + 1], h[k], at[k]), at[k], 1);
-    return op_add(cx, d, x0);
+    for (int k = height - 2; k > 1; k--) d = step(cx, &w, (step_env){ .x = d, .beside = h[k], .from = at[k + 1], .g = at[k] });
+    return op_add(cx, conv(cx, &w, op_resample_beside(cx, d, at[2], g, SAMPLE_BILINEAR, h[1]), g, 1), x0);
 }
 
-static tensor rsu4f(nn *cx, const weight *w, tensor x, grid g)
+static tensor rsu4f(nn *cx, const weight *w, tensor x0, grid g)
 {
-    tensor x0 = conv(cx, &w, x, g, 1), a = conv(cx, &w, x0, g, 1), b = conv(cx, &w, a, g, 2), q = conv(cx, &w, b, g, 4), r = conv(cx, &w, q, g, 8);
+    tensor a = conv(cx, &w, x0, g, 1), b = conv(cx, &w, a, g, 2), q = conv(cx, &w, b, g, 4), r = conv(cx, &w, q, g, 8);
     tensor e = conv(cx, &w, op_catcols(cx, r, q), g, 4), f = conv(cx, &w, op_catcols(cx, e, b), g, 2);
     return op_add(cx, conv(cx, &w, op_catcols(cx, f, a), g, 1), x0);
 }
 
-/* One unit; going up, `beside` joins x from a smaller grid. */
-typedef struct unit_env { const isnet *m; int unit; tensor x, beside; grid from, g; } unit_env;
+typedef struct unit_env { const isnet *m; int unit; step_env start; } unit_env;
 
 static void run_unit(nn *cx, const void *weights, tensor *io, int n, const void *environment)
 {
     const unit_env *e = environment;
     const weight *w = e->m->conv + units[e->unit].first;
-    tensor x = e->beside.p ? joined(cx, e->x, e->from, e->beside, e->g) : e->x;
+    tensor x0 = step(cx, &w, e->start);
     (void)n, (void)weights;
-    io[0] = units[e->unit].height ? rsu(cx, w, units[e->unit].height, x, e->g) : rsu4f(cx, w, x, e->g);
+    io[0] = units[e->unit].height ? rsu(cx, w, units[e->unit].height, x0, e->start.g) : rsu4f(cx, w, x0, e->start.g);
 }
 
-static tensor run(nn *cx, unit_env e)
+static tensor run(nn *cx, const isnet *m, int unit, step_env start)
 {
-    tensor y = { .rows = e.g.n * e.g.h * e.g.w, .cols = units[e.unit].out, .ld = units[e.unit].out };
-    nn_block(cx, run_unit, e.m, &y, 1, &e);
+    grid g = start.g;
+    tensor y = { .rows = g.n * g.h * g.w, .cols = units[unit].out, .ld = units[unit].out };
+    nn_block(cx, run_unit, m, &y, 1, &(unit_env){ m, unit, start });
     return y;
 }
 
@@ -78,14 +102,12 @@ tensor isnet_mask(nn *cx, const isnet *m, tensor x, grid g)
     enum { DOWN = 6 };
     tensor h[DOWN];
     grid at[DOWN];
-    reach half = reach_padded(g, 3, 2, 1, 1);
-    x = op_conv(cx, x, g, &m->first, half, none, ACT_NONE);
-    at[0] = reach_grid(g, half);
     for (int i = 0; i < DOWN; i++) {
-        if (i) at[i] = at[i - 1], x = halved(cx, h[i - 1], &at[i]);
-        x = h[i] = run(cx, (unit_env){ .m = m, .unit = i, .x = x, .g = at[i] });
+        grid from = i ? at[i - 1] : g;
+        at[i] = half_of(from);
+        x = h[i] = run(cx, m, i, (step_env){ .first = i ? NULL : &m->first, .x = x, .from = from, .g = at[i] });
     }
-    for (int i = DOWN - 2; i >= 0; i--) x = run(cx, (unit_env){ .m = m, .unit = 2 * DOWN - 2 - i, .x = x, .beside = h[i], .from = at[i + 1], .g = at[i] });
+    for (int i = DOWN - 2; i >= 0; i--) x = run(cx, m, 2 * DOWN - 2 - i, (step_env){ .x = x, .beside = h[i], .from = at[i + 1], .g = at[i] });
     x = op_conv(cx, x, at[0], &m->side, reach_padded(at[0], 3, 1, 1, 1), none, ACT_NONE);
     return op_activate(cx, op_resample(cx, x, at[0], g, SAMPLE_BILINEAR), ACT_SIGMOID);
 }

@@ -1,4 +1,7 @@
-/* isnet.h - ISNet (Qin et al. 2022), as its ONNX export has it: nested U-shapes; norms are folded (spec 6.1). */
+/* isnet.h - ISNet (Qin et al. 2022), as its ONNX export has it: nested U-shapes; norms are folded (spec 6.1).
+ *
+ * Weights of 8 bits are decoded and what they meet stays fp32.  onnxruntime rounds that to 8 bits, too, whole maps by one scale, and some pictures' masks
+ * come out as noise: of DreamO's dog1.png it agrees with the unrounded network by an IoU of 0.75, this by 0.999. */
 #ifndef MODEL_ISNET_H
 #define MODEL_ISNET_H
 #include "nn/nn.h"

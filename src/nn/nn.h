@@ -83,7 +83,7 @@ void *nn_keep(nn *cx, const void *data, size_t nbytes);
  *  - Tensors from outside may be used (through env); their gradients add up over the blocks.
  *  - `weights`, `env` and all that ops point to (spans, rotary tables, routes, ids, row weights) must stay until nn_backward has
  *    run: nn_keep holds what would not.
- *  - A block inside a block is part of it. */
+ *  - A block inside a block is part of it; without a tape its scratch is released, too. */
 typedef void (*nn_block_fn)(nn *cx, const void *weights, tensor *io, int n, const void *env);
 void nn_block(nn *cx, nn_block_fn fn, const void *weights, tensor *io, int n, const void *env);
 /* Called on the way back, once for each gradient accumulator of a parameter (weight_part.grad, vec.grad, adapter.grad_A ...) that an op has
@@ -150,6 +150,8 @@ tensor op_depthwise(nn *cx, tensor x, grid g, const weight *w, reach r);
 tensor op_maxpool(nn *cx, tensor x, grid g, reach r);
 tensor op_boxmean(nn *cx, tensor x, grid g, grid to);
 tensor op_resample(nn *cx, tensor x, grid g, grid to, resampling how);        /* the same size: x itself */
+/* [x resampled, beside], without the first in a place of its own; beside: [pixels of `to`, any].  No gradient. */
+tensor op_resample_beside(nn *cx, tensor x, grid g, grid to, resampling how, tensor beside);
 tensor op_windowattention(nn *cx, tensor qkv, grid g, swin m, vec fill, vec table);
 tensor op_crossattention(nn *cx, tensor q, tensor k, tensor v, int samples, int heads);
 

@@ -119,6 +119,19 @@ tensor op_resample(nn *cx, tensor x, grid g, grid to, resampling how)
     return done(cx, y, 0, tensor_nbytes(x));
 }
 
+tensor op_resample_beside(nn *cx, tensor x, grid g, grid to, resampling how, tensor beside)
+{
+    if (!nn_require(cx, fits(x, g) && to.n == g.n && fits(beside, to), "resample_beside: x is " SHAPE " on a grid of " GRID ", beside it " SHAPE " on " GRID, DIMS(x), SIDES(g),
+                    DIMS(beside), SIDES(to)) || !forward_only(cx, beside, "resample_beside")) return none;
+    tensor y = ready(cx, x, beside.rows, x.cols + beside.cols, "resample_beside");
+    if (!nn_ok(cx)) return none;
+    tensor left = tensor_cols(y, 0, x.cols);
+    if (g.h == to.h && g.w == to.w) cx->be->copy(cx->dev, left, x);
+    else cx->be->resample(cx->dev, left, x, g, to, how);
+    cx->be->copy(cx->dev, tensor_cols(y, x.cols, beside.cols), beside);
+    return done(cx, y, 0, tensor_nbytes(x) + tensor_nbytes(beside));
+}
+
 tensor op_windowattention(nn *cx, tensor qkv, grid g, swin m, vec fill, vec table)
 {
     int span = 2 * m.side - 1;

@@ -135,19 +135,20 @@ static void run(nn *cx, const block *b, tensor *io)
                    io[i].rows, io[i].cols, i, b->in[i].rows, b->in[i].cols);
 }
 
-/* Without a tape: outputs go to a place that the next block reuses, everything else is given back. */
-static void run_plain(nn *cx, const block *b, tensor *io)
+/* Without a tape: outputs go to a place that the next block reuses (one inside another has places of its own), everything else is given back. */
+static void run_plain(nn *cx, const block *b, tensor *io, bool inner)
 {
     tensor place[BLOCK_IO];
     for (int i = 0; i < b->n; i++) {
-        bool mine = io[i].p && io[i].p == cx->block_out[i].p && !io[i].slot;
+        bool mine = !inner && io[i].p && io[i].p == cx->block_out[i].p && !io[i].slot;
         place[i] = mine ? io[i] : tensor_new(cx, io[i].rows, io[i].cols);
     }
     size_t mark = arena_mark(&cx->work);
     run(cx, b, io);
     for (int i = 0; i < b->n && nn_ok(cx); i++) {
         if (io[i].p != place[i].p) cx->be->copy(cx->dev, place[i], io[i]);
-        io[i] = cx->block_out[i] = place[i];
+        io[i] = place[i];
+        if (!inner) cx->block_out[i] = place[i];
     }
     arena_release(&cx->work, mark);
 }
@@ -189,12 +190,13 @@ void nn_block(nn *cx, nn_block_fn fn, const void *weights, tensor *io, int n, co
     if (!nn_require(cx, n >= 1 && n <= BLOCK_IO, "a block of %d tensors", n)) return;
     block b = { .n = n, .fn = fn, .weights = weights, .env = env };
     memcpy(b.in, io, (size_t)n * sizeof *io);
-    if (cx->in_block) { /* the outer block's scratch and tape serve */
-        run(cx, &b, io);
+    if (cx->in_block) { /* the outer block's tape serves; what it runs again it may need whole */
+        if (cx->taping || cx->checkpoint) run(cx, &b, io);
+        else run_plain(cx, &b, io, true);
         return;
     }
     cx->in_block = true;
-    if (!cx->taping) run_plain(cx, &b, io);
+    if (!cx->taping) run_plain(cx, &b, io, false);
     else if (!cx->checkpoint) run_taped(cx, &b, io);
     else run_checkpointed(cx, &b, io);
     cx->in_block = false;

@@ -13,7 +13,7 @@ enum { NAMES = 5, SAMPLES = 4096, SAMPLE = 64 };
 
 static const char *const names[PLACES][NAMES] = {
     [PLACE_BEN2] = { "BEN2_Base.safetensors", "ben2.safetensors", "model.safetensors", "BEN2_Base.pth", "ben2" },
-    [PLACE_ISNET] = { "isnet.safetensors", "isnet.onnx", "isnet" },
+    [PLACE_ISNET] = { "isnet.safetensors", "isnet.onnx", "isnet-small.onnx", "isnet" },
     [PLACE_OWN] = { "matting" },
     [PLACE_FACES] = { "detection_Resnet50_Final.safetensors", "retinaface.safetensors", "detection_Resnet50_Final.pth", "retinaface", "face-api" },
     [PLACE_PARSER] = { "parsing_bisenet.safetensors", "bisenet.safetensors", "parsing_bisenet.pth", "bisenet" },

@@ -5,17 +5,8 @@
 import sys, time
 import numpy as np, torch, torch.nn.functional as F
 from safetensors.numpy import save_file
+from named import uniform
 
-M = (1 << 64) - 1
-def uniform(name, n):
-    h = 0xcbf29ce484222325
-    for b in name.encode(): h = ((h ^ b) * 0x100000001b3) & M
-    with np.errstate(over='ignore'):
-        z = np.uint64(h) + np.arange(n, dtype=np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
-    return 2 * ((z >> np.uint64(11)).astype(np.float64) * 2.0 ** -53) - 1
 def matrix(name, *shape):
     n = int(np.prod(shape))
     return torch.from_numpy((uniform(name, n) * np.sqrt(3 * shape[0] / n)).astype(np.float32).reshape(shape))

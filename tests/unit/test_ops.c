@@ -948,6 +948,33 @@ static void test_ggml_agrees_with_ref(void **state)
 }
 #endif
 
+/* ---- two ops in one ---- */
+
+static void test_resample_beside(void **state)
+{
+    const backend *all[] = { &backend_ref, &backend_cpu };
+    const struct row resample = { "resample", { K(resample) }, 15, make_resample, run_resample, 0, NO_WAY_BACK, 0 };
+    static fixture f;
+    static float got[1 << 16], want[1 << 16];
+    (void)state;
+    for (int v = 0; v < 20; v++) {
+        device *dev = all[v % 2]->open(1);
+        set_up(&f, &resample, v % 15);
+        if (v >= 15) f.to = f.g;
+        give(&f, f.to.n * f.to.h * f.to.w, 1 + v % 7, true);
+        nn *cx = nn_new(&(nn_options){ .dev = dev, .work_nbytes = 1 << 22, .keep_nbytes = 1 }, NULL);
+        for (int i = 0; i < 2; i++) f.x[i] = tensor_from(cx, f.in[i].rows, f.in[i].cols, f.in[i].data);
+        tensor y = op_resample_beside(cx, f.x[0], f.g, f.to, f.how, f.x[1]), z = op_catcols(cx, op_resample(cx, f.x[0], f.g, f.to, f.how), f.x[1]);
+        assert_true(y.rows == z.rows && y.cols == z.cols && y.rows * y.cols <= 1 << 16);
+        tensor_read(cx, y, got);
+        tensor_read(cx, z, want);
+        assert_int_equal(nn_status(cx, NULL), DREAMO_OK);
+        assert_memory_equal(got, want, sizeof *got * (size_t)(y.rows * y.cols));
+        nn_free(cx);
+        dev->be->close(dev);
+    }
+}
+
 /* ---- nothing is left out ---- */
 
 typedef void (*kernel_fn)(void);
@@ -1002,6 +1029,7 @@ int main(void)
 #endif
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_table_has_no_hole),
+        cmocka_unit_test(test_resample_beside),
 #ifdef DREAMO_GGML
         cmocka_unit_test(test_ggml_agrees_with_ref),
 #endif

@@ -395,6 +395,8 @@ static void examples_are_cut_out(void **state)
         size_t pixels = (size_t)out.rgb.width * (size_t)out.rgb.height, left = 0;
         for (size_t k = 0; k < pixels; k++) left += out.rgb.data[3 * k] < 250 || out.rgb.data[3 * k + 1] < 250 || out.rgb.data[3 * k + 2] < 250;
         assert_true(left > pixels / 50 && left < pixels);
+        bool fails = strcmp(names[i], "mountain.jpg") == 0 || strcmp(names[i], "shirt.jpg") == 0; /* by eye: the mountain is gone, the white shirt has holes */
+        assert_int_equal(strstr(last.warning, "is unsure of") != NULL, fails);
         assert_int_equal(image_read(path, &in, NULL, 0, NULL), DREAMO_OK);
         if (plain_background(&in) != BACKGROUND_BUSY) {
             unsigned char *truth = malloc((size_t)in.width * (size_t)in.height);

@@ -13,49 +13,14 @@
 #include "model/ben2.h"
 #include "model/bisenet.h"
 #include "model/retinaface.h"
-#include "named_weights.h"
 #include "prep/networks.h"
 #include "weights/prep/bind_prep.h"
 
-/* cmocka comes last: it has a macro called fail. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "named_files.h" /* and cmocka, last: it has a macro called fail */
 #include "scratch.h"
 
 #define PREP TEST_DATA "/prep/"
 #define WHOLE REPO_ROOT "/../shared/golden/prep/"
-
-/* ---- files of weights from names ---- */
-
-enum { MOST = 1000 };
-typedef struct listing { st_tensor t[MOST]; char names[MOST][200]; int n; } listing;
-
-static void list(void *user, const param *p)
-{
-    listing *l = user;
-    assert_true(l->n < MOST);
-    size_t n = (size_t)param_count(p);
-    float *data = mem_alloc(n * sizeof *data);
-    assert_non_null(data);
-    fill_param(dev->threads, data, p);
-    st_tensor *t = &l->t[l->n];
-    snprintf(l->names[l->n], sizeof l->names[0], "%s", p->name);
-    *t = (st_tensor){ .name = l->names[l->n++], .type = DT_F32, .rank = p->rank, .data = data };
-    for (int i = 0; i < p->rank; i++) t->shape[i] = p->shape[i];
-}
-
-static void write_named(const char *path, bind_walk walk, void *network)
-{
-    static listing l;
-    dreamo_error err = { 0 };
-    l.n = 0;
-    walk(network, list, &l);
-    if (st_write(path, l.t, l.n, NULL, 0, &err)) fail_msg("%s", err.message);
-    for (int i = 0; i < l.n; i++) mem_free((void *)(uintptr_t)l.t[i].data);
-}
 
 static bitmap picture(const char *path)
 {
@@ -91,34 +56,13 @@ static bool stop(void *user, double share)
     return share < 0.05;
 }
 
-/* The mask, stretched, as alpha over white (spec 2.8). */
-static void compare_cut(const bitmap *rgb, const float *mask)
-{
-    bitmap want_cut = picture(WHOLE "ben2-out.png"), rgba, got;
-    int n = rgb->width * rgb->height, off = 0;
-    float least = mask[0], most = mask[0];
-    for (int i = 0; i < n; i++) least = fminf(least, mask[i]), most = fmaxf(most, mask[i]);
-    assert_int_equal(bitmap_new(&rgba, rgb->width, rgb->height, 4, NULL), DREAMO_OK);
-    for (int i = 0; i < n; i++) {
-        memcpy(rgba.data + 4 * i, rgb->data + 3 * i, 3);
-        rgba.data[4 * i + 3] = (unsigned char)(255 * (mask[i] - least) / (most - least));
-    }
-    assert_int_equal(composite_white(&rgba, &got, NULL), DREAMO_OK);
-    for (int i = 0; i < 3 * n; i++) off += abs(got.data[i] - want_cut.data[i]) > 1;
-    print_message("    %d of %d numbers of the cut-out differ by more than one level\n", off, 3 * n);
-    assert_true(off <= 3 * n / 1000);
-    bitmap_free(&want_cut);
-    bitmap_free(&rgba);
-    bitmap_free(&got);
-}
-
 static void test_ben2(void **state)
 {
     dreamo_error err = { 0 };
     cut_net *n;
     ben2 *m = ben2_new();
     (void)state;
-    write_named("ben2.safetensors", bind_walk_ben2, m);
+    write_named("ben2.safetensors", bind_walk_ben2, m, NULL);
     ben2_free(m);
     if (cut_net_open("ben2.safetensors", 0, &n, &err)) fail_msg("%s", err.message);
     unlink("ben2.safetensors");
@@ -127,10 +71,6 @@ static void test_ben2(void **state)
     float *mask = mem_alloc(sizeof(float) * (size_t)(BEN2_SIDE * BEN2_SIDE));
     if (cut_net_mask(n, &b, mask, stop, NULL, &err) != DREAMO_CANCELLED) fail_msg("%s", err.message);
     err = (dreamo_error){ 0 };
-    if (whole_is_there()) { /* once more takes half a minute */
-        if (cut_net_mask(n, &b, mask, NULL, NULL, &err)) fail_msg("%s", err.message);
-        compare_cut(&b, mask);
-    }
     /* at the network's own size, where the mask is not resampled again */
     assert_int_equal(resize_lanczos(&b, BEN2_SIDE, BEN2_SIDE, &big, NULL), DREAMO_OK);
     if (cut_net_mask(n, &big, mask, tell, NULL, &err)) fail_msg("%s", err.message);
@@ -164,7 +104,7 @@ static void test_retinaface(void **state)
     float threshold = *(const float *)stored("retinaface.threshold")->data;
     double worst = 0;
     (void)state;
-    write_named("faces.safetensors", bind_walk_retinaface, m);
+    write_named("faces.safetensors", bind_walk_retinaface, m, NULL);
     retinaface_free(m);
     if (face_net_open("faces.safetensors", 0, &n, &err)) fail_msg("%s", err.message);
     unlink("faces.safetensors");
@@ -198,7 +138,7 @@ static void test_retinaface_cells(void **state)
     bound_files files;
     dreamo_error err = { 0 };
     (void)state;
-    write_named("faces.safetensors", bind_walk_retinaface, m);
+    write_named("faces.safetensors", bind_walk_retinaface, m, NULL);
     if (bind_retinaface(m, "faces.safetensors", &files, &err)) fail_msg("%s", err.message);
     unlink("faces.safetensors");
     int pixels = b.width * b.height;
@@ -242,7 +182,7 @@ static void test_bisenet(void **state)
     static unsigned char labels[PARSE_SIDE * PARSE_SIDE];
     int off = 0;
     (void)state;
-    write_named("parse.safetensors", bind_walk_bisenet, m);
+    write_named("parse.safetensors", bind_walk_bisenet, m, NULL);
     bisenet_free(m);
     if (parse_net_open("parse.safetensors", 0, &n, &err)) fail_msg("%s", err.message);
     unlink("parse.safetensors");

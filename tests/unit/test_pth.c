@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/mem.h"
 #include "format/pth.h"
 #include "format/tfjs.h"
@@ -197,6 +198,35 @@ static void test_onnx(void **state)
     st_close(&f);
 }
 
+/* What onnxruntime's quantize_dynamic wrote, as its DequantizeLinear reads it. */
+static void test_onnx_codes(void **state)
+{
+    static const struct { const char *path; double values[8]; } files[] = {
+        { PTH "codes.onnx", { 0.5019607543945312, -1.2549018859863281, 3.0117647647857666, 0.10039215534925461, -0.7027450799942017, 2.208627462387085, 0, -3.388235330581665 } },
+        { PTH "codes-signed.onnx", { 0, 0.746666669845581, 2.506666660308838, -0.4000000059604645, 0.20000000298023224, 1.7066667079925537, -0.4933333396911621, 2.9066667556762695 } },
+    };
+    st_file f;
+    dreamo_error err = { 0 };
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (st_open_any(files[i].path, &f, &err)) fail_msg("%s", err.message);
+        assert_int_equal(f.ntensors, 2); /* their scale and zero point are no weights */
+        holds(&f, "", "conv.weight", DT_F32, 4, 4, files[i].values, 8);
+        holds(&f, "", "conv.bias", DT_F32, 1, 4, (double[]){ 1, 2, 3, 4 }, 4);
+        st_close(&f);
+    }
+    char *bytes, *zero;
+    size_t nbytes;
+    assert_int_equal(file_read(PTH "codes.onnx", 2000, &bytes, &nbytes, NULL), DREAMO_OK);
+    while ((zero = memmem(bytes, nbytes, "zero_point", 10))) *zero = 'Z';
+    scratch_write("x.onnx", bytes, nbytes);
+    mem_free(bytes);
+    assert_int_equal(st_open_any("x.onnx", &f, &err), DREAMO_FORMAT);
+    assert_string_equal(err.message, "x.onnx: tensor \"conv.weight_quantized\": is quantised, and not by one scale and one zero point of its own type beside it");
+    assert_non_null(strstr(err.hint, "take the file that it was made from"));
+    assert_int_equal(mem_live(), 0);
+}
+
 static void test_tfjs(void **state)
 {
     static const char json[] = "[{\"weights\":[{\"name\":\"fc/weights\",\"shape\":[2,3],\"quantization\":{\"dtype\":\"uint8\",\"scale\":0.5,\"min\":-1}},"
@@ -222,7 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_containers), cmocka_unit_test(test_faults_are_named), cmocka_unit_test(test_opcodes_are_refused_by_name),
-        cmocka_unit_test(test_lists_of_lists_are_bounded), cmocka_unit_test(test_cut_and_flipped), cmocka_unit_test(test_onnx), cmocka_unit_test(test_tfjs),
+        cmocka_unit_test(test_lists_of_lists_are_bounded), cmocka_unit_test(test_cut_and_flipped), cmocka_unit_test(test_onnx), cmocka_unit_test(test_onnx_codes), cmocka_unit_test(test_tfjs),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

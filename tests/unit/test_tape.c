@@ -86,6 +86,18 @@ static void net_make(net *m, int depth)
 typedef struct env { tensor vec; } env;
 static int block_calls;
 
+/* A block inside the block. */
+typedef struct inner_env { tensor vec; const layout *rows; } inner_env;
+
+static void inner_fn(nn *cx, const void *weights, tensor *io, int n, const void *environment)
+{
+    const layer *l = weights;
+    const inner_env *e = environment;
+    (void)n;
+    /* the shared vector again, as a gate: late here, so early on the way back, when its gradient's memory is most in danger */
+    io[0] = op_gateadd(cx, io[0], e->vec, op_linear(cx, op_gelu(cx, op_linear(cx, io[0], &l->up)), &l->down), *e->rows);
+}
+
 static void block_fn(nn *cx, const void *weights, tensor *io, int n, const void *environment)
 {
     const layer *l = weights;
@@ -102,9 +114,8 @@ static void block_fn(nn *cx, const void *weights, tensor *io, int n, const void 
     a = op_linear(cx, a, &l->proj);
     if (n > 2) io[2] = op_routemap(cx, q, k, &map_route, 1, HEADS);
     for (int s = 0; s < 2; s++) {
-        tensor h = op_gateadd(cx, io[s], m.gate, tensor_rows(a, s ? NTXT : 0, s ? NIMG : NTXT), *rows[s]);
-        /* the shared vector again, as a gate: late here, so early on the way back, when its gradient's memory is most in danger */
-        io[s] = op_gateadd(cx, h, e->vec, op_linear(cx, op_gelu(cx, op_linear(cx, h, &l->up)), &l->down), *rows[s]);
+        io[s] = op_gateadd(cx, io[s], m.gate, tensor_rows(a, s ? NTXT : 0, s ? NIMG : NTXT), *rows[s]);
+        nn_block(cx, inner_fn, l, &io[s], 1, &(inner_env){ e->vec, rows[s] });
     }
 }
 

@@ -47,7 +47,7 @@ dreamo_status bind_bisenet(struct bisenet *m, const char *path, bound_files *out
 
 dreamo_status bind_isnet(struct isnet *m, const char *path, bound_files *out, dreamo_error *err)
 {
-    static const char *const unused[] = { "side2.*", "side3.*", "side4.*", "side5.*", "side6.*", NULL };
+    static const char *const unused[] = { "side2.*", "side3.*", "side4.*", "side5.*", "side6.*", "/*", NULL }; /* the last: sizes that the graph computed once */
     static const bind_names names = { .stem = "model", .layouts = layouts, .prefixes = prefixes, .unused = unused, .holds = HAS_ISNET };
     return bind_network(m, bind_walk_isnet, path, &names, out, err);
 }
