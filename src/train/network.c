@@ -15,13 +15,13 @@
 
 /* ---- what the parts have in common ---- */
 
-static const struct { const char *folder, *stem; network_walk walk; } parts_table[PARTS] = {
-    [PART_DIT] = { "transformer", "diffusion_pytorch_model", bind_walk_dit },
-    [PART_T5] = { "text_encoder_2", "model", bind_walk_t5 },
-    [PART_CLIP] = { "text_encoder", "model", bind_walk_clip },
-    [PART_VAE] = { "vae", "diffusion_pytorch_model", bind_walk_vae },
-    [PART_JUDGE] = { "judge", "model", bind_walk_judge },
-    [PART_MATTING] = { "matting", "model", bind_walk_matting },
+static const struct { const char *folder, *stem; network_walk walk; const char *option; } parts_table[PARTS] = {
+    [PART_DIT] = { "transformer", "diffusion_pytorch_model", bind_walk_dit, "--dit" },
+    [PART_T5] = { "text_encoder_2", "model", bind_walk_t5, "--t5" },
+    [PART_CLIP] = { "text_encoder", "model", bind_walk_clip, "--clip" },
+    [PART_VAE] = { "vae", "diffusion_pytorch_model", bind_walk_vae, "--vae" },
+    [PART_JUDGE] = { "judge", "model", bind_walk_judge, NULL },
+    [PART_MATTING] = { "matting", "model", bind_walk_matting, NULL },
 };
 
 const char  *network_folder(network_part part) { return parts_table[part].folder; }
@@ -90,6 +90,25 @@ static bool has_weights(const char *folder, const char *stem)
     return there;
 }
 
+/* Weights under another name, or of another kind, are not passed over in silence: whoever put them there wants to go on from them. */
+static dreamo_status check_no_others(const char *folder, network_part part, dreamo_error *err)
+{
+    static const char *const ending[] = { ".safetensors", ".gguf", ".bin", ".pth", ".ckpt" };
+    char **names = NULL;
+    int n = 0;
+    dreamo_status s = folder_list(folder, &names, &n, err);
+    for (int i = 0; i < n && !s; i++)
+        for (size_t k = 0; k < sizeof ending / sizeof *ending && !s; k++) {
+            size_t length = strlen(names[i]), end = strlen(ending[k]);
+            if (length <= end || strcmp(names[i] + length - end, ending[k])) continue;
+            s = fail(err, DREAMO_CONTENT, "%s: holds %s, and not %s.safetensors", folder, names[i], parts_table[part].stem);
+            const char *option = parts_table[part].option;
+            hint(err, "%s%s%swithout any weights the part begins anew", option ? "give it with " : "", option ? option : "", option ? " to go on from it; " : "");
+        }
+    folder_list_free(names, n);
+    return s;
+}
+
 /* file NULL: in the model's folder. */
 static dreamo_status open_part(network *n, network_part part, const char *file, bool may_lack, dreamo_error *err)
 {
@@ -97,7 +116,8 @@ static dreamo_status open_part(network *n, network_part part, const char *file, 
     dreamo_status s = config ? shape_part(n, part, config, file, err) : fail(err, DREAMO_MEMORY, "%s: no memory", n->dir);
     n->has[part] = !s;
     n->fresh[part] = !s && may_lack && !file && !has_weights(folder, parts_table[part].stem);
-    if (!s && !n->fresh[part]) s = bind_part(n, part, file ? file : folder, err);
+    if (!s && n->fresh[part]) s = check_no_others(folder, part, err);
+    else if (!s) s = bind_part(n, part, file ? file : folder, err);
     mem_free(folder);
     mem_free(config);
     return s;

@@ -39,6 +39,7 @@ typedef struct trainer {
     bool stop;                 /* all ranks stop after this step */
     double *partial;           /* for optimizer_norm */
     int lock;
+    bool made;                  /* the run's folder was not there before */
     int64_t saved, exported;   /* steps of the last checkpoint and of model/; -1: none */
     bool whole;                /* the process that made the loaded step got to its end: its page is there */
 } trainer;
@@ -176,6 +177,7 @@ static dreamo_status take_folder(trainer *t, dreamo_error *err)
 {
     const dreamo_train_options *o = t->o;
     char *lock = path_join(o->out, "lock");
+    t->made = !folder_exists(o->out);
     dreamo_status s = lock ? folder_make(o->out, err) : fail(err, DREAMO_MEMORY, "%s: no memory", o->out);
     if (!s) s = file_lock(lock, &t->lock, err);
     mem_free(lock);
@@ -185,6 +187,15 @@ static dreamo_status take_folder(trainer *t, dreamo_error *err)
         s = hint(err, "resume it, or give another folder");
     }
     return s;
+}
+
+/* A run that never began leaves nothing: what is in a folder that was there before, or has more in it by now, stays. */
+static void leave_folder(const trainer *t)
+{
+    char *lock = t->made ? path_join(t->o->out, "lock") : NULL;
+    if (lock) remove(lock);
+    if (lock) remove(t->o->out);
+    mem_free(lock);
 }
 
 static dreamo_status open_run(trainer *t, dreamo_error *err)
@@ -433,6 +444,7 @@ dreamo_status trainer_run(const dreamo_train_options *o, const trainer_part *par
     dreamo_status s = read_recipe(&t, err);
     if (!s) s = open_ranks(&t, err);
     if (!s) s = open_run(&t, err);
+    if (s) leave_folder(&t);
     s = ranks_agree(t.ranks, s, err);
     bool loaded = !s && t.saved >= 0;
     if (!s)

@@ -316,6 +316,9 @@ check 3 "is a pipe, not a file" info pipe
 [ -z "$(ls big.png* 2>/dev/null)" ] || expect "ulimit -f leaves $(ls big.png*)"
 printf 'stage = vae\npicture = 16\nbatch = 2\nmicro = 2\nwarmup = 1\nsteps = 3\nsave_every = 1\nvalidate_every = 0\ninit = plain\nexport_bf16 = no\n' >small.conf
 train() { "$dreamo" train small.conf -m model --data "$data/assets" --threads 1 "$@"; }
+cp -rL model other && mv other/vae/diffusion_pytorch_model.safetensors other/vae/ae.gguf
+check 10 "other/vae: holds ae.gguf, and not diffusion_pytorch_model.safetensors; give it with --vae" train small.conf -m other --data "$data/assets" -o other.run
+rm -r other
 train -o open.run >/dev/null 2>&1 || expect "a small training"
 for how in 1 2 3 4; do # a closed descriptor is not given to the next file that is opened
     case $how in 1) train -o closed.run 2>&- >/dev/null ;; 2) train -o closed.run --json >&- 2>/dev/null ;; 3) train -o closed.run <&- >&- 2>&- ;; 4) train -o closed.run --json <&- >&- 2>&- ;; esac

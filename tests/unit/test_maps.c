@@ -83,8 +83,8 @@ static dreamo_request request(int nrefs, uint64_t seed)
 
 static bool same_file(const char *a, const char *b)
 {
-    char *one, *two;
-    size_t n, m;
+    char *one = NULL, *two = NULL;
+    size_t n = 0, m = 0;
     dreamo_error err = { 0 };
     if (file_read(a, 1 << 20, &one, &n, &err) || file_read(b, 1 << 20, &two, &m, &err)) fail_msg("%s", err.message);
     bool same = n == m && memcmp(one, two, n) == 0;
