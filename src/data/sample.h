@@ -33,6 +33,8 @@ typedef enum data_kind {
 #define DATA_KIND_NAMES "t2i subject subjects id ids style id-style tryon id-tryon id-subject subject-style"
 const char *data_kind_name(data_kind kind);             /* "id-style" */
 bool        data_kind_find(const char *name, data_kind *kind);
+/* Names apart by blanks or commas, each at most once and not "any"; their number in *n.  DREAMO_ARG: none, an unknown one, one twice. */
+dreamo_status data_kind_list(const char *names, data_kind list[DATA_KINDS], int *n, dreamo_error *err);
 
 typedef enum data_task { DATA_IP, DATA_FACE, DATA_LOOK, DATA_TASKS } data_task; /* ip, id, style: as `generate -r` calls them */
 const char *data_task_name(data_task task);

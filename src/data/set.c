@@ -1,5 +1,6 @@
 /* set.c - a data set whatever it is made of: opening it by what lies there, and asking its maker. */
 #include "data/set.h"
+#include <stdio.h>
 #include <string.h>
 #include "base/error.h"
 #include "base/file.h"
@@ -23,6 +24,23 @@ bool data_kind_find(const char *name, data_kind *kind)
             return true;
         }
     return false;
+}
+
+dreamo_status data_kind_list(const char *names, data_kind list[DATA_KINDS], int *n, dreamo_error *err)
+{
+    char name[32];
+    *n = 0;
+    for (const char *at = names + strspn(names, " ,\t\n"); *at; at += strspn(at, " ,\t\n")) {
+        size_t length = strcspn(at, " ,\t\n");
+        data_kind kind;
+        snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name - 1), at);
+        if (length >= sizeof name || !data_kind_find(name, &kind) || kind == DATA_ANY) return fail(err, DREAMO_ARG, "kinds: \"%s\" is none of " DATA_KIND_NAMES, name);
+        for (int i = 0; i < *n; i++)
+            if (list[i] == kind) return fail(err, DREAMO_ARG, "kinds: \"%s\" stands there twice", name);
+        list[(*n)++] = kind;
+        at += length;
+    }
+    return *n ? DREAMO_OK : fail(err, DREAMO_ARG, "kinds: \"%s\" names none", names);
 }
 
 bool data_task_find(const char *name, data_task *task)

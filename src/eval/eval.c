@@ -31,35 +31,16 @@ static dreamo_status check(const dreamo_eval_options *o, dreamo_error *err)
 
 typedef struct kinds { int n; data_kind kind[DATA_KINDS]; } kinds;
 
-static dreamo_status add_kind(const evaluation *e, kinds *k, const char *word, size_t nbytes, dreamo_error *err)
-{
-    char name[32];
-    data_kind kind;
-    if (nbytes >= sizeof name) return fail(err, DREAMO_ARG, "kinds: \"%.40s\" is none of " DATA_KIND_NAMES, word);
-    memcpy(name, word, nbytes);
-    name[nbytes] = '\0';
-    if (!data_kind_find(name, &kind) || kind == DATA_ANY) return fail(err, DREAMO_ARG, "kinds: \"%s\" is none of " DATA_KIND_NAMES, name);
-    if (!measure_count(e, kind)) return fail(err, DREAMO_CONTENT, "%s: has nothing %s to make \"%s\" samples of", e->o->data, e->o->pairs ? "to train on" : "held out", name);
-    for (int i = 0; i < k->n; i++)
-        if (k->kind[i] == kind) return fail(err, DREAMO_ARG, "kinds: \"%s\" stands there twice", name);
-    k->kind[k->n++] = kind;
-    return DREAMO_OK;
-}
-
 static dreamo_status list_kinds(const evaluation *e, kinds *k, dreamo_error *err)
 {
     dreamo_status s = DREAMO_OK;
     *k = (kinds){ 0 };
-    for (const char *at = e->o->kinds; at && !s; ) {
-        at += strspn(at, " ,\t\n");
-        size_t n = strcspn(at, " ,\t\n");
-        if (!n) break;
-        s = add_kind(e, k, at, n, err);
-        at += n;
-    }
+    if (e->o->kinds) s = data_kind_list(e->o->kinds, k->kind, &k->n, err);
+    for (int i = 0; i < k->n && !s; i++)
+        if (!measure_count(e, k->kind[i]))
+            s = fail(err, DREAMO_CONTENT, "%s: has nothing %s to make \"%s\" samples of", e->o->data, e->o->pairs ? "to train on" : "held out", data_kind_name(k->kind[i]));
     for (int i = data_given(e->data) ? DATA_SUBJECT : DATA_T2I; !e->o->kinds && i < DATA_KINDS; i++) /* given samples: T2I is any of them */
         if (measure_count(e, (data_kind)i)) k->kind[k->n++] = (data_kind)i;
-    if (!s && !k->n && e->o->kinds) s = fail(err, DREAMO_ARG, "kinds: \"%s\" names none", e->o->kinds);
     if (!s && !k->n) s = fail(err, DREAMO_CONTENT, "%s: has nothing held out that could be asked", e->o->data);
     return s;
 }

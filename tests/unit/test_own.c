@@ -60,6 +60,10 @@ static void composed_come_back(void **state)
     o.kinds = "subject dog";
     assert_int_equal(dreamo_dataset_export(&o, &err), DREAMO_ARG);
     assert_non_null(strstr(err.message, "dog"));
+    err = (dreamo_error){ 0 };
+    o.kinds = "style, subject style"; /* the second time it would write over the first */
+    assert_int_equal(dreamo_dataset_export(&o, &err), DREAMO_ARG);
+    assert_non_null(strstr(err.message, "\"style\" stands there twice"));
     assert_false(folder_exists("other"));
 }
 

@@ -1,6 +1,5 @@
 /* own_export.c - dreamo_dataset_export: composed samples, or given ones, as a manifest and its pictures. */
 #include <stdio.h>
-#include <string.h>
 #include "base/options.h"
 #include "base/progress.h"
 #include "base/report.h"
@@ -9,6 +8,8 @@
 
 typedef struct exporting {
     const dreamo_export_options *o;
+    data_kind kind[DATA_KINDS];
+    int nkinds;
     data_set *from;
     own_writer to;
     progress pace;
@@ -20,16 +21,6 @@ void dreamo_export_options_init_sized(dreamo_export_options *o, size_t nbytes)
 {
     const dreamo_export_options usual = { .kinds = "subject", .seed = 1, .count = 24, .width = 128, .height = 128 };
     options_give(o, nbytes, &usual, sizeof usual);
-}
-
-/* The next name of a list; false: none is left. */
-static bool next_kind(const char **at, char name[32])
-{
-    *at += strspn(*at, " ,\t\n");
-    int n = (int)strcspn(*at, " ,\t\n");
-    snprintf(name, 32, "%.*s", n, *at);
-    *at += n;
-    return n > 0;
 }
 
 static dreamo_status export_one(exporting *x, data_kind kind, int i, dreamo_error *err)
@@ -48,20 +39,21 @@ static dreamo_status export_one(exporting *x, data_kind kind, int i, dreamo_erro
     return status ? status : report_step(&x->told, &x->pace, err);
 }
 
-static dreamo_status export_kinds(exporting *x, bool check, dreamo_error *err)
+static dreamo_status check_kinds(const exporting *x, dreamo_error *err)
+{
+    const dreamo_export_options *o = x->o;
+    for (int k = 0; k < x->nkinds; k++)
+        if (!data_can(x->from, x->kind[k], o->held_out ? DATA_VAL : DATA_TRAIN))
+            return fail(err, DREAMO_CONTENT, "%s: has nothing %s to make \"%s\" samples of", o->data, o->held_out ? "held out" : "to train on", data_kind_name(x->kind[k]));
+    return DREAMO_OK;
+}
+
+static dreamo_status export_kinds(exporting *x, dreamo_error *err)
 {
     dreamo_status s = DREAMO_OK;
-    char name[32];
-    data_kind kind;
-    int kinds = 0;
-    for (const char *at = x->o->kinds; !s && next_kind(&at, name); kinds++) {
-        if (!data_kind_find(name, &kind) || kind == DATA_ANY) s = fail(err, DREAMO_ARG, "kinds: \"%s\" is none of " DATA_KIND_NAMES, name);
-        else if (!data_can(x->from, kind, x->o->held_out ? DATA_VAL : DATA_TRAIN))
-            s = fail(err, DREAMO_CONTENT, "%s: has nothing %s to make \"%s\" samples of", x->o->data, x->o->held_out ? "held out" : "to train on", name);
-        for (int i = 0; !check && !s && i < x->o->count; i++) s = export_one(x, kind, i, err);
-    }
-    if (!s && !kinds) s = fail(err, DREAMO_ARG, "kinds: \"%s\" names none", x->o->kinds);
-    if (!s && check) progress_start(&x->pace, kinds * x->o->count);
+    progress_start(&x->pace, x->nkinds * x->o->count);
+    for (int k = 0; k < x->nkinds; k++)
+        for (int i = 0; !s && i < x->o->count; i++) s = export_one(x, x->kind[k], i, err);
     return s;
 }
 
@@ -73,12 +65,12 @@ dreamo_status dreamo_dataset_export(const dreamo_export_options *given, dreamo_e
     dreamo_status s = options_take(&own, sizeof own, given, err);
     if (!s && (!own.data || !own.out)) s = fail(err, DREAMO_ARG, "dataset export: the %s is missing", own.data ? "folder to be written" : "data folder");
     if (!s && (own.count < 1 || own.count > 999999)) s = fail(err, DREAMO_ARG, "count %d: allowed is 1 to 999999", own.count);
-    if (!own.kinds) own.kinds = "subject";
     x.told = (reporter){ own.progress, own.user };
+    if (!s) s = data_kind_list(own.kinds ? own.kinds : "subject", x.kind, &x.nkinds, err);
     if (!s) s = data_open(own.data, &x.from, err);
-    if (!s) s = export_kinds(&x, true, err);
+    if (!s) s = check_kinds(&x, err);
     if (!s) s = own_write_open(&x.to, own.out, err);
-    if (!s) s = export_kinds(&x, false, err);
+    if (!s) s = export_kinds(&x, err);
     if (!s) s = own_write_finish(&x.to, err);
     own_write_close(&x.to);
     data_close(x.from);
