@@ -307,6 +307,8 @@ typedef struct dreamo_prep_options {
     int threads;             /* 0 = one for each core */
     int res;                 /* of references that do not say: 512 */
     int cell;                /* sides are multiples of it: 16, as FLUX wants */
+    const char *device;      /* on which the networks compute: "cpu" (NULL), or as `backend` of a model, "auto" left out */
+    uint64_t memory;         /* bytes that a device of its own may take; 0 = what is free */
 } dreamo_prep_options;
 DREAMO_API void          dreamo_prep_options_init_sized(dreamo_prep_options *o, size_t nbytes);
 static inline void       dreamo_prep_options_init(dreamo_prep_options *o) { dreamo_prep_options_init_sized(o, sizeof *o); }

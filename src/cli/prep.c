@@ -13,6 +13,7 @@ const option prep_options[] = {
     { "res", 0, VALUE_INTEGER, false, 16, 4096, "N", "area of references that do not say, N x N pixels; 512 by default, as DreamO has it on FLUX" },
     { "cell", 0, VALUE_INTEGER, false, 1, 256, "N", "sides become multiples of it; 16 by default, FLUX's" },
     { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "of a single reference, PNG or, by its name, JPEG; - for standard output; ref-1.png by default" },
+    { "device", 0, VALUE_TEXT, false, 0, 0, "NAME", "cpu (default) or ggml:NAME as `dreamo info --devices` lists them: what the networks compute on" },
     { "threads", 0, VALUE_INTEGER, false, 1, 1024, "N", "one a core by default" },
     { 0 }
 };
@@ -77,6 +78,7 @@ int run_prep(const parsed *p)
     o.networks = option_text(p, "networks", NULL);
     o.cutter = option_text(p, "cutter", NULL);
     o.cache = option_text(p, "cache", NULL);
+    o.device = option_text(p, "device", NULL);
     o.threads = (int)option_integer(p, "threads", 0);
     o.res = (int)option_integer(p, "res", o.res);
     o.cell = (int)option_integer(p, "cell", o.cell);

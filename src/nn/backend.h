@@ -26,6 +26,10 @@ typedef struct device device;
 enum { FAST_ROWS = 8, FAST_LENGTH = 1024 };
 #define FAST_LEAST 0x1p-100f
 
+/* What a context asks of a device, as a dry run counted it (nn_counts), in bytes: its arenas; the weights that its ops read; of one op's weights the most; scores of
+ * the largest attention with a bias (0: none, or unknown). */
+typedef struct device_load { double arenas, sent, largest, scores; } device_load;
+
 /* What a device with memory of its own would take for a context.  resident, streamed: bytes of the weights that its ops read, those that stay there and those
  * that pass through each time.  weights: of the buffers with the first, which stay after it where there is room; beside: of all else, at most.  fits: false
  * when there would be no room for results in between. */
@@ -38,11 +42,11 @@ typedef struct backend {
     void (*close)(device *);
 
     /* Devices with memory of their own; NULL: the host's.  reserve gives nbytes of it, as addresses that nobody else may follow; NULL: none, and the device has
-     * failed.  expect: a context is made whose largest attention with a bias has so many bytes of scores (nn_counts; 0: none, or unknown). */
+     * failed.  expect: a context with such a load is made. */
     void *(*reserve)(device *, size_t nbytes);
     void (*release)(device *, void *base);
-    void (*expect)(device *, double scores);
-    device_need (*foresee)(const device *, double arenas, double sent, double scores); /* of a context with such arenas; sent, scores: of nn_counts */
+    void (*expect)(device *, device_load);
+    device_need (*foresee)(const device *, device_load);
     double (*memory)(const device *);                     /* bytes that it may take */
     void (*forget)(device *); /* weights that ops read so far go away or change: keep nothing of them */
 

@@ -64,7 +64,7 @@ nn *nn_new(const nn_options *o, dreamo_error *err)
         fail(err, DREAMO_MEMORY, "no memory for %zu bytes of tensors", o->work_nbytes + o->keep_nbytes);
         return NULL;
     }
-    if (cx->be->expect) cx->be->expect(cx->dev, o->scores);
+    if (cx->be->expect) cx->be->expect(cx->dev, o->load);
     return cx;
 }
 
@@ -192,7 +192,9 @@ void nn_reads(nn *cx, const weight *w, int rows)
     cx->seen = more;
     cx->seen[cx->nseen++] = w;
     cx->counts.weights += stored_nbytes(w, rows && rows < w->out ? rows : w->out);
-    if (!rows) cx->counts.sent += nn_sent_nbytes(w);
+    double sent = rows ? 0 : nn_sent_nbytes(w);
+    cx->counts.sent += sent;
+    if (sent > cx->counts.largest) cx->counts.largest = sent;
 }
 
 nn_counts nn_count(const nn *cx)

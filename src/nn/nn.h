@@ -20,7 +20,7 @@ typedef struct nn nn;
 typedef struct nn_options {
     device *dev;
     size_t work_nbytes, keep_nbytes; /* arena sizes; ignored when dry */
-    double scores;                   /* of the ops that will run, as a dry run counted them (nn_counts); 0: unknown */
+    device_load load;                /* of the ops that will run, as a dry run counted it (nn_load); zeros: unknown */
     bool taping;                     /* record for nn_backward */
     bool checkpoint;                 /* blocks keep only their inputs */
 } nn_options;
@@ -39,9 +39,13 @@ bool          nn_taping(const nn *cx);
 
 /* What was done since nn_reset: for dry plans and for the bench.  weights: bytes of the stored weights that were read, each once; of tables
  * the rows that were asked for; sent: what these take on a device with memory of its own, without tables (the host looks those up); both are counted
- * by dry runs only.  scores: bytes of the largest attention with a bias, [heads, rows, rows], which devices may spell out. */
-typedef struct nn_counts { int64_t ops; double flops, bytes, weights, sent, scores; size_t work_peak, keep_peak; } nn_counts;
+ * by dry runs only.  largest: of one weight's share of sent the most.  scores: bytes of the largest attention with a bias, [heads, rows, rows], which devices may spell out. */
+typedef struct nn_counts { int64_t ops; double flops, bytes, weights, sent, largest, scores; size_t work_peak, keep_peak; } nn_counts;
 nn_counts nn_count(const nn *cx);
+static inline device_load nn_load(const nn_counts *c)
+{
+    return (device_load){ (double)(c->work_peak + c->keep_peak), c->sent, c->largest, c->scores };
+}
 double nn_sent_nbytes(const weight *w); /* one weight's share of `sent` */
 /* After each op: floating-point operations so far; false: stop, DREAMO_CANCELLED.  NULL: nobody. */
 typedef bool (*nn_listen_fn)(void *user, double flops);

@@ -48,7 +48,7 @@ dreamo_status request_take(const dreamo_model *m, const dreamo_request *given, c
 /* Prepared, and told what it will cost. */
 static dreamo_status begin(generation *g, dreamo_model *m, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err)
 {
-    dreamo_status s = generation_prepare(g, m, r, err);
+    dreamo_status s = generation_prepare(g, m, model_own_device(m), r, err);
     if (s == DREAMO_OK) generation_rate(m);
     if (s == DREAMO_OK) s = generation_plan(g, plan, err);
     return s == DREAMO_OK ? announce(g, plan, err) : s;
@@ -139,11 +139,12 @@ dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, 
     dreamo_status s = request_take(model, r, plan, &own, err);
     if (s != DREAMO_OK) return s;
     generation g;
-    if (pthread_mutex_trylock(&model->busy) == 0) { /* what runs now will leave its rates behind */
-        generation_rate(model);
-        pthread_mutex_unlock(&model->busy);
-    }
-    s = generation_prepare(&g, model, &own, err);
+    bool idle = pthread_mutex_trylock(&model->busy) == 0;
+    if (idle) generation_rate(model); /* what runs now will leave its rates behind */
+    device *dev = idle ? model_own_device(model) : NULL;
+    if (idle && !dev) pthread_mutex_unlock(&model->busy);
+    s = generation_prepare(&g, model, dev, &own, err);
+    if (dev) pthread_mutex_unlock(&model->busy);
     if (s == DREAMO_OK) s = generation_plan(&g, plan, err);
     generation_free(&g);
     return s;
@@ -157,7 +158,11 @@ dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_refe
     *out = (dreamo_image){ 0 };
     reference ref;
     const reporter to = { progress, user };
-    s = reference_prepare(model->prep, r, index, model_cell(model), model->defaults.ref_res, &to, &ref, err);
+    dreamo_model *m = (dreamo_model *)(uintptr_t)model; /* its lock, and the device behind it */
+    device *dev = model_own_device(m);
+    if (dev && pthread_mutex_trylock(&m->busy) != 0) dev = NULL;
+    s = reference_prepare(m->prep, dev, r, index, model_cell(m), m->defaults.ref_res, &to, &ref, err);
+    if (dev) pthread_mutex_unlock(&m->busy);
     if (s == DREAMO_OK) *out = (dreamo_image){ .width = ref.rgb.width, .height = ref.rgb.height, .rgb = ref.rgb.data };
     return s;
 }

@@ -34,17 +34,15 @@ static dreamo_status maps_make_room(generation *g, dreamo_error *err)
     return folder_make(g->r->maps, err);
 }
 
-dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_request *r, dreamo_error *err)
+dreamo_status generation_prepare(generation *g, dreamo_model *m, device *dev, const dreamo_request *r, dreamo_error *err)
 {
     *g = (generation){ .m = m, .r = r, .to = { r->progress, r->user }, .cell = model_cell(m), .err = err };
     dreamo_status s = request_check(g, err);
     if (s == DREAMO_OK) s = model_check_files(m, err);
     if (s != DREAMO_OK) return s;
     g->sample.out = (token_grid){ g->height / g->cell, g->width / g->cell };
-    if (r->nrefs && m->dev && m->dev->be->reserve)
-        s = report_line(&g->to, DREAMO_EVENT_NOTE, err, "references are cut out on cpu, all else is made on %s", device_name(m->dev));
     for (int i = 0; s == DREAMO_OK && i < r->nrefs; i++) {
-        s = reference_prepare(m->prep, &r->refs[i], i, g->cell, m->defaults.ref_res, &g->to, &g->refs[i], err);
+        s = reference_prepare(m->prep, dev, &r->refs[i], i, g->cell, m->defaults.ref_res, &g->to, &g->refs[i], err);
         g->sample.ref[i] = g->refs[i].grid;
         g->sample.slot[i] = g->refs[i].slot;
         g->sample.nrefs = i + 1;

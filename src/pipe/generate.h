@@ -33,7 +33,8 @@ void          pixels_to_bytes(const float *rows, size_t n, uint8_t *out);
 dreamo_status preview_show(generation *g, const float *x, const float *v, float sigma, int step, dreamo_error *err);
 
 /* Everything that can be refused, before anything long begins: numbers, pictures, prompts. */
-dreamo_status generation_prepare(generation *g, dreamo_model *m, const dreamo_request *r, dreamo_error *err); /* err: for its whole life */
+/* dev: what prepares references (prep_run).  err: for its whole life. */
+dreamo_status generation_prepare(generation *g, dreamo_model *m, device *dev, const dreamo_request *r, dreamo_error *err);
 /* n of them, whose steps are run as one batch (denoise.h); how it went for each is in its status, and out[i] is filled where it went well. */
 void          generation_run(generation *const *g, int n, dreamo_image *out);
 void          generation_free(generation *g);

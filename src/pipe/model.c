@@ -19,6 +19,8 @@
 #include "weights/tables.h"
 #include "weights/variant.h"
 
+device *model_own_device(const dreamo_model *m) { return m->dev && m->dev->be->reserve ? m->dev : NULL; }
+
 int model_cell(const dreamo_model *m) { return 2 * vae_factor(&m->vae->config); }
 
 uint64_t model_weight_bytes(const dreamo_model *m)

@@ -61,6 +61,8 @@ struct dreamo_model {
 
 /* Side of a token in picture pixels: 2 x the autoencoder's factor. */
 int model_cell(const dreamo_model *m);
+/* The device if it has memory of its own, on which references are then prepared, too; else NULL. */
+device *model_own_device(const dreamo_model *m);
 dtype model_weights_type(const dreamo_model *m);     /* of most of the transformer */
 uint64_t model_weight_bytes(const dreamo_model *m); /* of all mapped files */
 /* DREAMO_IO when a weight file under the map was cut or grown since it was opened. */

@@ -29,6 +29,7 @@ dreamo_status phase_measure(phase_fn fn, void *job, int64_t times, nn_counts *ou
         phase_add(out, &c);
         if (c.weights > out->weights) out->weights = c.weights;
         if (c.sent > out->sent) out->sent = c.sent;
+        if (c.largest > out->largest) out->largest = c.largest;
         nn_free(cx);
     }
     backend_dry.close(dry);
@@ -37,7 +38,7 @@ dreamo_status phase_measure(phase_fn fn, void *job, int64_t times, nn_counts *ou
 
 nn *phase_open(device *dev, const nn_counts *measured, dreamo_error *err)
 {
-    return nn_new(&(nn_options){ .dev = dev, .work_nbytes = measured->work_peak, .keep_nbytes = measured->keep_peak, .scores = measured->scores }, err);
+    return nn_new(&(nn_options){ .dev = dev, .work_nbytes = measured->work_peak, .keep_nbytes = measured->keep_peak, .load = nn_load(measured) }, err);
 }
 
 dreamo_status phase_run(device *dev, phase_fn fn, void *job, dreamo_error *err)

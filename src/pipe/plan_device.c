@@ -47,9 +47,9 @@ dreamo_device_plan plan_on(const generation *g, const phases *p, const device *d
     if (dev->be->memory) out.limit_bytes = (uint64_t)dev->be->memory(dev);
     for (int i = 0; i < p->n; i++) {
         const nn_counts *c = &p->list[i];
-        double arenas = (double)(c->work_peak + c->keep_peak), times = i == p->steps ? passes_of(g) : 1;
+        double times = i == p->steps ? passes_of(g) : 1;
         device_need n = { .resident = c->weights, .fits = true };
-        if (dev->be->foresee) n = dev->be->foresee(dev, arenas, c->sent, c->scores);
+        if (dev->be->foresee) n = dev->be->foresee(dev, nn_load(c));
         double computing = c->flops / (i == p->steps ? r->steps : r->plain) / times;
         double each = dev->be->foresee ? fmax(computing, n.streamed / r->sent) : computing;
         out.seconds += times * each + (dev->be->foresee ? n.resident / r->sent : 0);
@@ -98,7 +98,7 @@ dreamo_status dreamo_plan_devices(dreamo_model *model, const dreamo_request *giv
     dreamo_status s = request_take(model, given, model, &own, err);
     if (s != DREAMO_OK) return s;
     if (pthread_mutex_lock(&model->busy) != 0) return fail(err, DREAMO_BUSY, "the model is making a picture, and this is its callback");
-    s = generation_prepare(&g, model, &own, err);
+    s = generation_prepare(&g, model, model_own_device(model), &own, err);
     if (s == DREAMO_OK) s = phases_measure(&g, &p, err);
     const telling t = { row, user, &g, &p, pool_threads(model->dev->threads) };
     int n = devices_here(names, DEVICES_MOST);
@@ -140,7 +140,7 @@ dreamo_status plan_choose(dreamo_model *m, char (*names)[64], int n, int threads
     phases p = { 0 };
     dreamo_request_init(&r);
     r.prompt = "a picture";
-    dreamo_status s = generation_prepare(&g, m, &r, err);
+    dreamo_status s = generation_prepare(&g, m, NULL, &r, err);
     if (s == DREAMO_OK) s = phases_measure(&g, &p, err);
     choice c = { .m = m, .g = &g, .p = &p, .to = to };
     for (int i = 0; s == DREAMO_OK && i < n; i++) s = consider(&c, names[i], threads, err);

@@ -1,11 +1,13 @@
 /* prepare.c - preparing references without a model: the public functions. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/options.h"
 #include "pipe/reference.h"
 
 enum { RES = 512, RES_MAX = 4096, CELL = 16, CELL_MAX = 256 }; /* DreamO's, on FLUX */
 
-struct dreamo_prep { prep *with; int res, cell; };
+struct dreamo_prep { prep *with; device *dev; /* NULL: the processor */ int res, cell; };
 
 void dreamo_prep_options_init_sized(dreamo_prep_options *o, size_t nbytes)
 {
@@ -29,6 +31,7 @@ dreamo_status dreamo_prep_open(const dreamo_prep_options *given, dreamo_prep **o
     p->res = o.res, p->cell = o.cell;
     const prep_choice how = { .networks = o.networks, .cutter = o.cutter, .cache = o.cache, .threads = o.threads };
     s = prep_open(&how, &p->with, err);
+    if (!s && o.device && strcmp(o.device, "cpu") != 0 && !(p->dev = device_open(o.device, o.threads, o.memory, err))) s = err && err->status ? err->status : DREAMO_DEVICE;
     if (s) dreamo_prep_close(p);
     else *out = p;
     return s;
@@ -37,6 +40,7 @@ dreamo_status dreamo_prep_open(const dreamo_prep_options *given, dreamo_prep **o
 void dreamo_prep_close(dreamo_prep *p)
 {
     if (p) prep_close(p->with);
+    if (p && p->dev) p->dev->be->close(p->dev);
     mem_free(p);
 }
 
@@ -47,7 +51,7 @@ dreamo_status dreamo_prep_run(dreamo_prep *p, const dreamo_reference *r, int ind
     *out = (dreamo_image){ 0 };
     reference ref;
     const reporter to = { progress, user };
-    dreamo_status s = reference_prepare(p->with, r, index, p->cell, p->res, &to, &ref, err);
+    dreamo_status s = reference_prepare(p->with, p->dev, r, index, p->cell, p->res, &to, &ref, err);
     if (s) return s;
     *out = (dreamo_image){ .width = ref.rgb.width, .height = ref.rgb.height, .rgb = ref.rgb.data };
     if (task) *task = ref.task;

@@ -28,7 +28,7 @@ static const cut_kind kinds[] = {
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-struct cut_net { const cut_kind *kind; const prep_network *is; void *network; bound_files files; device *dev; };
+struct cut_net { const cut_kind *kind; const prep_network *is; void *network; bound_files files; };
 
 const char *cut_net_name(const cut_net *n) { return n->is->name; }
 
@@ -37,7 +37,6 @@ void cut_net_close(cut_net *n)
     if (!n) return;
     if (n->network) n->is->unmake(n->network);
     bind_close(&n->files);
-    if (n->dev) n->dev->be->close(n->dev);
     mem_free(n);
 }
 
@@ -59,7 +58,7 @@ static dreamo_status find_kind(const char *path, const cut_kind **out, dreamo_er
     return s;
 }
 
-dreamo_status cut_net_open(const char *path, int threads, cut_net **out, dreamo_error *err)
+dreamo_status cut_net_open(const char *path, cut_net **out, dreamo_error *err)
 {
     const cut_kind *kind;
     *out = NULL;
@@ -69,7 +68,6 @@ dreamo_status cut_net_open(const char *path, int threads, cut_net **out, dreamo_
     if (n) n->kind = kind, n->is = prep_network_of(kind->holds);
     if (!n || !(n->network = n->is->make())) s = fail(err, DREAMO_MEMORY, "%s: no memory for the network", path);
     if (!s) s = n->is->bind(n->network, path, &n->files, err);
-    if (!s && !(n->dev = net_device(threads, err))) s = DREAMO_MEMORY;
     if (s) cut_net_close(n);
     else *out = n;
     return s;
@@ -87,7 +85,7 @@ static void run(nn *cx, void *user)
     tensor_read(cx, m, j->mask);
 }
 
-dreamo_status cut_net_mask(cut_net *n, const bitmap *rgb, float *mask, prep_progress tell, void *user, dreamo_error *err)
+dreamo_status cut_net_mask(cut_net *n, device *dev, const bitmap *rgb, float *mask, prep_progress tell, void *user, dreamo_error *err)
 {
     const cut_kind *k = n->kind;
     bitmap small;
@@ -98,7 +96,7 @@ dreamo_status cut_net_mask(cut_net *n, const bitmap *rgb, float *mask, prep_prog
     cut_job j = { n, mem_alloc(pixels * 3 * sizeof(float)), mask, rgb->width, rgb->height };
     if (!j.x) s = fail(err, DREAMO_MEMORY, "no memory for a picture of %d x %d", k->side, k->side);
     for (size_t i = 0; !s && i < pixels * 3; i++) j.x[i] = ((float)small.data[i] - k->mean[i % 3]) * k->scale[i % 3];
-    if (!s) s = net_run(n->dev, run, &j, tell, user, err);
+    if (!s) s = net_run(dev, run, &j, tell, user, err);
     bind_forget(&n->files);
     mem_free(j.x);
     bitmap_free(&small);

@@ -1,13 +1,6 @@
 /* engine.c - dry, then in earnest. */
 #include "prep/engine.h"
 
-device *net_device(int threads, dreamo_error *err)
-{
-    device *dev = backend_cpu.open(threads);
-    if (!dev) fail(err, DREAMO_MEMORY, "no memory or no threads for the networks that prepare references");
-    return dev;
-}
-
 typedef struct listener { prep_progress tell; void *user; double all; } listener;
 
 static bool listen(void *user, double flops)
@@ -36,7 +29,7 @@ dreamo_status net_run(device *dev, net_fn fn, void *job, prep_progress tell, voi
     nn_counts n;
     dreamo_status s = measure(fn, job, &n, err);
     if (s) return s;
-    nn *cx = nn_new(&(nn_options){ .dev = dev, .work_nbytes = n.work_peak, .keep_nbytes = n.keep_peak }, err);
+    nn *cx = nn_new(&(nn_options){ .dev = dev, .work_nbytes = n.work_peak, .keep_nbytes = n.keep_peak, .load = nn_load(&n) }, err);
     if (!cx) return DREAMO_MEMORY;
     listener l = { tell, user, n.flops > 0 ? n.flops : 1 };
     if (tell) nn_listen(cx, listen, &l);

@@ -4,8 +4,6 @@
 #include "nn/nn.h"
 #include "prep/networks.h"
 
-/* The fast CPU backend with `threads` threads (0: all); NULL: told in err. */
-device *net_device(int threads, dreamo_error *err);
 /* fn makes its tensors, runs the network and reads what comes out; it is called twice, the first time for its shapes only. */
 typedef void (*net_fn)(nn *cx, void *job);
 dreamo_status net_run(device *dev, net_fn fn, void *job, prep_progress tell, void *user, dreamo_error *err);

@@ -8,13 +8,12 @@
 #include "prep/engine.h"
 #include "prep/faces.h"
 
-typedef struct finder { tinyface boxes; landmarks points; float *memory; device *dev; } finder;
+typedef struct finder { tinyface boxes; landmarks points; float *memory; } finder;
 
 static void finder_close(void *state)
 {
     finder *f = state;
     mem_free(f->memory);
-    if (f->dev) f->dev->be->close(f->dev);
     mem_free(f);
 }
 
@@ -170,7 +169,7 @@ static void place(face *f, const square *q, float *points)
     mean_of(points, 54, 54, f->landmark[4]);
 }
 
-static dreamo_status find_points(job *j, const bitmap *rgb, face_list *out, dreamo_error *err)
+static dreamo_status find_points(job *j, device *dev, const bitmap *rgb, face_list *out, dreamo_error *err)
 {
     static const float mean[3] = { 122.782f, 117.001f, 104.298f };
     dreamo_status s = DREAMO_OK;
@@ -179,7 +178,7 @@ static dreamo_status find_points(job *j, const bitmap *rgb, face_list *out, drea
         square q;
         if (!cut_box(out->faces[i].box, rgb->width, rgb->height, &q)) continue; /* in the part that was filled up */
         sample(rgb, q, LANDMARKS_SIDE, mean, 1 / 255.0f, j->x);
-        s = net_run(j->f->dev, run_points, j, NULL, NULL, err);
+        s = net_run(dev, run_points, j, NULL, NULL, err);
         out->faces[kept] = out->faces[i];
         if (!s) place(&out->faces[kept++], &q, j->y);
     }
@@ -187,7 +186,7 @@ static dreamo_status find_points(job *j, const bitmap *rgb, face_list *out, drea
     return s;
 }
 
-static dreamo_status find(void *state, const bitmap *rgb, float threshold, face_list *out, prep_progress tell, void *user, dreamo_error *err)
+static dreamo_status find(void *state, device *dev, const bitmap *rgb, float threshold, face_list *out, prep_progress tell, void *user, dreamo_error *err)
 {
     static const float mean[3] = { 117.001f, 114.697f, 97.404f };
     square all = { 0, 0, rgb->width, rgb->height, rgb->width > rgb->height ? rgb->width : rgb->height, 0, 0 };
@@ -195,16 +194,16 @@ static dreamo_status find(void *state, const bitmap *rgb, float threshold, face_
     dreamo_status s = j.x && j.y ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory to look for faces");
     if (!s) {
         sample(rgb, all, TINYFACE_SIDE, mean, 1 / 256.0f, j.x);
-        s = net_run(j.f->dev, run_boxes, &j, tell, user, err);
+        s = net_run(dev, run_boxes, &j, tell, user, err);
     }
     if (!s) s = collect(j.y, (float)all.side, threshold, out, err);
-    if (!s) s = find_points(&j, rgb, out, err);
+    if (!s) s = find_points(&j, dev, rgb, out, err);
     mem_free(j.x);
     mem_free(j.y);
     return s;
 }
 
-dreamo_status faceapi_finder(const char *folder, int threads, face_net *out, dreamo_error *err)
+dreamo_status faceapi_finder(const char *folder, face_net *out, dreamo_error *err)
 {
     size_t boxes = 0, points = 0;
     finder *f = mem_calloc(1, sizeof *f);
@@ -217,7 +216,6 @@ dreamo_status faceapi_finder(const char *folder, int threads, face_net *out, dre
     dreamo_status s = f->memory ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory for the network", folder);
     if (!s) s = read_weights(folder, "tiny_face_detector_model-weights_manifest.json", &f->boxes, visit_boxes, f->memory, err);
     if (!s) s = read_weights(folder, "face_landmark_68_model-weights_manifest.json", &f->points, visit_points, f->memory + boxes, err);
-    if (!s && !(f->dev = net_device(threads, err))) s = DREAMO_MEMORY;
     if (s) finder_close(f);
     else *out = (face_net){ "face-api", 0.5f, f, finder_close, find };
     return s;

@@ -66,24 +66,24 @@ void face_net_close(face_net *n)
     mem_free(n);
 }
 
-dreamo_status face_net_open(const char *path, int threads, face_net **out, dreamo_error *err)
+dreamo_status face_net_open(const char *path, face_net **out, dreamo_error *err)
 {
     char *manifest = path_join(path, "tiny_face_detector_model-weights_manifest.json");
     face_net *n = mem_calloc(1, sizeof *n);
     dreamo_status s = manifest && n ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory for the network", path);
     *out = NULL;
-    if (!s) s = folder_exists(path) && file_exists(manifest) ? faceapi_finder(path, threads, n, err) : retinaface_finder(path, threads, n, err);
+    if (!s) s = folder_exists(path) && file_exists(manifest) ? faceapi_finder(path, n, err) : retinaface_finder(path, n, err);
     mem_free(manifest);
     if (s) face_net_close(n);
     else *out = n;
     return s;
 }
 
-dreamo_status face_net_find(face_net *n, const bitmap *rgb, float threshold, face_list *out, prep_progress tell, void *user, dreamo_error *err)
+dreamo_status face_net_find(face_net *n, device *dev, const bitmap *rgb, float threshold, face_list *out, prep_progress tell, void *user, dreamo_error *err)
 {
     *out = (face_list){ .threshold = threshold > 0 ? threshold : n->threshold };
     if (rgb->channels != 3) return fail(err, DREAMO_BUG, "%s takes RGB pictures, this one has %d channels", n->name, rgb->channels);
-    dreamo_status s = n->find(n->state, rgb, out->threshold, out, tell, user, err);
+    dreamo_status s = n->find(n->state, dev, rgb, out->threshold, out, tell, user, err);
     if (s) face_list_free(out);
     return s;
 }

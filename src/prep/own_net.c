@@ -15,9 +15,9 @@
 enum { RADIUS = 3 };
 static const float eps = 1e-4f;
 
-struct own_net { matting *m; bound_files files; device *dev; };
+struct own_net { matting *m; bound_files files; };
 
-dreamo_status own_net_open(const char *folder, int threads, own_net **out, dreamo_error *err)
+dreamo_status own_net_open(const char *folder, own_net **out, dreamo_error *err)
 {
     matting_config c;
     own_net *n = *out = mem_calloc(1, sizeof *n);
@@ -26,7 +26,6 @@ dreamo_status own_net_open(const char *folder, int threads, own_net **out, dream
     mem_free(config);
     if (!s && !(n->m = matting_new(&c))) s = fail(err, DREAMO_MEMORY, "%s: no memory for the network", folder);
     if (!s) s = bind_matting(n->m, folder, &n->files, err);
-    if (!s && !(n->dev = net_device(threads, err))) s = DREAMO_MEMORY;
     if (!s) return DREAMO_OK;
     own_net_close(n);
     *out = NULL;
@@ -36,7 +35,6 @@ dreamo_status own_net_open(const char *folder, int threads, own_net **out, dream
 void own_net_close(own_net *n)
 {
     if (!n) return;
-    if (n->dev) n->dev->be->close(n->dev);
     bind_close(&n->files);
     matting_free(n->m);
     mem_free(n);
@@ -50,7 +48,7 @@ static void look(nn *cx, void *arg)
     tensor_read(cx, matting_logits(cx, j->n->m, tensor_from(cx, j->g.h * j->g.w, 3, j->pixels), j->g), j->odds);
 }
 
-dreamo_status own_net_mask(own_net *n, const bitmap *rgb, unsigned char *alpha, float *most, dreamo_error *err)
+dreamo_status own_net_mask(own_net *n, device *dev, const bitmap *rgb, unsigned char *alpha, float *most, dreamo_error *err)
 {
     bitmap small = { 0 };
     int w, h;
@@ -62,7 +60,7 @@ dreamo_status own_net_mask(own_net *n, const bitmap *rgb, unsigned char *alpha, 
     dreamo_status s = values ? resize_area(rgb, w, h, &small, err) : fail(err, DREAMO_MEMORY, "no memory to cut out a picture of %d x %d pixels", rgb->width, rgb->height);
     for (size_t i = 0; i < 3 * pixels && !s; i++) values[i] = 2.0f * (small.data[i] / 255.0f) - 1;
     job j = { n, values, { 1, h, w }, values ? values + 3 * pixels : NULL };
-    if (!s) s = net_run(n->dev, look, &j, NULL, NULL, err);
+    if (!s) s = net_run(dev, look, &j, NULL, NULL, err);
     *most = 0;
     for (size_t i = 0; i < pixels && !s; i++) {
         j.odds[i] = 1 / (1 + expf(-j.odds[i]));

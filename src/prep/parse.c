@@ -6,7 +6,7 @@
 
 _Static_assert((int)PARSE_CLASSES == (int)BISENET_CLASSES, "one number of classes");
 
-struct parse_net { bisenet *network; bound_files files; device *dev; };
+struct parse_net { bisenet *network; bound_files files; };
 
 const char *parse_net_name(const parse_net *n)
 {
@@ -19,18 +19,16 @@ void parse_net_close(parse_net *n)
     if (!n) return;
     bisenet_free(n->network);
     bind_close(&n->files);
-    if (n->dev) n->dev->be->close(n->dev);
     mem_free(n);
 }
 
-dreamo_status parse_net_open(const char *path, int threads, parse_net **out, dreamo_error *err)
+dreamo_status parse_net_open(const char *path, parse_net **out, dreamo_error *err)
 {
     dreamo_status s = DREAMO_OK;
     *out = NULL;
     parse_net *n = mem_calloc(1, sizeof *n);
     if (!n || !(n->network = bisenet_new())) s = fail(err, DREAMO_MEMORY, "%s: no memory for the network", path);
     if (!s) s = bind_bisenet(n->network, path, &n->files, err);
-    if (!s && !(n->dev = net_device(threads, err))) s = DREAMO_MEMORY;
     if (s) parse_net_close(n);
     else *out = n;
     return s;
@@ -46,7 +44,7 @@ static void run(nn *cx, void *user)
     tensor_read(cx, op_resample(cx, bisenet_logits(cx, j->n->network, x, g), small, g, SAMPLE_CORNERS), j->logits);
 }
 
-dreamo_status parse_net_labels(parse_net *n, const bitmap *rgb, unsigned char *labels, prep_progress tell, void *user, dreamo_error *err)
+dreamo_status parse_net_labels(parse_net *n, device *dev, const bitmap *rgb, unsigned char *labels, prep_progress tell, void *user, dreamo_error *err)
 {
     static const float mean[3] = { 0.485f, 0.456f, 0.406f }, std[3] = { 0.229f, 0.224f, 0.225f };
     enum { PIXELS = PARSE_SIDE * PARSE_SIDE };
@@ -55,7 +53,7 @@ dreamo_status parse_net_labels(parse_net *n, const bitmap *rgb, unsigned char *l
     parse_job j = { n, mem_alloc(3 * PIXELS * sizeof(float)), mem_alloc((size_t)PARSE_CLASSES * PIXELS * sizeof(float)) };
     dreamo_status s = j.x && j.logits ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for a face of %d x %d", PARSE_SIDE, PARSE_SIDE);
     for (int i = 0; !s && i < 3 * PIXELS; i++) j.x[i] = ((float)rgb->data[i] / 255 - mean[i % 3]) / std[i % 3];
-    if (!s) s = net_run(n->dev, run, &j, tell, user, err);
+    if (!s) s = net_run(dev, run, &j, tell, user, err);
     for (int i = 0; !s && i < PIXELS; i++) {
         const float *l = j.logits + (size_t)i * PARSE_CLASSES;
         int best = 0;

@@ -35,8 +35,8 @@ static dreamo_status limit_edge(bitmap *rgb, dreamo_error *err)
 static dreamo_status look(work *w, dreamo_error *err)
 {
     if (w->looked) return DREAMO_OK;
-    dreamo_status s = w->t->faces ? DREAMO_OK : face_net_open(w->t->at.path[PLACE_FACES], w->t->threads, &w->t->faces, err);
-    if (!s) s = face_net_find(w->t->faces, &w->rgb, 0, &w->found, work_tick, w, err);
+    dreamo_status s = w->t->faces ? DREAMO_OK : face_net_open(w->t->at.path[PLACE_FACES], &w->t->faces, err);
+    if (!s) s = face_net_find(w->t->faces, w->t->dev, &w->rgb, 0, &w->found, work_tick, w, err);
     w->looked = !s;
     return s;
 }
@@ -93,8 +93,8 @@ static dreamo_status find_face(work *w, affine *to_crop, int *chosen, dreamo_err
 
 static dreamo_status parse(work *w, const bitmap *crop, unsigned char *labels, dreamo_error *err)
 {
-    dreamo_status s = w->t->parser ? DREAMO_OK : parse_net_open(w->t->at.path[PLACE_PARSER], w->t->threads, &w->t->parser, err);
-    return s ? s : parse_net_labels(w->t->parser, crop, labels, work_tick, w, err);
+    dreamo_status s = w->t->parser ? DREAMO_OK : parse_net_open(w->t->at.path[PLACE_PARSER], &w->t->parser, err);
+    return s ? s : parse_net_labels(w->t->parser, w->t->dev, crop, labels, work_tick, w, err);
 }
 
 static void say_which(work *w, int chosen, const char *whitened)

@@ -51,11 +51,20 @@ void prep_close(prep *p)
     own_net_close(p->t.own);
     face_net_close(p->t.faces);
     parse_net_close(p->t.parser);
+    if (p->t.own_device) p->t.own_device->be->close(p->t.own_device);
     places_free(&p->t.at);
     mem_free(p->t.cutter);
     store_free(&p->s);
     pthread_mutex_destroy(&p->busy);
     mem_free(p);
+}
+
+static dreamo_status use_device(tools *t, device *dev, dreamo_error *err)
+{
+    if (!dev && !t->own_device && !(t->own_device = backend_cpu.open(t->threads)))
+        return fail(err, DREAMO_MEMORY, "no memory or no threads for the networks that prepare references");
+    t->dev = dev ? dev : t->own_device;
+    return DREAMO_OK;
 }
 
 /* ---- telling ---- */
@@ -121,7 +130,7 @@ static dreamo_status read_bytes(const dreamo_reference *r, const char *name, con
     return DREAMO_OK;
 }
 
-static void key_of(const prep *p, const dreamo_reference *r, const char *picture, int cell, int res, char out[65])
+static void key_of(const prep *p, const device *dev, const dreamo_reference *r, const char *picture, int cell, int res, char out[65])
 {
     const int numbers[] = { (int)r->task, (int)r->cut, r->face, r->box[0], r->box[1], r->box[2], r->box[3], r->garment, r->as_stored, cell, res, r->path || r->data ? 0 : r->image->width };
     sha256 h;
@@ -131,6 +140,7 @@ static void key_of(const prep *p, const dreamo_reference *r, const char *picture
     sha256_add(&h, p->t.at.hash, 64);
     sha256_add(&h, p->t.cutter, strlen(p->t.cutter) + 1);
     sha256_add(&h, numbers, sizeof numbers);
+    if (dev) sha256_add(&h, device_name(dev), strlen(device_name(dev))); /* others round otherwise */
     sha256_text(&h, out);
 }
 
@@ -227,7 +237,7 @@ static dreamo_status prepare(work *w, const unsigned char *bytes, size_t nbytes,
     return s;
 }
 
-dreamo_status prep_run(prep *p, const dreamo_reference *r, const char *name, int cell, int default_res, const reporter *to, prepared *out, dreamo_error *err)
+dreamo_status prep_run(prep *p, device *dev, const dreamo_reference *r, const char *name, int cell, int default_res, const reporter *to, prepared *out, dreamo_error *err)
 {
     char key[65], *owned = NULL;
     const unsigned char *bytes = NULL;
@@ -238,12 +248,12 @@ dreamo_status prep_run(prep *p, const dreamo_reference *r, const char *name, int
     if (!s) s = read_bytes(r, name, &bytes, &nbytes, &owned, err);
     if (s) return s;
     sha256_hex(bytes, nbytes, out->sha256);
-    key_of(p, r, out->sha256, cell, r->res ? r->res : default_res, key);
+    key_of(p, dev, r, out->sha256, cell, r->res ? r->res : default_res, key);
     if (pthread_mutex_lock(&p->busy) != 0) s = fail(err, DREAMO_BUSY, "%s: another reference is being prepared, and this is its callback", name);
     else {
         if (store_get(&p->s, key, &result)) {
             s = tell_again(to, result.told, err);
-        } else {
+        } else if ((s = use_device(&p->t, dev, err)) == DREAMO_OK) {
             work w = { .t = &p->t, .r = r, .name = name, .to = to, .task = r->task };
             s = prepare(&w, bytes, nbytes, cell, default_res, &result, err);
             if (!s) s = store_put(&p->s, key, &result, err);

@@ -5,6 +5,7 @@
 #define PREP_PREP_H
 #include "base/report.h"
 #include "format/image_file.h"
+#include "nn/backend.h"
 
 typedef struct prep prep;
 
@@ -12,7 +13,7 @@ typedef struct prep_choice {
     const char *networks;    /* folder; NULL: places.h */
     const char *cutter;      /* "auto" (NULL), "ben2", "isnet", "own", "plain" */
     const char *cache;       /* folder for results; NULL: none */
-    int threads;
+    int threads;             /* of the processor; 0: all */
 } prep_choice;
 
 dreamo_status prep_open(const prep_choice *c, prep **out, dreamo_error *err);
@@ -27,8 +28,8 @@ typedef struct prepared {
 } prepared;
 
 /* name: of the picture in messages.  Sides of the result are multiples of `cell`, its area about that of a square of r->res, or default_res where that is 0.
- * Says NOTE and WARNING lines. */
-dreamo_status prep_run(prep *p, const dreamo_reference *r, const char *name, int cell, int default_res, const reporter *to, prepared *out, dreamo_error *err);
+ * dev: on which the networks compute, nobody else's during the call; NULL: the processor.  Says NOTE and WARNING lines. */
+dreamo_status prep_run(prep *p, device *dev, const dreamo_reference *r, const char *name, int cell, int default_res, const reporter *to, prepared *out, dreamo_error *err);
 /* What a reference asks for, without looking at its picture: `what` begins the message ("reference 1"). */
 dreamo_status prep_check(const dreamo_reference *r, const char *what, dreamo_error *err);
 #endif

@@ -6,14 +6,13 @@
 #include "prep/faces.h"
 #include "weights/prep/bind_prep.h"
 
-typedef struct finder { retinaface *network; bound_files files; device *dev; } finder;
+typedef struct finder { retinaface *network; bound_files files; } finder;
 
 static void finder_close(void *state)
 {
     finder *f = state;
     retinaface_free(f->network);
     bind_close(&f->files);
-    if (f->dev) f->dev->be->close(f->dev);
     mem_free(f);
 }
 
@@ -63,7 +62,7 @@ static dreamo_status collect(const job *j, float threshold, face_list *out, drea
     return faces_settle(out, 0.4f) ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for a list of faces");
 }
 
-static dreamo_status find(void *state, const bitmap *rgb, float threshold, face_list *out, prep_progress tell, void *user, dreamo_error *err)
+static dreamo_status find(void *state, device *dev, const bitmap *rgb, float threshold, face_list *out, prep_progress tell, void *user, dreamo_error *err)
 {
     static const float mean[3] = { 104, 117, 123 }; /* blue, green, red */
     size_t pixels = (size_t)rgb->width * (size_t)rgb->height, total = 0;
@@ -74,20 +73,19 @@ static dreamo_status find(void *state, const bitmap *rgb, float threshold, face_
     dreamo_status s = j.x && rows ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory to look for faces in %d x %d pixels", rgb->width, rgb->height);
     for (int i = 0; i < RETINA_LEVELS && !s; i++) j.out[i] = i ? j.out[i - 1] + (size_t)cells(j.height, i - 1) * (size_t)cells(j.width, i - 1) * RETINA_COLUMNS : rows;
     for (size_t i = 0; !s && i < pixels * 3; i++) j.x[i] = (float)rgb->data[i / 3 * 3 + 2 - i % 3] - mean[i % 3];
-    if (!s) s = net_run(j.f->dev, run, &j, tell, user, err);
+    if (!s) s = net_run(dev, run, &j, tell, user, err);
     if (!s) s = collect(&j, threshold, out, err);
     mem_free(j.x);
     mem_free(rows);
     return s;
 }
 
-dreamo_status retinaface_finder(const char *path, int threads, face_net *out, dreamo_error *err)
+dreamo_status retinaface_finder(const char *path, face_net *out, dreamo_error *err)
 {
     finder *f = mem_calloc(1, sizeof *f);
     dreamo_status s = DREAMO_OK;
     if (!f || !(f->network = retinaface_new())) s = fail(err, DREAMO_MEMORY, "%s: no memory for the network", path);
     if (!s) s = bind_retinaface(f->network, path, &f->files, err);
-    if (!s && !(f->dev = net_device(threads, err))) s = DREAMO_MEMORY;
     if (s && f) finder_close(f);
     if (s) return s;
     *out = (face_net){ "RetinaFace", 0.97f, f, finder_close, find };

@@ -40,10 +40,10 @@ static bool stretch(const float *mask, size_t n, unsigned char *alpha)
 static dreamo_status by_network(work *w, const char *path, const bitmap *rgb, unsigned char *alpha, bool *found, const char **which, dreamo_error *err)
 {
     size_t n = (size_t)rgb->width * (size_t)rgb->height;
-    dreamo_status s = w->t->cut ? DREAMO_OK : cut_net_open(path, w->t->threads, &w->t->cut, err);
+    dreamo_status s = w->t->cut ? DREAMO_OK : cut_net_open(path, &w->t->cut, err);
     if (s) return s;
     float *mask = mem_alloc(n * sizeof *mask);
-    s = mask ? cut_net_mask(w->t->cut, rgb, mask, work_tick, w, err) : fail(err, DREAMO_MEMORY, "%s: no memory for a mask of %d x %d pixels", w->name, rgb->width, rgb->height);
+    s = mask ? cut_net_mask(w->t->cut, w->t->dev, rgb, mask, work_tick, w, err) : fail(err, DREAMO_MEMORY, "%s: no memory for a mask of %d x %d pixels", w->name, rgb->width, rgb->height);
     if (!s) *found = stretch(mask, n, alpha);
     *which = cut_net_name(w->t->cut);
     mem_free(mask);
@@ -53,8 +53,8 @@ static dreamo_status by_network(work *w, const char *path, const bitmap *rgb, un
 static dreamo_status by_own(work *w, const bitmap *rgb, unsigned char *alpha, bool *found, const char **which, dreamo_error *err)
 {
     float most = 0;
-    dreamo_status s = w->t->own ? DREAMO_OK : own_net_open(w->t->at.path[PLACE_OWN], w->t->threads, &w->t->own, err);
-    if (!s) s = own_net_mask(w->t->own, rgb, alpha, &most, err);
+    dreamo_status s = w->t->own ? DREAMO_OK : own_net_open(w->t->at.path[PLACE_OWN], &w->t->own, err);
+    if (!s) s = own_net_mask(w->t->own, w->t->dev, rgb, alpha, &most, err);
     *found = most >= 0.5f;
     *which = "dreamo's own network";
     return s;

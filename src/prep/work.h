@@ -10,7 +10,9 @@
 typedef struct tools {
     places at;
     char *cutter;            /* "auto", "ben2", "isnet", "own", "plain" */
-    int threads;
+    device *dev;             /* on which the networks compute now */
+    device *own_device;      /* the processor, opened when it is first wanted */
+    int threads;             /* of that */
     cut_net *cut;
     own_net *own;
     face_net *faces;

@@ -54,7 +54,7 @@ static prepared run(prep *p, dreamo_reference r, int res, dreamo_status want, co
     prepared out;
     dreamo_error err = { 0 };
     last = (heard){ 0 };
-    dreamo_status s = prep_run(p, &r, "it", 16, res, &to, &out, &err);
+    dreamo_status s = prep_run(p, NULL, &r, "it", 16, res, &to, &out, &err);
     if (s != want || (want && !strstr(err.message, says)) || (!want && !strstr(out.how, says))) fail_msg("%d: \"%s\" \"%s\", wanted %d: \"%s\"", s, err.message, out.how, want, says);
     return out;
 }
@@ -199,9 +199,9 @@ static void small_and_long_pictures(void **state)
 
 static face_list given;
 
-static dreamo_status give_faces(void *state, const bitmap *rgb, float threshold, face_list *out, prep_progress tell, void *user, dreamo_error *err)
+static dreamo_status give_faces(void *state, device *dev, const bitmap *rgb, float threshold, face_list *out, prep_progress tell, void *user, dreamo_error *err)
 {
-    (void)state, (void)threshold, (void)err;
+    (void)state, (void)dev, (void)threshold, (void)err;
     assert_true(rgb->width <= 1024 && rgb->height <= 1024);
     assert_true(tell(user, 0.5f));
     *out = (face_list){ .best = given.best, .threshold = 0.97f };

@@ -49,8 +49,7 @@ static void scatter(state *s, gt *t, tensor y, layout l, int first, int nspans)
     for (int i = 0; i < nspans; i++) {
         span a = l.spans[first + i];
         if (!a.rows) continue;
-        gt *v = ggml_view_2d(s->now->cx, t, y.cols, a.rows, ld, done * ld);
-        if (gg_ok(s)) ggml_backend_view_init(v);
+        gt *v = gg_viewed(s, ggml_view_2d(s->now->cx, t, y.cols, a.rows, ld, done * ld));
         tensor part = y;
         part.p += (size_t)a.start * (size_t)y.ld;
         part.rows = a.rows;
@@ -93,18 +92,16 @@ static void flash(state *s, tensor y, gt *q, gt *k, gt *v, layout l, int first, 
 
 enum { SCORES = 4 << 20 }; /* of the rows of q that are done at a time */
 
-/* bias: [n keys, n queries, heads or 1] added to the scores, or NULL buffer. */
+/* bias: [keys, queries, heads or 1] added to the scores, or NULL buffer. */
 static void spelled_out(state *s, tensor y, gt *q, gt *k, gt *v, layout l, int first, int nspans, float scale, place bias, int bias_heads)
 {
     struct ggml_context *cx = s->now->cx;
-    int64_t n = q->ne[1], heads = q->ne[2], d = q->ne[0], each = SCORES / (n * heads);
+    int64_t n = q->ne[1], nkeys = k->ne[1], heads = q->ne[2], d = q->ne[0], each = SCORES / (nkeys * heads);
     size_t f = sizeof(float);
     if (each < 1) each = 1;
     if (each > n) each = n;
     gt *keys = gg_mid(s, ggml_cont(cx, k));
-    gt *turned = ggml_permute(cx, v, 1, 0, 2, 3);
-    if (gg_ok(s)) ggml_backend_view_init(turned);
-    gt *values = gg_mid(s, ggml_cont(cx, turned)); /* [n, d, heads] */
+    gt *values = gg_mid(s, ggml_cont(cx, gg_viewed(s, ggml_permute(cx, v, 1, 0, 2, 3)))); /* [keys, d, heads] */
     size_t all = f * (size_t)(d * heads);
     gt *whole = gg_leaf(s, GGML_TYPE_F32, gg_scratch(s, all * (size_t)n), (int64_t[]){ d, heads, n, 1 }, (size_t[]){ f, f * (size_t)d, all, all * (size_t)n });
     size_t mark = s->taken;
@@ -113,21 +110,18 @@ static void spelled_out(state *s, tensor y, gt *q, gt *k, gt *v, layout l, int f
         int64_t rows = n - from < each ? n - from : each;
         s->taken = mark; /* the rows before are done with it */
         s->chunk = chunk;
-        gt *part = ggml_view_3d(cx, q, d, rows, heads, q->nb[1], q->nb[2], (size_t)from * q->nb[1]);
-        if (gg_ok(s)) ggml_backend_view_init(part);
-        gt *scores = gg_mid(s, ggml_mul_mat(cx, keys, gg_mid(s, ggml_cont(cx, part)))); /* [n, rows, heads] */
+        gt *part = gg_viewed(s, ggml_view_3d(cx, q, d, rows, heads, q->nb[1], q->nb[2], (size_t)from * q->nb[1]));
+        gt *scores = gg_mid(s, ggml_mul_mat(cx, keys, gg_mid(s, ggml_cont(cx, part)))); /* [keys, rows, heads] */
         if (bias.buffer) {
-            size_t plane = f * (size_t)(n * n);
-            place at = { bias.buffer, bias.at + f * (size_t)(from * n) };
-            gt *b = gg_leaf(s, GGML_TYPE_F32, at, (int64_t[]){ n, rows, bias_heads, 1 }, (size_t[]){ f, f * (size_t)n, plane, plane * (size_t)bias_heads });
+            size_t plane = f * (size_t)(n * nkeys);
+            place at = { bias.buffer, bias.at + f * (size_t)(from * nkeys) };
+            gt *b = gg_leaf(s, GGML_TYPE_F32, at, (int64_t[]){ nkeys, rows, bias_heads, 1 }, (size_t[]){ f, f * (size_t)nkeys, plane, plane * (size_t)bias_heads });
             if (scale != 1) scores = gg_over(s, ggml_scale(cx, scores, scale), scores);
             scores = gg_over(s, ggml_add(cx, scores, b), scores);
         }
         gt *p = gg_over(s, ggml_soft_max_ext(cx, scores, NULL, bias.buffer ? 1 : scale, 0), scores);
         gt *out = gg_mid(s, ggml_mul_mat(cx, values, p)); /* [d, rows, heads] */
-        gt *to = ggml_view_3d(cx, whole, d, rows, heads, all, f * (size_t)d, (size_t)from * all);
-        if (gg_ok(s)) ggml_backend_view_init(to);
-        gg_copy_node(s, out, to);
+        gg_copy_node(s, out, gg_viewed(s, ggml_view_3d(cx, whole, d, rows, heads, all, f * (size_t)d, (size_t)from * all)));
     }
     scatter(s, whole, y, l, first, nspans);
 }
@@ -164,18 +158,11 @@ static place bias_of(state *s, int n, const attention_opts *o)
 {
     int planes = o->relbias ? o->heads : 1;
     size_t nbytes = sizeof(float) * (size_t)planes * (size_t)n * (size_t)n;
-    for (int i = 0; i < s->nbiases; i++) {
-        const bias_table *b = &s->biases[i];
-        if (b->relbias == o->relbias && b->rows == n && b->causal == o->causal && b->heads == o->heads) return gg_table(s, b->planes, nbytes);
-    }
-    if (s->nbiases == BIASES) return gg_fail(s, DREAMO_LIMIT, "attention: more than %d biases at a time", BIASES), (place){ 0 };
-    bias_table b = { o->relbias, n, o->heads, o->causal, mem_alloc(nbytes) };
-    if (!b.planes || !fill_planes(b.planes, planes, n, o)) {
-        mem_free(b.planes);
-        return gg_fail(s, DREAMO_MEMORY, "no memory for a bias of %d rows", n), (place){ 0 };
-    }
-    s->biases[s->nbiases++] = b;
-    return gg_table(s, b.planes, nbytes);
+    uint64_t key = gg_mix(gg_mix(gg_mix(gg_mix(1, P(o->relbias)), (uint64_t)n), (uint64_t)o->heads), o->causal);
+    bool anew;
+    float *bias = gg_made(s, key, nbytes, &anew);
+    if (anew && !fill_planes(bias, planes, n, o)) return gg_fail(s, DREAMO_MEMORY, "no memory for a bias of %d rows", n), (place){ 0 };
+    return bias ? gg_table(s, bias, nbytes) : (place){ 0 };
 }
 
 /* Head sizes that FLASH_ATTN_EXT takes on CPU, CUDA, Vulkan and Metal alike. */
@@ -199,5 +186,20 @@ void gg_attention(device *d, tensor y, tensor q, tensor k, tensor v, layout l, a
         gt *Q = tokens(s, q, l, i, next - i, rows, dim), *K = tokens(s, k, l, i, next - i, rows, dim), *V = tokens(s, v, l, i, next - i, rows, dim);
         if (!biased && flashes(dim)) flash(s, y, Q, K, V, l, i, next - i, scale);
         else spelled_out(s, y, Q, K, V, l, i, next - i, scale, bias, o.relbias ? o.heads : 1);
+    }
+}
+
+void gg_crossattention(device *d, tensor y, tensor q, tensor k, tensor v, int samples, int heads)
+{
+    state *s = state_of(d);
+    int nq = q.rows / samples, nk = k.rows / samples, dim = q.cols / heads;
+    float scale = 1 / sqrtf((float)dim);
+    for (int i = 0; i < samples; i++) {
+        span asks = { i * nq, nq, 0 }, answers = { i * nk, nk, 0 };
+        layout lq = { 1, 1, &asks }, lk = { 1, 1, &answers };
+        if (!FRESH(s, "crossattention", T(y), T(q), T(k), T(v), gg_layout(lq), gg_layout(lk), (uint64_t)heads)) continue;
+        gt *Q = tokens(s, q, lq, 0, 1, nq, dim), *K = tokens(s, k, lk, 0, 1, nk, dim), *V = tokens(s, v, lk, 0, 1, nk, dim);
+        if (flashes(dim)) flash(s, y, Q, K, V, lq, 0, 1, scale);
+        else spelled_out(s, y, Q, K, V, lq, 0, 1, scale, (place){ 0 }, 1);
     }
 }

@@ -203,10 +203,9 @@ static double gg_memory(const device *d) { return (double)ggml_device_counts(d)-
 
 /* ---- the table ---- */
 
-#define REFUSED(op, instead, ...) static void no_##op(__VA_ARGS__) { gg_fail(d->state, DREAMO_DEVICE, "%s is not done on this device: " instead, #op); }
-#pragma GCC diagnostic ignored "-Wunused-parameter"
 /* What only training asks for. */
-#define MISSING(op, ...) REFUSED(op, "train on cpu", __VA_ARGS__)
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#define MISSING(op, ...) static void no_##op(__VA_ARGS__) { gg_fail(d->state, DREAMO_DEVICE, "%s is not done on this device: train on cpu", #op); }
 MISSING(linear_backward, device *d, tensor dx, tensor dy, tensor x, const weight *w, tensor low)
 MISSING(symmetric, device *d, tensor y, tensor x, tensor w)
 MISSING(embed_backward, device *d, tensor dy, const int32_t *ids, const weight *w)
@@ -232,19 +231,6 @@ MISSING(kl, device *d, tensor y, tensor x)
 MISSING(kl_backward, device *d, tensor dx, tensor dy, tensor x)
 MISSING(mse, device *d, tensor y, tensor a, tensor b, const float *row_weight)
 MISSING(mse_backward, device *d, tensor da, tensor dy, tensor a, tensor b, const float *row_weight)
-
-/* What only networks that prepare references ask for. */
-#define ELSEWHERE(op, ...) REFUSED(op, "references are prepared on cpu", __VA_ARGS__)
-ELSEWHERE(activate, device *d, tensor y, tensor x, act a)
-ELSEWHERE(rowscale, device *d, tensor y, tensor x, tensor s)
-ELSEWHERE(instancenorm, device *d, tensor y, tensor x, grid g, float eps, act a)
-ELSEWHERE(conv, device *d, tensor y, tensor x, grid g, const weight *w, reach r, tensor beside, act a)
-ELSEWHERE(depthwise, device *d, tensor y, tensor x, grid g, const weight *w, reach r)
-ELSEWHERE(maxpool, device *d, tensor y, tensor x, grid g, reach r)
-ELSEWHERE(boxmean, device *d, tensor y, tensor x, grid g, grid to)
-ELSEWHERE(resample, device *d, tensor y, tensor x, grid g, grid to, resampling how)
-ELSEWHERE(windowattention, device *d, tensor y, tensor qkv, grid g, swin m, vec fill, vec table)
-ELSEWHERE(crossattention, device *d, tensor y, tensor q, tensor k, tensor v, int samples, int heads)
 
 const backend backend_ggml = {
     .name = "ggml", .close = gg_close, .reserve = gg_reserve, .release = gg_release, .expect = gg_expect,
@@ -274,6 +260,6 @@ const backend backend_ggml = {
     .gaussian = gg_gaussian, .gaussian_backward = no_gaussian_backward,
     .kl = no_kl, .kl_backward = no_kl_backward,
     .mse = no_mse, .mse_backward = no_mse_backward,
-    .activate = no_activate, .rowscale = no_rowscale, .instancenorm = no_instancenorm, .conv = no_conv, .depthwise = no_depthwise, .maxpool = no_maxpool,
-    .boxmean = no_boxmean, .resample = no_resample, .windowattention = no_windowattention, .crossattention = no_crossattention,
+    .activate = gg_activate, .rowscale = gg_rowscale, .instancenorm = gg_instancenorm, .conv = gg_conv, .depthwise = gg_depthwise, .maxpool = gg_maxpool,
+    .boxmean = gg_boxmean, .resample = gg_resample, .windowattention = gg_windowattention, .crossattention = gg_crossattention,
 };

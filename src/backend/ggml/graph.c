@@ -191,13 +191,15 @@ gt *gg_pixels(state *s, tensor x, int w, int h)
 
 /* ---- nodes ---- */
 
+/* What Vulkan takes only from where its buffers may begin. */
+static bool is_bordered(const gt *t) { return t->op == GGML_OP_MUL_MAT || t->op == GGML_OP_FLASH_ATTN_EXT || t->op == GGML_OP_LEAKY_RELU || t->op == GGML_OP_POOL_2D; }
 static bool is_product(const gt *t) { return t->op == GGML_OP_MUL_MAT || t->op == GGML_OP_FLASH_ATTN_EXT; }
 
 /* Stricter than any one backend: what passes here on ggml's CPU also holds for CUDA, whose list is in docs/gpu.md. */
 static const char *refused(const state *s, const gt *t)
 {
     const gt *a = t->src[0], *b = t->src[1];
-    for (int i = -1; is_product(t) && i < 3; i++) {
+    for (int i = -1; is_bordered(t) && i < 3; i++) {
         const gt *x = i < 0 ? t : t->src[i];
         if (x && (uintptr_t)x->data % s->border) return "an operand off the border";
     }
@@ -208,10 +210,11 @@ static const char *refused(const state *s, const gt *t)
         if (b->type != GGML_TYPE_F32) return "a product with activations that are not fp32";
         return NULL;
     case GGML_OP_NORM: case GGML_OP_RMS_NORM: case GGML_OP_SOFT_MAX: case GGML_OP_SUM_ROWS: case GGML_OP_MEAN: case GGML_OP_PAD: case GGML_OP_FLASH_ATTN_EXT:
+    case GGML_OP_POOL_2D: case GGML_OP_GET_ROWS:
         if (!ggml_is_contiguous(t)) return "a result in columns";
-        if (t->op == GGML_OP_SOFT_MAX && !ggml_is_contiguous(a)) return "columns as operand";
+        if ((t->op == GGML_OP_SOFT_MAX || t->op == GGML_OP_POOL_2D) && !ggml_is_contiguous(a)) return "columns as operand";
         return NULL;
-    case GGML_OP_UNARY: case GGML_OP_SCALE: case GGML_OP_SQR: case GGML_OP_SQRT: case GGML_OP_CLAMP:
+    case GGML_OP_UNARY: case GGML_OP_LEAKY_RELU: case GGML_OP_SCALE: case GGML_OP_SQR: case GGML_OP_SQRT: case GGML_OP_CLAMP:
         return ggml_is_contiguous(t) && ggml_is_contiguous(a) ? NULL : "columns as operand or result";
     default: return NULL;
     }
@@ -257,6 +260,12 @@ gt *gg_mid(state *s, gt *t)
 {
     place at = t->view_src ? (place){ 0 } : gg_scratch(s, ggml_backend_buft_get_alloc_size(s->type, t));
     return node(s, t, at);
+}
+
+gt *gg_viewed(state *s, gt *t)
+{
+    if (gg_ok(s)) ggml_backend_view_init(t);
+    return t;
 }
 
 gt *gg_over(state *s, gt *t, const gt *old) { return node(s, t, (place){ old->buffer, old->data }); }

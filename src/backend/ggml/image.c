@@ -1,4 +1,4 @@
-/* image.c - the autoencoder's ops on channels-last matrices. */
+/* image.c - norms and filters of channels-last pictures, and moving their pixels. */
 #include <string.h>
 #include "backend/ggml/state.h"
 
@@ -20,11 +20,8 @@ static int numbers(const state *s) { return s->count.cap >= (size_t)1 << 30 ? 8 
 static gt *mean_of(state *s, gt *t, int groups, int rows)
 {
     struct ggml_context *cx = s->now->cx;
-    gt *m = gg_mid(s, ggml_mean(cx, t)); /* [1, groups, rows] */
-    gt *flat = ggml_reshape_2d(cx, m, groups, rows);
-    if (gg_ok(s)) ggml_backend_view_init(flat);
-    gt *turned = ggml_transpose(cx, flat);
-    if (gg_ok(s)) ggml_backend_view_init(turned);
+    gt *m = gg_mid(s, t->ne[0] > 1 ? ggml_mean(cx, t) : ggml_cont(cx, t)); /* [1, groups, rows] */
+    gt *turned = gg_viewed(s, ggml_transpose(cx, gg_viewed(s, ggml_reshape_2d(cx, m, groups, rows))));
     return gg_mid(s, ggml_mean(cx, gg_mid(s, ggml_cont(cx, turned)))); /* [1, groups] */
 }
 
@@ -101,9 +98,7 @@ void gg_groupnorm(device *d, tensor y, tensor x, grid g, int groups, vec gain, v
         }
         gt *factor = gg_mid(s, ggml_mul(cx, leaf[0], stat[1]));
         gt *shift = gg_mid(s, ggml_sub(cx, leaf[1], gg_mid(s, ggml_mul(cx, factor, stat[0]))));
-        gt *flat[2] = { ggml_reshape_1d(cx, factor, x.cols), ggml_reshape_1d(cx, shift, x.cols) };
-        for (int k = 0; k < 2; k++)
-            if (gg_ok(s)) ggml_backend_view_init(flat[k]);
+        gt *flat[2] = { gg_viewed(s, ggml_reshape_1d(cx, factor, x.cols)), gg_viewed(s, ggml_reshape_1d(cx, shift, x.cols)) };
         gt *t = gg_into(s, ggml_mul(cx, gg_mat(s, rows_of(x, i * pixels, pixels)), flat[0]), out);
         t = ggml_add(cx, t, flat[1]);
         if (silu) gg_out(s, ggml_silu(cx, gg_into(s, t, out)), out);
@@ -111,70 +106,185 @@ void gg_groupnorm(device *d, tensor y, tensor x, grid g, int groups, vec gain, v
     }
 }
 
-/* ---- convolution ---- */
-
-static void pointwise(state *s, tensor y, tensor x, const weight *w, const on_device *m, place bias)
+/* A channel's mean over a picture taken away, then through its deviation. */
+void gg_instancenorm(device *d, tensor y, tensor x, grid g, float eps, act a)
 {
-    gg_matmul(s, y, gg_packed(s, x), m, w->in, w->out, bias);
+    state *s = state_of(d);
+    int pixels = g.h * g.w;
+    if (!FRESH(s, "instancenorm", T(y), T(x), (uint64_t)g.n, gg_float(eps), (uint64_t)a)) return;
+    struct ggml_context *cx = s->now->cx;
+    for (int i = 0; i < g.n; i++) {
+        tensor picture = rows_of(x, i * pixels, pixels), out = rows_of(y, i * pixels, pixels);
+        s->chunk = 0;
+        s->taken = 0;
+        gt *mean = mean_over_bands(s, picture, x.cols, NULL), *variance = mean_over_bands(s, picture, x.cols, mean);
+        gt *deviation = gg_mid(s, ggml_sqrt(cx, gg_mid(s, ggml_scale_bias(cx, variance, 1, eps))));
+        gt *flat[2] = { gg_viewed(s, ggml_reshape_1d(cx, mean, x.cols)), gg_viewed(s, ggml_reshape_1d(cx, deviation, x.cols)) };
+        bool packed = y.ld == y.cols;
+        gt *t = ggml_sub(cx, gg_mat(s, picture), flat[0]);
+        t = ggml_div(cx, packed ? gg_into(s, t, out) : gg_mid(s, t), flat[1]);
+        if (a) t = gg_activation(s, packed ? gg_into(s, t, out) : gg_mid(s, t), a);
+        if (packed) gg_out(s, t, out);
+        else gg_copy_node(s, gg_mid(s, t), gg_mat(s, out));
+    }
 }
 
-/* 3 x 3: for each row of taps the three pixels that it sees stand side by side, [pixels, 3 in], and one product takes them; three products add up.  A band of
- * output rows at a time, so that these stay small. */
-static void taps(state *s, tensor y, tensor x, grid g, const weight *w, int stride, const on_device *m, place bias)
+/* ---- filters ---- */
+
+/* What follows the products of a filter. */
+typedef struct tail { place bias; tensor beside; act a; } tail;
+
+/* A node between: where the result will be if that is on the border (is_bordered; sums may be done together with products before them), else elsewhere. */
+static gt *between(state *s, gt *t, tensor y) { return gg_aligned(s, y) ? gg_into(s, t, y) : gg_mid(s, t); }
+
+/* t: a node without a place yet; y is packed. */
+static void finish(state *s, gt *t, tensor y, tail e)
 {
     struct ggml_context *cx = s->now->cx;
-    int oh = g.h / stride, ow = g.w / stride, in = w->in, out = w->out, before = stride == 1 ? 1 : 0, after = stride == 1 ? 1 : 2;
-    int pw = g.w + before + after;
-    size_t row = ggml_row_size(m->type, 3 * in), all = row * (size_t)out, pixel = F * (size_t)in, line = pixel * (size_t)pw;
-    gt *padded = gg_mid(s, ggml_pad_ext(cx, gg_pixels(s, x, g.w, g.h), 0, 0, before, after, before, after, 0, 0));
-    int chunk = s->chunk, each = numbers(s) / (3 * in * ow);
+    if (e.bias.buffer) t = ggml_add(cx, between(s, t, y), gg_row(s, e.bias, y.cols));
+    if (e.beside.p) t = ggml_add(cx, between(s, t, y), gg_mat(s, e.beside));
+    if (e.a) t = gg_activation(s, between(s, t, y), e.a);
+    if (gg_aligned(s, y)) gg_out(s, t, y);
+    else gg_copy_node(s, gg_mid(s, t), gg_mat(s, y));
+}
+
+/* Input rows or columns that the outputs see beyond the last one. */
+static int beyond(int in, int out, reach r)
+{
+    int last = (out - 1) * r.stride - r.before + (r.side - 1) * r.dilation;
+    return last >= in ? last - in + 1 : 0;
+}
+
+/* A picture of x with the zeros that r sees around it, [c, w, h] packed. */
+static gt *padded(state *s, tensor x, grid g, reach r)
+{
+    return gg_mid(s, ggml_pad_ext(s->now->cx, gg_pixels(s, x, g.w, g.h), 0, 0, r.before, beyond(g.w, r.w, r), r.before, beyond(g.h, r.h, r), 0, 0));
+}
+
+/* Of a padded picture what `lines` output rows from `top` on see by tap (i, j): [c, w, lines]. */
+static gt *seen_by(state *s, gt *x, reach r, int top, int lines, int i, int j)
+{
+    size_t first = (size_t)(top * r.stride + i * r.dilation) * x->nb[2] + (size_t)(j * r.dilation) * x->nb[1];
+    return gg_viewed(s, ggml_view_3d(s->now->cx, x, x->ne[0], r.w, lines, (size_t)r.stride * x->nb[1], (size_t)r.stride * x->nb[2], first));
+}
+
+static gt *matrix_leaf(state *s, const on_device *m, int in, int out)
+{
+    size_t row = ggml_row_size(m->type, in), all = row * (size_t)out;
+    return gg_leaf(s, m->type, m->at, (int64_t[]){ in, out, 1, 1 }, (size_t[]){ ggml_type_size(m->type), row, all, all });
+}
+
+/* One tap: a product of pixels as they are. */
+static void pointwise(state *s, tensor y, tensor x, const weight *w, const on_device *m, tail e)
+{
+    finish(s, ggml_mul_mat(s->now->cx, matrix_leaf(s, m, w->in, w->out), gg_packed(s, x)), y, e);
+}
+
+/* For each row of taps the pixels that it sees stand side by side, [pixels, side in], and one product takes them; the products add up.  A band of
+ * output rows at a time, so that these stay small. */
+static void taps(state *s, tensor y, tensor x, grid g, const weight *w, reach r, const on_device *m, tail e)
+{
+    struct ggml_context *cx = s->now->cx;
+    int wide = r.side * w->in, each = numbers(s) / (wide * r.w);
+    size_t pixel = F * (size_t)w->in, line = F * (size_t)wide, high = line * (size_t)r.w;
+    gt *from = padded(s, x, g, r);
+    int chunk = s->chunk;
     size_t mark = s->taken;
     if (each < 1) each = 1;
-    for (int top = 0; top < oh; top += each) {
-        int lines = oh - top < each ? oh - top : each, pixels = lines * ow;
-        tensor band = rows_of(y, top * ow, pixels);
+    for (int top = 0; top < r.h; top += each) {
+        int lines = r.h - top < each ? r.h - top : each, pixels = lines * r.w;
+        tensor band = rows_of(y, top * r.w, pixels);
+        tail end = e;
+        if (e.beside.p) end.beside = rows_of(e.beside, top * r.w, pixels);
         gt *sum = NULL;
         s->chunk = chunk;
         s->taken = mark;
-        place sides = gg_scratch(s, 3 * pixel * (size_t)pixels);
-        for (int dy = 0; dy < 3; dy++) {
-            size_t wide = 3 * pixel, high = wide * (size_t)ow;
-            for (int dx = 0; dx < 3; dx++) {
-                gt *seen = ggml_view_3d(cx, padded, in, ow, lines, (size_t)stride * pixel, (size_t)stride * line,
-                                        (size_t)(top * stride + dy) * line + (size_t)dx * pixel);
-                if (gg_ok(s)) ggml_backend_view_init(seen);
-                place to = { sides.buffer, sides.at + (size_t)dx * pixel };
-                gg_copy_node(s, seen, gg_leaf(s, GGML_TYPE_F32, to, (int64_t[]){ in, ow, lines, 1 }, (size_t[]){ F, wide, high, high * (size_t)lines }));
+        place sides = gg_scratch(s, line * (size_t)pixels);
+        for (int i = 0; i < r.side; i++) {
+            for (int j = 0; j < r.side; j++) {
+                place to = { sides.buffer, sides.at + (size_t)j * pixel };
+                gg_copy_node(s, seen_by(s, from, r, top, lines, i, j), gg_leaf(s, GGML_TYPE_F32, to, (int64_t[]){ w->in, r.w, lines, 1 }, (size_t[]){ F, line, high, high * (size_t)lines }));
             }
-            gt *tap = gg_leaf(s, m[dy].type, m[dy].at, (int64_t[]){ 3 * in, out, 1, 1 }, (size_t[]){ ggml_type_size(m->type), row, all, all });
-            gt *t = ggml_mul_mat(cx, tap, gg_leaf(s, GGML_TYPE_F32, sides, (int64_t[]){ 3 * in, pixels, 1, 1 },
-                                                  (size_t[]){ F, wide, wide * (size_t)pixels, wide * (size_t)pixels }));
-            bool last = dy == 2 && !bias.buffer;
-            if (!sum) sum = gg_aligned(s, band) ? gg_into(s, t, band) : gg_mid(s, t); /* y is packed */
-            else if (last) gg_out(s, ggml_add(cx, sum, gg_mid(s, t)), band);
-            else sum = gg_into(s, ggml_add(cx, sum, gg_mid(s, t)), band);
+            gt *t = ggml_mul_mat(cx, matrix_leaf(s, &m[i], wide, w->out), gg_leaf(s, GGML_TYPE_F32, sides, (int64_t[]){ wide, pixels, 1, 1 }, (size_t[]){ F, line, line * (size_t)pixels, line * (size_t)pixels }));
+            if (sum) t = ggml_add(cx, sum, gg_mid(s, t));
+            if (i == r.side - 1) finish(s, t, band, end);
+            else sum = between(s, t, band);
         }
-        if (bias.buffer) gg_out(s, ggml_add(cx, sum, gg_row(s, bias, out)), band);
+    }
+}
+
+/* Cross-correlation of any reach, picture by picture. */
+static void filter(state *s, const char *op, tensor y, tensor x, grid g, const weight *w, reach r, tensor beside, act a)
+{
+    enum { SIDE_MOST = 8 };
+    const weight_part *p = w->part;
+    tail e = { .bias = p->bias ? gg_vector(s, p->bias, p->rows) : (place){ 0 }, .beside = beside, .a = a };
+    on_device m[SIDE_MOST] = { 0 };
+    if (r.side > SIDE_MOST) gg_fail(s, DREAMO_LIMIT, "%s: taps of more than %d x %d", w->name ? w->name : op, SIDE_MOST, SIDE_MOST);
+    if (!gg_gather(s, w)) return;
+    uint64_t key = P(e.bias.at);
+    for (int i = 0; i < r.side; i++) {
+        m[i] = r.side > 1 ? gg_taps(s, w, i) : gg_part(s, w, 0);
+        key = gg_mix(key, P(m[i].at.at));
+    }
+    s->weight = w->name;
+    if (!FRESH(s, op, T(y), T(x), T(beside), P(w), key, (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w, (uint64_t)r.stride, (uint64_t)r.dilation, (uint64_t)r.before, (uint64_t)r.h,
+               (uint64_t)r.w, (uint64_t)a)) return;
+    if (r.side == 1 && r.stride == 1) {
+        pointwise(s, y, x, w, m, e);
+        return;
+    }
+    int pixels = g.h * g.w, made = r.h * r.w;
+    for (int i = 0; i < g.n; i++) {
+        s->chunk = 0;
+        s->taken = 0;
+        if (beside.p) e.beside = rows_of(beside, i * made, made);
+        taps(s, rows_of(y, i * made, made), rows_of(x, i * pixels, pixels), (grid){ 1, g.h, g.w }, w, r, m, e);
     }
 }
 
 void gg_conv2d(device *d, tensor y, tensor x, grid g, const weight *w, int stride)
 {
+    reach r = { w->kh, stride, 1, stride == 1 ? (w->kh - 1) / 2 : 0, g.h / stride, g.w / stride };
+    filter(state_of(d), "conv2d", y, x, g, w, r, (tensor){ 0 }, ACT_NONE);
+}
+
+void gg_conv(device *d, tensor y, tensor x, grid g, const weight *w, reach r, tensor beside, act a)
+{
+    filter(state_of(d), "conv", y, x, g, w, r, beside, a);
+}
+
+/* A filter a channel: tap by tap, times its row of weights. */
+void gg_depthwise(device *d, tensor y, tensor x, grid g, const weight *w, reach r)
+{
     state *s = state_of(d);
     const weight_part *p = w->part;
-    place bias = p->bias ? gg_vector(s, p->bias, p->rows) : (place){ 0 };
-    if (!gg_gather(s, w)) return;
-    bool wide = w->kh * w->kw > 1;
-    on_device m[3] = { wide ? gg_taps(s, w, 0) : gg_part(s, w, 0) };
-    for (int dy = 1; wide && dy < 3; dy++) m[dy] = gg_taps(s, w, dy);
+    place bias = p->bias ? gg_vector(s, p->bias, p->rows) : (place){ 0 }, by_tap = gg_by_tap(s, w);
     s->weight = w->name;
-    if (!FRESH(s, "conv2d", T(y), T(x), P(w), P(m[0].at.at), P(m[1].at.at), P(m[2].at.at), P(bias.at), (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w, (uint64_t)stride)) return;
-    int pixels = g.h * g.w, made = pixels / (stride * stride);
-    if (!wide) pointwise(s, y, x, w, m, bias);
-    for (int i = 0; wide && i < g.n; i++) {
+    if (!gg_ok(s) || !FRESH(s, "depthwise", T(y), T(x), P(by_tap.at), P(bias.at), (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w, (uint64_t)r.side, (uint64_t)r.stride,
+                            (uint64_t)r.dilation, (uint64_t)r.before, (uint64_t)r.h, (uint64_t)r.w)) return;
+    struct ggml_context *cx = s->now->cx;
+    int pixels = g.h * g.w, made = r.h * r.w, taps = r.side * r.side, each = numbers(s) / (x.cols * r.w);
+    if (each < 1) each = 1;
+    for (int n = 0; n < g.n; n++) {
         s->chunk = 0;
         s->taken = 0;
-        taps(s, rows_of(y, i * made, made), rows_of(x, i * pixels, pixels), (grid){ 1, g.h, g.w }, w, stride, m, bias);
+        gt *from = padded(s, rows_of(x, n * pixels, pixels), g, r), *sum = NULL;
+        int chunk = s->chunk;
+        size_t mark = s->taken;
+        for (int top = 0; top < r.h; top += each, sum = NULL) {
+            int lines = r.h - top < each ? r.h - top : each;
+            tensor band = rows_of(y, n * made + top * r.w, lines * r.w);
+            s->chunk = chunk;
+            s->taken = mark;
+            for (int tap = 0; tap < taps; tap++) {
+                place row = { by_tap.buffer, by_tap.at + F * (size_t)tap * (size_t)x.cols };
+                gt *t = ggml_mul(cx, seen_by(s, from, r, top, lines, tap / r.side, tap % r.side), gg_row(s, row, x.cols));
+                if (sum) t = ggml_add(cx, sum, gg_mid(s, t));
+                if (tap == taps - 1) finish(s, t, band, (tail){ .bias = bias });
+                else sum = sum ? gg_over(s, t, sum) : gg_mid(s, t);
+            }
+        }
     }
 }
 

@@ -15,11 +15,10 @@ void gg_matmul(state *s, tensor y, gt *x, const on_device *m, int in, int out, p
 {
     struct ggml_context *cx = s->now->cx;
     gt *t = ggml_mul_mat(cx, leaf_weight(s, m, in, out, 0), x);
-    bool direct = y.ld == y.cols && gg_aligned(s, y);
-    if (direct && !bias.buffer) gg_out(s, t, y);
-    else t = direct ? gg_into(s, t, y) : gg_mid(s, t);
-    if (bias.buffer) gg_out(s, ggml_add(cx, t, gg_row(s, bias, out)), y);
-    else if (!direct) gg_copy_node(s, t, gg_mat(s, y));
+    bool bordered = gg_aligned(s, y), direct = y.ld == y.cols && bordered;
+    if (bias.buffer) t = ggml_add(cx, direct ? gg_into(s, t, y) : gg_mid(s, t), gg_row(s, bias, out));
+    if (direct || (bias.buffer && bordered)) gg_out(s, t, y); /* a sum may go into columns; Vulkan does it together with the product, off the border it cannot */
+    else gg_copy_node(s, gg_mid(s, t), gg_mat(s, y));
 }
 
 static tensor columns(tensor y, int first, int n)

@@ -52,8 +52,14 @@ matrix matrix_up(const weight *w, const adapter *a) { return (matrix){ .data = a
 matrix matrix_taps(const weight *w, int dy)
 {
     const weight_part *p = &w->part[0];
-    return (matrix){ .data = p->data, .from = p->type, .rows = p->rows, .in = 3 * w->in, .row_scale = p->row_scale, .factor = 1, .conv = w, .tap = dy,
+    return (matrix){ .data = p->data, .from = p->type, .rows = p->rows, .in = w->kw * w->in, .row_scale = p->row_scale, .factor = 1, .conv = w, .tap = dy,
                      .type = type_of(weight_sent_type(w, 0)) };
+}
+
+matrix matrix_by_tap(const weight *w)
+{
+    const weight_part *p = &w->part[0];
+    return (matrix){ .data = p->data, .from = p->type, .rows = w->kh * w->kw, .in = p->rows, .row_scale = p->row_scale, .factor = 1, .conv = w, .tap = BY_TAP, .type = GGML_TYPE_F32 };
 }
 
 size_t matrix_nbytes(const matrix *m) { return ggml_row_size(m->type, m->in) * (size_t)m->rows; }
@@ -71,25 +77,40 @@ size_t matrix_room(const state *s, const matrix *m)
 
 typedef struct convert_job { const matrix *m; char *out; float *rows; size_t row_nbytes; } convert_job;
 
-/* Row `out` of a row of taps: [out, 3 in] from [out, in, 3, 3]. */
+/* Row `out` of a row of taps: [out, kw in] from [out, in, kh, kw]. */
 static void taps_row(const matrix *m, int out, float *values, float *row)
 {
     const weight *w = m->conv;
-    size_t n = (size_t)w->in * 9;
+    int taps = w->kh * w->kw;
+    size_t n = (size_t)w->in * (size_t)taps;
     dtype_to_f32(m->from, (const char *)m->data + (size_t)out * dtype_nbytes_of(m->from, n), n, row);
-    for (int dx = 0; dx < 3; dx++)
-        for (int c = 0; c < w->in; c++) values[dx * w->in + c] = row[c * 9 + m->tap * 3 + dx] * (m->row_scale ? m->row_scale[out] : 1);
+    for (int dx = 0; dx < w->kw; dx++)
+        for (int c = 0; c < w->in; c++) values[dx * w->in + c] = row[c * taps + m->tap * w->kw + dx] * (m->row_scale ? m->row_scale[out] : 1);
 }
+
+/* Tap `tap` of every channel's filter, from [channels, 1, kh, kw]. */
+static void tap_row(const matrix *m, int tap, float *values)
+{
+    size_t taps = (size_t)m->rows, size = dtype_nbytes_of(m->from, 1);
+    for (size_t c = 0; c < (size_t)m->in; c++) {
+        dtype_to_f32(m->from, (const char *)m->data + (c * taps + (size_t)tap) * size, 1, values + c);
+        if (m->row_scale) values[c] *= m->row_scale[c];
+    }
+}
+
+/* Rows of m that a worker needs: the one that it makes, and of a convolution all from which it is made. */
+static size_t rows_beside(const matrix *m) { return m->conv ? 1 + (size_t)m->conv->kh : 1; }
 
 static void convert_rows(void *user, int task, int worker)
 {
     const convert_job *j = user;
     const matrix *m = j->m;
     size_t in = (size_t)m->in, stride = dtype_nbytes_of(m->from, in);
-    float *values = j->rows + (size_t)worker * 4 * in;
+    float *values = j->rows + (size_t)worker * rows_beside(m) * in;
     int end = (task + 1) * ROWS_A_TASK < m->rows ? (task + 1) * ROWS_A_TASK : m->rows;
     for (int r = task * ROWS_A_TASK; r < end; r++) {
-        if (m->conv) taps_row(m, r, values, values + in);
+        if (m->conv && m->tap == BY_TAP) tap_row(m, r, values);
+        else if (m->conv) taps_row(m, r, values, values + in);
         else {
             float scale = m->factor * (m->row_scale ? m->row_scale[r] : 1);
             dtype_to_f32(m->from, (const char *)m->data + (size_t)r * stride, in, values);
@@ -127,7 +148,7 @@ bool matrix_convert(state *s, const matrix *m, char *out)
     if (m->whole) return convert_whole(s, m, out);
     if (matrix_is_stored(m)) return memcpy(out, m->data, matrix_nbytes(m)), true;
     int workers = pool_threads(s->dev->threads);
-    float *rows = mem_alloc((size_t)workers * 4 * (size_t)m->in * sizeof *rows);
+    float *rows = mem_alloc((size_t)workers * rows_beside(m) * (size_t)m->in * sizeof *rows);
     if (!rows) return gg_fail(s, DREAMO_MEMORY, "no memory to convert a weight");
     convert_job j = { m, out, rows, ggml_row_size(m->type, m->in) };
     pool_run(s->dev->threads, (m->rows + ROWS_A_TASK - 1) / ROWS_A_TASK, convert_rows, &j);

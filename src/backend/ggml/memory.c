@@ -237,11 +237,12 @@ void gg_tables_free(state *s)
         gg_buffer_free(s, s->tables[i].buffer);
         mem_free(s->tables[i].copy);
     }
-    for (int i = 0; i < s->nbiases; i++) mem_free(s->biases[i].planes);
-    s->nbiases = 0;
+    for (int i = 0; i < s->nmade; i++) mem_free(s->made[i].data);
+    mem_free(s->made);
     mem_free(s->tables);
+    s->made = NULL;
     s->tables = NULL;
-    s->ntables = s->table_room = 0;
+    s->nmade = s->made_room = s->ntables = s->table_room = 0;
 }
 
 static table *new_table(state *s, const void *p, size_t nbytes)
@@ -279,4 +280,24 @@ place gg_table(state *s, const void *p, size_t nbytes)
     }
     t->seen = s->segment;
     return at;
+}
+
+void *gg_made(state *s, uint64_t key, size_t nbytes, bool *anew)
+{
+    *anew = false;
+    for (int i = 0; i < s->nmade; i++)
+        if (s->made[i].key == key) return s->made[i].data;
+    if (!gg_ok(s)) return NULL;
+    if (s->nmade == s->made_room) {
+        int more = s->made_room ? 2 * s->made_room : 16;
+        made *grown = mem_realloc(s->made, (size_t)more * sizeof *grown);
+        if (!grown) return gg_fail(s, DREAMO_MEMORY, "no memory for a list"), NULL;
+        s->made = grown;
+        s->made_room = more;
+    }
+    void *data = mem_calloc(1, nbytes);
+    if (!data) return gg_fail(s, DREAMO_MEMORY, "no memory for a table of %zu bytes", nbytes), NULL;
+    s->made[s->nmade++] = (made){ key, data };
+    *anew = true;
+    return data;
 }

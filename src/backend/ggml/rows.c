@@ -32,6 +32,33 @@ UNARY(gelu, ggml_gelu)
 UNARY(quickgelu, ggml_gelu_quick)
 UNARY(silu, ggml_silu)
 
+gt *gg_activation(state *s, gt *t, act a)
+{
+    struct ggml_context *cx = s->now->cx;
+    switch (a) {
+    case ACT_RELU: return ggml_relu(cx, t);
+    case ACT_LEAKY: return ggml_leaky_relu(cx, t, 0.1f, false);
+    case ACT_SIGMOID: return ggml_sigmoid(cx, t);
+    case ACT_GELU_ERF: return ggml_gelu_erf(cx, t);
+    default: return t;
+    }
+}
+
+void gg_activate(device *d, tensor y, tensor x, act a)
+{
+    state *s = state_of(d);
+    if (!FRESH(s, "activate", T(y), T(x), (uint64_t)a)) return;
+    gt *t = a ? gg_activation(s, gg_packed(s, x), a) : gg_mat(s, x);
+    if (a && y.ld == y.cols) gg_out(s, t, y);
+    else gg_copy_node(s, a ? gg_mid(s, t) : t, gg_mat(s, y));
+}
+
+void gg_rowscale(device *d, tensor y, tensor x, tensor factor)
+{
+    state *s = state_of(d);
+    if (FRESH(s, "rowscale", T(y), T(x), T(factor))) gg_out(s, ggml_mul(s->now->cx, gg_mat(s, x), gg_mat(s, factor)), y);
+}
+
 void gg_add(device *d, tensor y, tensor a, tensor b)
 {
     state *s = state_of(d);

@@ -7,7 +7,7 @@
  *    while the ops that follow are the same: a denoising step is built once.
  *  - Every node passes `node`.  What holds on all backends, and is asked for there: results are packed unless the last node is ADD, MUL or CPY;
  *    what GELU, SILU, SCALE, SOFT_MAX and MUL_MAT read is packed; an op's result is marked as an output (else fusion may leave it
- *    unwritten); operands and results of products and attention begin on the device's border; every tensor has its buffer
+ *    unwritten); operands and results of products, attention and some others (is_bordered) begin on the device's border; every tensor has its buffer
  *    (`ggml_backend_view_init`); the device says that it takes the node, and no operand is
  *    larger than its largest buffer.
  *  - What cannot be done leaves a message in device->why and nothing is computed until the op context has told it.
@@ -23,7 +23,7 @@
 
 typedef struct ggml_tensor gt;
 
-enum { RANGES = 16, SCRATCHES = 24, GRAPHS = 256, BIASES = 16, SPARES_MOST = 64 };
+enum { RANGES = 16, SCRATCHES = 24, GRAPHS = 256, SPARES_MOST = 64 };
 
 /* Bytes on the device. */
 typedef struct place { ggml_backend_buffer_t buffer; char *at; } place;
@@ -33,8 +33,8 @@ typedef struct range { char *base; size_t nbytes; ggml_backend_buffer_t buffer; 
 /* Something of the host that was sent over: a rotary table, positions, a mask.  Looked at again in each graph, since its owner may have changed it. */
 typedef struct table { const void *from; size_t nbytes; void *copy; ggml_backend_buffer_t buffer; uint64_t seen; } table;
 
-/* What attention adds to scores, made on the host. */
-typedef struct bias_table { const weight *relbias; int rows, heads; bool causal; float *planes; } bias_table;
+/* A table that an op makes itself: what attention adds to scores, where a resampled pixel comes from.  key: of all that it is made from. */
+typedef struct made { uint64_t key; void *data; } made;
 
 typedef struct recorded { uint64_t key; int first; /* of its nodes */ } recorded;
 
@@ -91,8 +91,8 @@ typedef struct state {
     char last_name[96];
     table *tables;
     int ntables, table_room;
-    bias_table biases[BIASES];
-    int nbiases;
+    made *made;
+    int nmade, made_room;
     /* weights */
     stored *weights;                      /* those that stay */
     int nweights, weight_room, *index, index_room; /* index: of a hash of their keys, -1: free */
@@ -118,15 +118,17 @@ bool   gg_spares_free(state *s);                      /* to the driver; whether 
 place  gg_place(state *s, tensor x);                  /* where x lies */
 place  gg_scratch(state *s, size_t nbytes);
 place  gg_table(state *s, const void *p, size_t nbytes); /* p's bytes, on the device */
+/* Host memory for a table under this key, zeroed when it is new (*anew), to be filled and given to gg_table; it stays as long as tables do.  NULL: it has failed. */
+void  *gg_made(state *s, uint64_t key, size_t nbytes, bool *anew);
 void  *gg_reserve(device *, size_t nbytes);
 void   gg_release(device *, void *base);
-void   gg_expect(device *, double scores);
+void   gg_expect(device *, device_load);
 void   gg_write(device *, tensor y, const float *src);
 void   gg_read(device *, float *dst, tensor x);
 void   gg_zero(device *, tensor y);
 void   gg_tables_free(state *s);
 
-device_need gg_foresee(const device *, double arenas, double sent, double scores);
+device_need gg_foresee(const device *, device_load);
 
 /* graph.c */
 /* Whether the op has to be recorded: false when it was, or when nothing is to be done after a failure.  The words tell it from all others; the first
@@ -147,6 +149,7 @@ gt    *gg_pixels(state *s, tensor x, int w, int h);   /* [cols, w, h] */
 void   gg_look(state *s);                             /* watching: fails when the last op's result holds NaN or infinity */
 void   gg_wait(state *s);                             /* until all graphs that were sent off are computed */
 gt    *gg_mid(state *s, gt *t);                       /* a node between, in scratch memory */
+gt    *gg_viewed(state *s, gt *t);                    /* a view or permutation, ready to be read */
 gt    *gg_over(state *s, gt *t, const gt *old);       /* a node between in the place of one that nothing else reads, where backends may work in place */
 gt    *gg_into(state *s, gt *t, tensor y);            /* a node between whose result is written at y, packed */
 void   gg_out(state *s, gt *t, tensor y);             /* the op's result */
@@ -170,7 +173,8 @@ on_device gg_whole(state *s, const weight *w);
 place     gg_biases(state *s, const weight *w);                    /* of all parts, one after the other; they always stay; buffer NULL: there are none */
 on_device gg_down(state *s, const weight *w, const adapter *a);    /* A [rank, in] */
 on_device gg_up(state *s, const weight *w, const adapter *a);      /* scale B [rows, rank] */
-on_device gg_taps(state *s, const weight *w, int dy);              /* row dy of a 3 x 3 convolution's taps as [out, 3 in]: tap and channel in */
+on_device gg_taps(state *s, const weight *w, int dy);              /* row dy of a convolution's taps as [out, kw in]: tap and channel in */
+place  gg_by_tap(state *s, const weight *w);                       /* [kh kw, out] fp32 of a filter a channel; always stays */
 place  gg_vector(state *s, const float *p, int n);                 /* n fp32 numbers; they always stay */
 void   gg_weights_free(state *s);
 bool   gg_weights_shrink(state *s, size_t wanted);                 /* give back weights of other phases; whether there is room then */
@@ -201,7 +205,18 @@ void gg_takerows(device *, tensor y, tensor x, const int32_t *ids);
 void gg_groupstats(device *, tensor stats, tensor x, grid g, int groups, float eps);
 void gg_groupnorm(device *, tensor y, tensor x, grid g, int groups, vec gain, vec bias, bool silu, tensor stats);
 void gg_conv2d(device *, tensor y, tensor x, grid g, const weight *w, int stride);
+void gg_conv(device *, tensor y, tensor x, grid g, const weight *w, reach r, tensor beside, act a);
+void gg_instancenorm(device *, tensor y, tensor x, grid g, float eps, act a);
 void gg_upsample2x(device *, tensor y, tensor x, grid g);
 void gg_pack2x2(device *, tensor y, tensor x, grid g);
 void gg_unpack2x2(device *, tensor y, tensor x, grid g);
+gt  *gg_activation(state *s, gt *t, act a); /* t itself for ACT_NONE */
+void gg_activate(device *, tensor y, tensor x, act a);
+void gg_rowscale(device *, tensor y, tensor x, tensor factor);
+void gg_crossattention(device *, tensor y, tensor q, tensor k, tensor v, int samples, int heads);
+void gg_depthwise(device *, tensor y, tensor x, grid g, const weight *w, reach r);
+void gg_maxpool(device *, tensor y, tensor x, grid g, reach r);
+void gg_boxmean(device *, tensor y, tensor x, grid g, grid to);
+void gg_resample(device *, tensor y, tensor x, grid g, grid to, resampling how);
+void gg_windowattention(device *, tensor y, tensor qkv, grid g, swin m, vec fill, vec table);
 #endif

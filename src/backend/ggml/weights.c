@@ -356,7 +356,7 @@ bool gg_gather(state *s, const weight *w)
     s->weight = w->name;
     for (int again = 0; again < 2; again++) { /* after a turn nothing of it lies in the half */
         size_t sum = 0;
-        for (int dy = 0; w->kh * w->kw == 9 && dy < 3; dy++) sum += to_pass(s, (matrix[]){ matrix_taps(w, dy) });
+        for (int dy = 0; w->kh * w->kw > 1 && dy < w->kh; dy++) sum += to_pass(s, (matrix[]){ matrix_taps(w, dy) });
         if (gg_is_whole(s, w)) sum += to_pass(s, (matrix[]){ matrix_whole(w) });
         else for (int i = 0; w->kh * w->kw == 1 && i < w->nparts; i++) sum += to_pass(s, (matrix[]){ matrix_part(w, i) });
         for (const adapter *a = w->adapters; a; a = a->next) {
@@ -400,6 +400,8 @@ place gg_vector(state *s, const float *p, int n)
     return small(s, &(matrix){ .data = p, .from = DT_F32, .rows = 1, .in = n, .factor = 1, .type = GGML_TYPE_F32 });
 }
 
+place gg_by_tap(state *s, const weight *w) { return small(s, (matrix[]){ matrix_by_tap(w) }); }
+
 place gg_biases(state *s, const weight *w)
 {
     matrix m = matrix_biases(w);
@@ -413,25 +415,30 @@ static size_t share(const state *s, size_t part) { return s->count.cap / part < 
 
 /* For results between; scores of attention with a bias, and the bias. */
 static size_t margin_of(const state *s, size_t arenas, double scores) { return arenas / 2 + share(s, 8) + 2 * (size_t)scores; }
-static size_t half_of(const state *s) { return share(s, 32); }
+/* Room for what one op reads: it passes through as a whole. */
+static size_t half_of(const state *s, double largest)
+{
+    size_t least = ((size_t)largest + 2 * WEIGHT_PARTS * s->align) / s->align * s->align; /* each part ends on a border */
+    return least > share(s, 32) ? least : share(s, 32);
+}
 
-void gg_expect(device *d, double scores)
+void gg_expect(device *d, device_load l)
 {
     state *s = d->state;
     size_t work = 0;
     for (int i = 0; i < RANGES; i++) work += s->range[i].nbytes;
     s->phase++;
-    s->margin = margin_of(s, work, scores);
-    if (!s->half[0].buffer) s->half_nbytes = half_of(s);
+    s->margin = margin_of(s, work, l.scores);
+    if (!s->half[0].buffer) s->half_nbytes = half_of(s, l.largest);
 }
 
-device_need gg_foresee(const device *d, double arenas, double sent, double scores)
+device_need gg_foresee(const device *d, device_load l)
 {
     const state *s = d->state;
-    double margin = (double)margin_of(s, (size_t)arenas, scores), room = (double)s->count.cap - arenas - margin;
-    if (sent <= room) return (device_need){ sent, 0, sent + (double)slab_of(s), arenas + margin, true };
-    double halves = 2 * (double)half_of(s), stay = room > halves ? room - halves : 0; /* the rest passes through these */
-    return (device_need){ stay, sent - stay, stay, arenas + margin + halves, room >= halves };
+    double margin = (double)margin_of(s, (size_t)l.arenas, l.scores), room = (double)s->count.cap - l.arenas - margin;
+    if (l.sent <= room) return (device_need){ l.sent, 0, l.sent + (double)slab_of(s), l.arenas + margin, l.largest <= (double)s->largest };
+    double half = (double)half_of(s, l.largest), stay = room > 2 * half ? room - 2 * half : 0; /* the rest passes through two of these */
+    return (device_need){ stay, l.sent - stay, stay, l.arenas + margin + 2 * half, room >= 2 * half && half <= (double)s->largest };
 }
 
 void gg_weights_free(state *s)
