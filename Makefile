@@ -58,7 +58,7 @@ test-ggml: testdeps
 	@cmake -S . -B $(BUILD)-ggml -G Ninja -DCMAKE_BUILD_TYPE=Release -DDREAMO_WERROR=ON -DDREAMO_GGML=ON -DCMAKE_PREFIX_PATH=$(CURDIR)/$(BUILD)-ggml/$(GGML) \
 	  -DDREAMO_TEST_DEVICES="$(if $(filter vulkan,$(GGML)),ggml:Vulkan0)" -DDREAMO_PYTHON=/usr/bin/python3 $(CMAKE_ARGS) >/dev/null
 	@cmake --build $(BUILD)-ggml -j $(JOBS) --target dreamo test_ops test_ggml test_prep_networks
-	@ctest --test-dir $(BUILD)-ggml --output-on-failure -R '^(test_ops|test_ggml|prep_networks_ggml_cpu|golden_ggml_cpu)$$'
+	@ctest --test-dir $(BUILD)-ggml --output-on-failure -R '^(test_ops|test_ggml|prep_networks_ggml_cpu|gpu_script|golden_ggml_cpu)$$'
 	$(if $(filter vulkan,$(GGML)),@GGML_VK_VISIBLE_DEVICES=0 GALLIVM_PERF=nopt MESA_SHADER_CACHE_DIR=$(CURDIR)/$(BUILD)-ggml/shaders \
 	  ctest --test-dir $(BUILD)-ggml --output-on-failure -R 'ggml:')
 

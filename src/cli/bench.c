@@ -79,10 +79,10 @@ static int bench_device(const parsed *p)
     if (!s) s = measured(m, &r, MANY, &long_time, &many, &err);
     double each = MANY - FEW;
     if (!s && screen_json())
-        printf("{\"seconds_a_step\":%.6g,\"nodes\":%.1f,\"fusable\":%.1f,\"graphs\":%.2f,\"recorded\":%.2f,\"bytes\":%.6g,\"uploaded\":%.6g,\"peak\":%llu,\"resident\":%llu}\n",
+        printf("{\"seconds_a_step\":%.6g,\"nodes\":%.1f,\"fusable\":%.1f,\"graphs\":%.2f,\"recorded\":%.2f,\"bytes\":%.6g,\"uploaded\":%.6g,\"peak\":%llu,\"resident\":%llu,\"seconds_beside\":%.6g}\n",
                (long_time - short_time) / each, (double)(many.nodes - few.nodes) / each, (double)(many.fusable - few.fusable) / each, (double)(many.graphs - few.graphs) / each,
                (double)(many.recorded - few.recorded) / each, (many.bytes - few.bytes) / each, (many.uploaded - few.uploaded) / each, (unsigned long long)many.peak,
-               (unsigned long long)many.resident);
+               (unsigned long long)many.resident, short_time - FEW * (long_time - short_time) / each);
     else if (!s)
         printf("a step: %.3g s, %.0f nodes (%.0f may be fused) in %.0f graph%s of which %.0f recorded anew, %.1f MB read and written, %.2f MB sent\n"
                "memory: at most %.1f of %.1f MB, %.1f MB of weights stay\nwithout the steps: %.3g s\n",
