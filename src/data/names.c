@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/ends.h"
 #include "base/rng.h"
 
 #define HOLD_OUT_EVERY 12
@@ -53,11 +54,6 @@ static bool listed(const char *const *list, const char *word)
 }
 
 static bool starts(const char *s, const char *with) { return !strncmp(s, with, strlen(with)); }
-static bool ends(const char *s, const char *with)
-{
-    size_t n = strlen(s), m = strlen(with);
-    return n >= m && !strcmp(s + n - m, with);
-}
 
 /* The noun that decides singular or plural: the last word before "of", "with", "on", "in", "and", "at". */
 static void head_noun(const char *name, char *out, size_t nbytes)

@@ -1,6 +1,7 @@
 /* making.c - asking the model. */
 #include "eval/making.h"
 #include <string.h>
+#include "base/ends.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -10,12 +11,6 @@
 enum { HASHED = 1 << 20, DEPTH = 4 };
 
 /* ---- which model made what lies in the folder ---- */
-
-static bool ends(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
 
 /* The beginning and the end of a weight file, and how long it is: training changes both, and 24 GB need not be read. */
 static dreamo_status hash_file(sha256 *h, const char *path, dreamo_error *err)

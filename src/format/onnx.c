@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/ends.h"
 #include "base/mem.h"
 
 enum { MOST_TENSORS = 100000 };
@@ -126,12 +127,6 @@ static dreamo_status read_tensor(st_file *f, const field *of, st_tensor *t, char
 
 /* ---- quantised weights ---- */
 
-static bool ends(const char *s, const char *with)
-{
-    size_t n = strlen(s), k = strlen(with);
-    return n > k && strcmp(s + n - k, with) == 0;
-}
-
 static st_tensor *beside(const st_file *f, const st_tensor *t, const char *suffix)
 {
     char name[ST_MAX_NAME + 32];
@@ -144,7 +139,7 @@ typedef struct coded { st_tensor *scale, *zero; } coded;
 /* *is false: it is not.  Tensors are sorted. */
 static dreamo_status find_coded(const st_file *f, const st_tensor *t, bool *is, coded *out, dreamo_error *err)
 {
-    *is = (t->type == DT_U8 || t->type == DT_I8) && ends(t->name, CODES);
+    *is = (t->type == DT_U8 || t->type == DT_I8) && ends_after(t->name, CODES);
     if (!*is) return DREAMO_OK;
     *out = (coded){ beside(f, t, "_scale"), beside(f, t, "_zero_point") };
     if (out->scale && out->zero && out->scale->type == DT_F32 && out->scale->count == 1 && out->zero->type == t->type && out->zero->count == 1) return DREAMO_OK;

@@ -1,5 +1,6 @@
 /* safetensors_set.c - one file, or the shards that an index names. */
 #include <string.h>
+#include "base/ends.h"
 #include "base/mem.h"
 #include "format/json.h"
 #include "format/safetensors.h"
@@ -100,12 +101,6 @@ static dreamo_status open_index(st_set *s, const char *path, dreamo_error *err)
     return status;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 dreamo_status st_set_open(const char *path, const char *stem, st_set *out, dreamo_error *err)
 {
     char *file = NULL, *index = NULL;
@@ -119,7 +114,7 @@ dreamo_status st_set_open(const char *path, const char *stem, st_set *out, dream
         else if (file_exists(index)) s = open_index(out, index, err);
         else s = fail(err, DREAMO_NOT_FOUND, "%s: holds neither %s.safetensors nor %s.safetensors.index.json", path, stem, stem);
     } else {
-        s = ends_with(path, ".index.json") ? open_index(out, path, err) : set_add(out, path, err);
+        s = ends(path, ".index.json") ? open_index(out, path, err) : set_add(out, path, err);
     }
     if (!s && !out->name) s = fail(err, DREAMO_MEMORY, "%s: no memory", path);
     mem_free(file);

@@ -10,13 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ends.h"
 #include "base/rng.h"
-
-static bool ends(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
 
 static bool has(const char *s, const char *part) { return strstr(s, part) != NULL; }
 

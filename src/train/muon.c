@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ends.h"
 #include "base/mem.h"
 #include "nn/nn.h"
 
@@ -21,12 +22,6 @@ struct muon {
     float **scratch;           /* [workers]: two matrices [rows, cols] and four [rows, rows] */
     size_t room;               /* numbers in each */
 };
-
-static bool ends(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
 
 static bool has(const char *s, const char *part) { return strstr(s, part) != NULL; }
 

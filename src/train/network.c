@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/ends.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -99,8 +100,7 @@ static dreamo_status check_no_others(const char *folder, network_part part, drea
     dreamo_status s = folder_list(folder, &names, &n, err);
     for (int i = 0; i < n && !s; i++)
         for (size_t k = 0; k < sizeof ending / sizeof *ending && !s; k++) {
-            size_t length = strlen(names[i]), end = strlen(ending[k]);
-            if (length <= end || strcmp(names[i] + length - end, ending[k])) continue;
+            if (!ends_after(names[i], ending[k])) continue;
             s = fail(err, DREAMO_CONTENT, "%s: holds %s, and not %s.safetensors", folder, names[i], parts_table[part].stem);
             const char *option = parts_table[part].option;
             hint(err, "%s%s%swithout any weights the part begins anew", option ? "give it with " : "", option ? option : "", option ? " to go on from it; " : "");

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/ends.h"
 #include "base/mem.h"
 #include "format/sniff.h"
 #include "model/clip.h"
@@ -299,12 +300,6 @@ static void bind_one(void *user, const param *p)
     bool aligned = !plain || (uintptr_t)data % dtype_nbytes(t->type) == 0;
     if (p->w && aligned && !(wants_plain(p) && (!plain || scale))) give(p, t->type, in_place(x, p, &at, t->type, data), scale);
     else give(p, DT_F32, decoded(x, p, &at, t->type, data, scale), NULL);
-}
-
-static bool ends(const char *s, const char *with)
-{
-    size_t n = strlen(s), k = strlen(with);
-    return n >= k && strcmp(s + n - k, with) == 0;
 }
 
 static bool listed(const char *const *list, const char *name)

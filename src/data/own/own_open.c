@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/ends.h"
 #include "base/file.h"
 #include "base/inside.h"
 #include "base/mem.h"
@@ -83,12 +84,6 @@ void own_close(data_set *set)
 
 /* ---- what lies there ---- */
 
-static bool ends(const char *name, const char *with)
-{
-    size_t n = strlen(name), k = strlen(with);
-    return n > k && !strcmp(name + n - k, with);
-}
-
 static bool holds(const char *folder, const char *name)
 {
     char path[PATH_MAX]; /* where a longer one would lie is nothing */
@@ -151,8 +146,8 @@ static dreamo_status find_files(own_set *d, bool every, dreamo_error *err)
     const char *slash = strrchr(d->path, '/'), *name = slash ? slash + 1 : d->path;
     d->folder = !slash ? mem_strdup(".") : slash == d->path ? mem_strdup("/") : mem_printf("%.*s", (int)(slash - d->path), d->path);
     if (!d->folder) return fail(err, DREAMO_MEMORY, "%s: no memory", d->path);
-    d->form = ends(name, ".jsonl") ? OWN_MANIFEST : OWN_SHARDS;
-    if (d->form == OWN_SHARDS && !ends(name, ".tar"))
+    d->form = ends_after(name, ".jsonl") ? OWN_MANIFEST : OWN_SHARDS;
+    if (d->form == OWN_SHARDS && !ends_after(name, ".tar"))
         return fail(err, DREAMO_FORMAT, "%s: is no dataset: a folder, a manifest (.jsonl) and tar files (.tar) are read", d->path);
     if (!is_pattern(d->path)) return add_file(d, name, err);
     dreamo_status s = add_matching(d, name, err);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/ends.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/progress.h"
@@ -92,12 +93,6 @@ static void one_curve(text *t, const history *h, const char *title, const char *
     if (s) c.line[c.n++] = (curve_line){ .of = s };
     if (b) c.line[c.n++] = (curve_line){ .of = b, .faint = true };
     curve_write(t, &c);
-}
-
-static bool ends(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
 }
 
 /* "right" has its error in "right_error"; "loss", alone, in "error". */

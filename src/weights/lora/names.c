@@ -4,6 +4,7 @@
  * rest is looked up in the transformer's table of names.  Our weights keep q, k, v (and a single block's mlp) fused, so a name means a
  * weight and a row range. */
 #include "weights/lora/names.h"
+#include "base/ends.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,16 +55,10 @@ static const struct { const char *suffix, *method; } foreign[] = {
     { ".lora_embedding_A", "a LoRA of an embedding table" },
 };
 
-static bool ends(const char *s, const char *with)
-{
-    size_t n = strlen(s), k = strlen(with);
-    return n > k && strcmp(s + n - k, with) == 0;
-}
-
 const char *lora_foreign_key(const char *key)
 {
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
-        if (ends(key, foreign[i].suffix)) return foreign[i].method;
+        if (ends_after(key, foreign[i].suffix)) return foreign[i].method;
     return NULL;
 }
 
@@ -71,7 +66,7 @@ lora_role lora_split_key(const char *key, size_t *stem_nbytes)
 {
     *stem_nbytes = strlen(key);
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-        if (!ends(key, roles[i].suffix)) continue;
+        if (!ends_after(key, roles[i].suffix)) continue;
         *stem_nbytes -= strlen(roles[i].suffix);
         return roles[i].role;
     }
@@ -166,7 +161,7 @@ typedef struct search { const char *spelled; lora_target *out; bool found; } sea
 static bool names_param(const char *spelled, const char *name)
 {
     char stem[160];
-    size_t n = strlen(name) - (ends(name, ".weight") ? strlen(".weight") : 0);
+    size_t n = strlen(name) - (ends_after(name, ".weight") ? strlen(".weight") : 0);
     snprintf(stem, sizeof stem, "%.*s", (int)n, name);
     return spelled_as(spelled, stem) || spelled_as(spelled, name);
 }
@@ -174,7 +169,7 @@ static bool names_param(const char *spelled, const char *name)
 static void match_param(void *user, const param *p)
 {
     search *s = user;
-    if (s->found || !ends(p->name, ".weight") || strstr(p->name, "embed") || strstr(p->name, "shared") || strstr(p->name, "relative_attention_bias") ||
+    if (s->found || !ends_after(p->name, ".weight") || strstr(p->name, "embed") || strstr(p->name, "shared") || strstr(p->name, "relative_attention_bias") ||
         !names_param(s->spelled, p->name)) return; /* tables take no adapter */
     s->found = true;
     *s->out = p->w ? (lora_target){ .w = p->w, .rows = p->w->out } : (lora_target){ .vector = p->fp32, .n = (int)p->shape[0] };
