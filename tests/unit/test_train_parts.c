@@ -30,12 +30,17 @@
 static void test_lr(void **state)
 {
     (void)state;
-    lr_schedule cosine = { LR_COSINE, 1e-3, 1e-5, 10 }, constant = { LR_CONSTANT, 1e-3, 0, 0 };
+    lr_schedule cosine = { LR_COSINE, 1e-3, 1e-5, 0, 10 }, constant = { LR_CONSTANT, 1e-3, 0, 0, 0 };
     assert_true(fabs(lr_at(&cosine, 1, 110) - 1e-4) < 1e-15);
     assert_true(fabs(lr_at(&cosine, 10, 110) - 1e-3) < 1e-15);
     assert_true(fabs(lr_at(&cosine, 60, 110) - (1e-3 + 1e-5) / 2) < 1e-12);
     assert_true(fabs(lr_at(&cosine, 110, 110) - 1e-5) < 1e-15);
     assert_true(fabs(lr_at(&cosine, 500, 110) - 1e-5) < 1e-15);
+    lr_schedule wsd = { LR_WSD, 1e-3, 1e-5, 0.2, 10 }; /* steps 81 to 100 of 100 fall */
+    assert_true(lr_at(&wsd, 5, 100) == 5e-4 && lr_at(&wsd, 11, 100) == 1e-3 && lr_at(&wsd, 80, 100) == 1e-3);
+    assert_true(fabs(lr_at(&wsd, 85, 100) - (1e-5 + 99e-5 / 2)) < 1e-15); /* a quarter of the way: 1 - sqrt(1/4) */
+    assert_true(lr_at(&wsd, 100, 100) == 1e-5 && lr_at(&wsd, 500, 100) == 1e-5);
+    assert_true(lr_at(&wsd, 60, 1000) == 1e-3 && lr_at(&wsd, 60, 10000) == 1e-3); /* however long it will be */
     assert_true(lr_at(&constant, 1, 100) == 1e-3 && lr_at(&constant, 100, 100) == 1e-3);
 }
 
