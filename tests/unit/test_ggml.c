@@ -140,6 +140,39 @@ static void shipped_model_with_a_reference(void **state)
     for (int i = 0; i < 2; i++) dreamo_image_free(&seen[i]), dreamo_image_free(&made[i]);
 }
 
+/* Without a model; the device belongs to what was opened. */
+static void references_without_a_model(void **state)
+{
+    dreamo_reference ref = { .task = DREAMO_IP, .path = REPO_ROOT "/examples/cupcake.png", .res = 64, .cut = DREAMO_CUT_NET };
+    dreamo_image seen[2] = { { 0 } };
+    dreamo_error err = { 0 };
+    dreamo_prep_options o;
+    dreamo_prep *with;
+    (void)state;
+    dreamo_prep_options_init(&o);
+    o.threads = 1;
+    for (int i = 0; i < 2; i++) {
+        o.device = i ? asked_device() : NULL;
+        if (dreamo_prep_open(&o, &with, &err) || dreamo_prep_run(with, &ref, 0, NULL, NULL, &seen[i], NULL, &err)) fail_msg("%s", err.message);
+        dreamo_prep_close(with);
+    }
+    double off = difference(&seen[0], &seen[1]);
+    if (!(off < 0.5)) fail_msg("off by %.3f of 255", off);
+    assert_true(memcmp(seen[0].rgb, seen[1].rgb, (size_t)(3 * seen[0].width * seen[0].height)) != 0); /* it rounds otherwise: it was there */
+    for (int i = 0; i < 2; i++) dreamo_image_free(&seen[i]);
+    o.device = asked_device();
+    o.memory = 1 << 16;
+    if (dreamo_prep_open(&o, &with, &err)) fail_msg("%s", err.message);
+    assert_int_equal(dreamo_prep_run(with, &ref, 0, NULL, NULL, &seen[0], NULL, &err), DREAMO_MEMORY);
+    assert_non_null(strstr(err.message, "no memory"));
+    dreamo_prep_close(with);
+    o.device = "ggml:none";
+    err = (dreamo_error){ 0 };
+    assert_int_equal(dreamo_prep_open(&o, &with, &err), DREAMO_DEVICE);
+    assert_non_null(strstr(err.message, "ggml:none is none of this machine's"));
+    assert_null(with);
+}
+
 /* A step's graph is recorded once: later steps only run it. */
 static void a_step_is_recorded_once(void **state)
 {
@@ -448,6 +481,7 @@ int main(void)
         cmocka_unit_test(every_device_passes_its_test),
         cmocka_unit_test(the_same_again_and_nothing_grows),
         cmocka_unit_test(shipped_model_with_a_reference),
+        cmocka_unit_test(references_without_a_model),
         cmocka_unit_test(a_step_is_recorded_once),
         cmocka_unit_test(weights_pass_through),
         cmocka_unit_test(plans_come_true_within_a_limit),
