@@ -21,6 +21,7 @@ struct task {
     hub_progress now;
     double began, step_began;
     bool given_up;               /* the server stops, or the queue is away: the job goes back */
+    bool ended;                  /* cancelled, and its end is written */
     int others;                  /* made with it */
     dreamo_status status;        /* how it goes; *p says why not */
     problem p;
@@ -82,7 +83,11 @@ static bool on_event(void *user, const dreamo_event *e)
     default: break;
     }
     if (atomic_load(&t->w->stop) == WORKER_STOP) t->given_up = true;
-    return !t->given_up && t->w->jobs->work->wanted(t->w->jobs, &t->j);
+    if (t->given_up) return false;
+    if (t->w->jobs->work->wanted(t->w->jobs, &t->j)) return true;
+    problem none = { 0 }; /* told at once: others of its batch may go on for long.  What fails is tried again at the end */
+    t->ended = t->ended || !t->w->jobs->work->finish(t->w->jobs, &t->j, JOB_CANCELLED, &job_stopped, &none);
+    return false;
 }
 
 /* ---- one job ---- */
@@ -151,7 +156,7 @@ static void finish(task *t)
     char line[160], with[40] = "";
     dreamo_status s = t->status;
     job_state end = s == DREAMO_OK ? JOB_DONE : s == DREAMO_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
-    write_end(t, end, s ? &t->p.e : NULL);
+    if (!t->ended) write_end(t, end, s ? &t->p.e : NULL);
     if (t->others) snprintf(with, sizeof with, ", %d at a time", t->others + 1);
     snprintf(line, sizeof line, "%.12s  %s in %.2f s%s%s%.60s", t->j.id, t->given_up ? "put back" : job_state_name(end), seconds() - t->began, with,
              s ? ": " : "", s ? dreamo_status_code(s) : ""); /* no prompt, no message that may quote one */
@@ -183,7 +188,7 @@ static bool fits(void *first, const job *j)
 static void make_pictures(worker *w, task *const *of, int n)
 {
     const dreamo_request *r[JOB_BATCH];
-    dreamo_image im[JOB_BATCH];
+    dreamo_image im[JOB_BATCH] = { 0 };
     dreamo_error errs[JOB_BATCH] = { 0 };
     double began = seconds();
     for (int i = 0; i < n; i++) {
@@ -198,8 +203,11 @@ static void make_pictures(worker *w, task *const *of, int n)
     else dreamo_generate(w->engine->model, r[0], &im[0], &errs[0]);
     for (int i = 0; i < n; i++) {
         task *t = of[i];
-        t->p.e = errs[i];
-        if ((t->status = errs[i].status)) continue;
+        t->p.e = t->ended ? job_stopped : errs[i];
+        if ((t->status = t->p.e.status)) {
+            dreamo_image_free(&im[i]);
+            continue;
+        }
         metrics_picture(w->metrics, seconds() - began);
         t->status = keep_picture(t, &im[i], &t->p);
         dreamo_image_free(&im[i]);

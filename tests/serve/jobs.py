@@ -416,9 +416,11 @@ def batches():
                 long = [many.submit(steps=60, seed=n, count=2).json()["id"] for n in range(3)]
                 wait_all = [many.running(j) for j in long[1:]]
                 state = many.ask("DELETE", "/api/v1/jobs/" + long[1]).json().get("state")
-                if state == "cancelled" and all(wait_all):
+                early = many.ask("GET", "/api/v1/jobs/%s/images/0" % long[2]).status != 200
+                if state == "cancelled" and all(wait_all) and early:
                     break
             equal(state, "cancelled", "one of a batch is cancelled")
+            check(early, "which is told before the others are made")
             equal([many.finish(j)["state"] for j in long], ["done", "cancelled", "done"], "and the others are made")
             check(all(wait_all), "they ran")
             bytes_ = many.picture(long[2], 1)
