@@ -133,18 +133,31 @@ dreamo_status dreamo_generate_batch(dreamo_model *model, const dreamo_request *c
     return DREAMO_OK;
 }
 
+/* The model's own device for a while, to prepare references on.  NULL: it has none, or a picture is made there: the processor will do. */
+static device *borrow(dreamo_model *m)
+{
+    device *dev = model_own_device(m);
+    return dev && pthread_mutex_trylock(&m->busy) == 0 ? dev : NULL;
+}
+
+static void give_back(dreamo_model *m, device *dev)
+{
+    if (dev) pthread_mutex_unlock(&m->busy);
+}
+
 dreamo_status dreamo_plan_request(dreamo_model *model, const dreamo_request *r, dreamo_plan *plan, dreamo_error *err)
 {
     dreamo_request own;
     dreamo_status s = request_take(model, r, plan, &own, err);
     if (s != DREAMO_OK) return s;
     generation g;
-    bool idle = pthread_mutex_trylock(&model->busy) == 0;
-    if (idle) generation_rate(model); /* what runs now will leave its rates behind */
-    device *dev = idle ? model_own_device(model) : NULL;
-    if (idle && !dev) pthread_mutex_unlock(&model->busy);
+    if (pthread_mutex_trylock(&model->busy) == 0) { /* what runs now will leave its rates behind */
+        generation_rate(model);
+        pthread_mutex_unlock(&model->busy);
+    }
+    device *dev = borrow(model);
     s = generation_prepare(&g, model, dev, &own, err);
-    if (dev) pthread_mutex_unlock(&model->busy);
+    give_back(model, dev);
     if (s == DREAMO_OK) s = generation_plan(&g, plan, err);
     generation_free(&g);
     return s;
@@ -159,10 +172,9 @@ dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_refe
     reference ref;
     const reporter to = { progress, user };
     dreamo_model *m = (dreamo_model *)(uintptr_t)model; /* its lock, and the device behind it */
-    device *dev = model_own_device(m);
-    if (dev && pthread_mutex_trylock(&m->busy) != 0) dev = NULL;
+    device *dev = borrow(m);
     s = reference_prepare(m->prep, dev, r, index, model_cell(m), m->defaults.ref_res, &to, &ref, err);
-    if (dev) pthread_mutex_unlock(&m->busy);
+    give_back(m, dev);
     if (s == DREAMO_OK) *out = (dreamo_image){ .width = ref.rgb.width, .height = ref.rgb.height, .rgb = ref.rgb.data };
     return s;
 }

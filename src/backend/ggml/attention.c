@@ -136,8 +136,14 @@ static int bucket_of(int distance, int buckets, int max_distance)
 }
 
 /* What is added to the scores of n rows: [planes, query, key], a plane for each head, or one for all. */
-static bool fill_planes(float *b, int planes, int n, const attention_opts *o)
+typedef struct bias_how { const attention_opts *o; int planes, n; } bias_how;
+
+static bool fill_planes(void *data, const void *how)
 {
+    const bias_how *is = how;
+    const attention_opts *o = is->o;
+    float *b = data;
+    int planes = is->planes, n = is->n;
     const weight *w = o->relbias;
     float *table = w ? mem_alloc(sizeof *table * (size_t)w->out * (size_t)w->in) : NULL;
     if (w && !table) return false;
@@ -159,10 +165,7 @@ static place bias_of(state *s, int n, const attention_opts *o)
     int planes = o->relbias ? o->heads : 1;
     size_t nbytes = sizeof(float) * (size_t)planes * (size_t)n * (size_t)n;
     uint64_t key = gg_mix(gg_mix(gg_mix(gg_mix(1, P(o->relbias)), (uint64_t)n), (uint64_t)o->heads), o->causal);
-    bool anew;
-    float *bias = gg_made(s, key, nbytes, &anew);
-    if (anew && !fill_planes(bias, planes, n, o)) return gg_fail(s, DREAMO_MEMORY, "no memory for a bias of %d rows", n), (place){ 0 };
-    return bias ? gg_table(s, bias, nbytes) : (place){ 0 };
+    return gg_made(s, key, nbytes, fill_planes, &(bias_how){ o, planes, n });
 }
 
 /* Head sizes that FLASH_ATTN_EXT takes on CPU, CUDA, Vulkan and Metal alike. */

@@ -49,15 +49,6 @@ void gg_drop(state *s)
     s->at = 0;
 }
 
-static void *grown(void *list, int n, int *room, size_t each)
-{
-    if (n < *room) return list;
-    int more = *room ? 2 * *room : 64;
-    list = mem_realloc(list, (size_t)more * each);
-    if (list) *room = more;
-    return list;
-}
-
 static graph *graph_new(state *s)
 {
     graph *g = NULL;
@@ -140,8 +131,8 @@ bool gg_fresh(state *s, const char *op, const uint64_t *words, int n)
     }
     if (s->at < g->nops) cut(s, g, s->at);
     if (s->at == 0) s->count.built++;
-    recorded *ops = grown(g->op, g->nops, &g->op_room, sizeof *ops);
-    if (!ops) return gg_fail(s, DREAMO_MEMORY, "no memory for a list");
+    recorded *ops = gg_grown(s, g->op, g->nops, &g->op_room, sizeof *ops);
+    if (!ops) return false;
     g->op = ops;
     g->op[g->nops++] = (recorded){ key, g->nnodes };
     s->at++;
@@ -248,8 +239,8 @@ static gt *node(state *s, gt *t, place at)
         gg_fail(s, DREAMO_DEVICE, "%s: the device does not do %s of %s [%lld x %lld x %lld]", s->op, ggml_op_desc(t), ggml_type_name(a->type), (long long)a->ne[0],
                 (long long)a->ne[1], (long long)a->ne[2]);
     if (g->nnodes == NODES) gg_fail(s, DREAMO_LIMIT, "%s needs more than %d nodes; a smaller picture needs fewer", s->op, NODES / 2);
-    gt **nodes = gg_ok(s) ? grown(g->node, g->nnodes, &g->node_room, sizeof *nodes) : NULL;
-    if (!nodes) return gg_fail(s, DREAMO_MEMORY, "no memory for a list"), t;
+    gt **nodes = gg_ok(s) ? gg_grown(s, g->node, g->nnodes, &g->node_room, sizeof *nodes) : NULL;
+    if (!nodes) return t;
     g->node = nodes;
     g->node[g->nnodes++] = t;
     ggml_build_forward_expand(g->nodes, t);

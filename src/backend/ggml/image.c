@@ -4,13 +4,6 @@
 
 static const size_t F = sizeof(float);
 
-static tensor rows_of(tensor x, int first, int n)
-{
-    x.p += (size_t)first * (size_t)x.ld;
-    x.rows = n;
-    return x;
-}
-
 /* Numbers of an in-between result that an op makes at a time.  Two sizes only, since sums run otherwise with another. */
 static int numbers(const state *s) { return s->count.cap >= (size_t)1 << 30 ? 8 << 20 : 1 << 16; }
 
@@ -228,8 +221,7 @@ static void filter(state *s, const char *op, tensor y, tensor x, grid g, const w
         key = gg_mix(key, P(m[i].at.at));
     }
     s->weight = w->name;
-    if (!FRESH(s, op, T(y), T(x), T(beside), P(w), key, (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w, (uint64_t)r.stride, (uint64_t)r.dilation, (uint64_t)r.before, (uint64_t)r.h,
-               (uint64_t)r.w, (uint64_t)a)) return;
+    if (!FRESH(s, op, T(y), T(x), T(beside), P(w), key, G(g), R(r), (uint64_t)a)) return;
     if (r.side == 1 && r.stride == 1) {
         pointwise(s, y, x, w, m, e);
         return;
@@ -261,8 +253,7 @@ void gg_depthwise(device *d, tensor y, tensor x, grid g, const weight *w, reach 
     const weight_part *p = w->part;
     place bias = p->bias ? gg_vector(s, p->bias, p->rows) : (place){ 0 }, by_tap = gg_by_tap(s, w);
     s->weight = w->name;
-    if (!gg_ok(s) || !FRESH(s, "depthwise", T(y), T(x), P(by_tap.at), P(bias.at), (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w, (uint64_t)r.side, (uint64_t)r.stride,
-                            (uint64_t)r.dilation, (uint64_t)r.before, (uint64_t)r.h, (uint64_t)r.w)) return;
+    if (!gg_ok(s) || !FRESH(s, "depthwise", T(y), T(x), P(by_tap.at), P(bias.at), G(g), R(r))) return;
     struct ggml_context *cx = s->now->cx;
     int pixels = g.h * g.w, made = r.h * r.w, taps = r.side * r.side, each = numbers(s) / (x.cols * r.w);
     if (each < 1) each = 1;
@@ -293,7 +284,7 @@ void gg_depthwise(device *d, tensor y, tensor x, grid g, const weight *w, reach 
 void gg_upsample2x(device *d, tensor y, tensor x, grid g)
 {
     state *s = state_of(d);
-    if (!FRESH(s, "upsample2x", T(y), T(x), (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w)) return;
+    if (!FRESH(s, "upsample2x", T(y), T(x), G(g))) return;
     size_t ld = F * (size_t)y.ld, line = 2 * ld * (size_t)(2 * g.w);
     int lines = g.n * g.h;
     for (int k = 0; k < 4; k++) {
@@ -324,11 +315,11 @@ static void pack(state *s, tensor deep, tensor flat, grid g, bool back)
 void gg_pack2x2(device *d, tensor y, tensor x, grid g)
 {
     state *s = state_of(d);
-    if (FRESH(s, "pack2x2", T(y), T(x), (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w)) pack(s, y, x, g, false);
+    if (FRESH(s, "pack2x2", T(y), T(x), G(g))) pack(s, y, x, g, false);
 }
 
 void gg_unpack2x2(device *d, tensor y, tensor x, grid g)
 {
     state *s = state_of(d);
-    if (FRESH(s, "unpack2x2", T(y), T(x), (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w)) pack(s, x, y, g, true);
+    if (FRESH(s, "unpack2x2", T(y), T(x), G(g))) pack(s, x, y, g, true);
 }

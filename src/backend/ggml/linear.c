@@ -21,13 +21,6 @@ void gg_matmul(state *s, tensor y, gt *x, const on_device *m, int in, int out, p
     else gg_copy_node(s, gg_mid(s, t), gg_mat(s, y));
 }
 
-static tensor columns(tensor y, int first, int n)
-{
-    y.p += first;
-    y.cols = n;
-    return y;
-}
-
 void gg_linear(device *d, tensor y, tensor x, const weight *w, tensor low)
 {
     enum { ADAPTERS = 16 };
@@ -61,13 +54,13 @@ void gg_linear(device *d, tensor y, tensor x, const weight *w, tensor low)
     gt *in = gg_packed(s, x);
     for (int i = 0, first = 0, rows; i < nparts; i++, first += rows) {
         rows = whole ? w->out : w->part[i].rows;
-        gg_matmul(s, columns(y, first, rows), in, &part[i], w->in, rows, bias[i]);
+        gg_matmul(s, columns_of(y, first, rows), in, &part[i], w->in, rows, bias[i]);
     }
     const adapter *a = w->adapters;
     for (int i = 0; i < n; i++, a = a->next) {
         gt *narrow = gg_mid(s, ggml_mul_mat(cx, leaf_weight(s, &down[i], w->in, a->rank, 0), in));
         gt *wide = gg_mid(s, ggml_mul_mat(cx, leaf_weight(s, &up[i], a->rank, a->rows, 0), narrow));
-        tensor rows = columns(y, a->row0, a->rows);
+        tensor rows = columns_of(y, a->row0, a->rows);
         gg_out(s, ggml_add(cx, gg_mat(s, rows), wide), rows);
     }
 }

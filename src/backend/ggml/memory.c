@@ -20,6 +20,16 @@ bool gg_fail(state *s, dreamo_status status, const char *format, ...)
     return false;
 }
 
+void *gg_grown(state *s, void *list, int n, int *room, size_t each)
+{
+    if (n < *room) return list;
+    int more = *room ? 2 * *room : 64;
+    list = mem_realloc(list, (size_t)more * each);
+    if (list) *room = more;
+    else gg_fail(s, DREAMO_MEMORY, "no memory for a list");
+    return list;
+}
+
 /* ---- buffers ---- */
 
 typedef struct buffer_job { ggml_backend_buffer_type_t type; size_t nbytes; ggml_backend_buffer_t buffer; } buffer_job;
@@ -247,13 +257,9 @@ void gg_tables_free(state *s)
 
 static table *new_table(state *s, const void *p, size_t nbytes)
 {
-    if (s->ntables == s->table_room) {
-        int more = s->table_room ? 2 * s->table_room : 16;
-        table *grown = mem_realloc(s->tables, (size_t)more * sizeof *grown);
-        if (!grown) return gg_fail(s, DREAMO_MEMORY, "no memory for a list"), NULL;
-        s->tables = grown;
-        s->table_room = more;
-    }
+    table *list = gg_grown(s, s->tables, s->ntables, &s->table_room, sizeof *list);
+    if (!list) return NULL;
+    s->tables = list;
     table t = { .from = p, .nbytes = nbytes, .copy = mem_alloc(nbytes), .buffer = gg_buffer(s, nbytes, "a table") };
     if (!t.copy || !t.buffer) {
         mem_free(t.copy);
@@ -282,22 +288,18 @@ place gg_table(state *s, const void *p, size_t nbytes)
     return at;
 }
 
-void *gg_made(state *s, uint64_t key, size_t nbytes, bool *anew)
+place gg_made(state *s, uint64_t key, size_t nbytes, bool (*fill)(void *data, const void *how), const void *how)
 {
-    *anew = false;
     for (int i = 0; i < s->nmade; i++)
-        if (s->made[i].key == key) return s->made[i].data;
-    if (!gg_ok(s)) return NULL;
-    if (s->nmade == s->made_room) {
-        int more = s->made_room ? 2 * s->made_room : 16;
-        made *grown = mem_realloc(s->made, (size_t)more * sizeof *grown);
-        if (!grown) return gg_fail(s, DREAMO_MEMORY, "no memory for a list"), NULL;
-        s->made = grown;
-        s->made_room = more;
-    }
+        if (s->made[i].key == key) return gg_table(s, s->made[i].data, nbytes);
+    made *list = gg_ok(s) ? gg_grown(s, s->made, s->nmade, &s->made_room, sizeof *list) : NULL;
+    if (!list) return (place){ 0 };
+    s->made = list;
     void *data = mem_calloc(1, nbytes);
-    if (!data) return gg_fail(s, DREAMO_MEMORY, "no memory for a table of %zu bytes", nbytes), NULL;
+    if (!data || !fill(data, how)) { /* what is not filled is not kept */
+        mem_free(data);
+        return gg_fail(s, DREAMO_MEMORY, "no memory for a table of %zu bytes", nbytes), (place){ 0 };
+    }
     s->made[s->nmade++] = (made){ key, data };
-    *anew = true;
-    return data;
+    return gg_table(s, data, nbytes);
 }

@@ -1,13 +1,6 @@
 /* norm.c - norms over the channels of a row or head, modulation, rotary positions. */
 #include "backend/ggml/state.h"
 
-static tensor rows_of(tensor x, int first, int n)
-{
-    x.p += (size_t)first * (size_t)x.ld;
-    x.rows = n;
-    return x;
-}
-
 static gt *sample_row(state *s, tensor m, int sample) { return gg_mat(s, rows_of(m, sample, 1)); }
 
 /* y is packed, and the norm, its factor and its shift are made one after the other where it lies. */

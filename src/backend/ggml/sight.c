@@ -7,20 +7,6 @@ static const size_t F = sizeof(float);
 
 enum { NUMBERS = 4 << 20 }; /* of an in-between result that is made at a time */
 
-static tensor rows_of(tensor x, int first, int n)
-{
-    x.p += (size_t)first * (size_t)x.ld;
-    x.rows = n;
-    return x;
-}
-
-static tensor columns_of(tensor x, int first, int n)
-{
-    x.p += first;
-    x.cols = n;
-    return x;
-}
-
 /* ids[first ..] of a table as rows are taken by. */
 static gt *ids_at(state *s, place table, int64_t first, int64_t n)
 {
@@ -58,7 +44,7 @@ static void pooled(state *s, tensor y, tensor x, grid g, pooling p)
 void gg_maxpool(device *d, tensor y, tensor x, grid g, reach r)
 {
     state *s = state_of(d);
-    if (!FRESH(s, "maxpool", T(y), T(x), (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w, (uint64_t)r.side, (uint64_t)r.stride, (uint64_t)r.before, (uint64_t)r.h, (uint64_t)r.w)) return;
+    if (!FRESH(s, "maxpool", T(y), T(x), G(g), R(r))) return;
     if (r.dilation != 1) {
         gg_fail(s, DREAMO_DEVICE, "maxpool: no dilation on this device");
         return;
@@ -71,7 +57,7 @@ void gg_maxpool(device *d, tensor y, tensor x, grid g, reach r)
 void gg_boxmean(device *d, tensor y, tensor x, grid g, grid to)
 {
     state *s = state_of(d);
-    if (!FRESH(s, "boxmean", T(y), T(x), (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w, (uint64_t)to.h, (uint64_t)to.w)) return;
+    if (!FRESH(s, "boxmean", T(y), T(x), G(g), (uint64_t)to.h, (uint64_t)to.w)) return;
     int bh = g.h / to.h, bw = g.w / to.w;
     pooled(s, y, x, g, (pooling){ GGML_OP_POOL_AVG, bw, bh, bw, bh, 0, 0, 0, to.w, to.h });
 }
@@ -81,25 +67,28 @@ void gg_boxmean(device *d, tensor y, tensor x, grid g, grid to)
 /* Along one axis: ids of the two neighbours of each output, [2, n], and the share of the second, [n]. */
 typedef struct axis { place ids, shares; } axis;
 
+typedef struct axis_how { int in, out; resampling how; } axis_how;
+
+static bool fill_axis(void *data, const void *how)
+{
+    const axis_how *is = how;
+    int32_t *ids = data;
+    float *shares = (float *)(ids + 2 * is->out);
+    for (int i = 0; i < is->out; i++) {
+        int at, next;
+        shares[i] = sample_at(i, is->in, is->out, is->how, &at, &next);
+        ids[i] = at;
+        ids[is->out + i] = next;
+    }
+    return true;
+}
+
 static axis axis_of(state *s, int in, int out, resampling how)
 {
-    axis a = { { 0 }, { 0 } };
-    size_t n = (size_t)out;
-    bool anew;
+    size_t n = (size_t)out, ids = 2 * n * sizeof(int32_t);
     uint64_t key = gg_mix(gg_mix(gg_mix(2, (uint64_t)in), (uint64_t)out), (uint64_t)how);
-    char *table = gg_made(s, key, n * (2 * sizeof(int32_t) + sizeof(float)), &anew);
-    if (!table) return a;
-    int32_t *ids = (int32_t *)table;
-    float *shares = (float *)(table + 2 * n * sizeof *ids);
-    for (int i = 0; anew && i < out; i++) {
-        int at, next;
-        shares[i] = sample_at(i, in, out, how, &at, &next);
-        ids[i] = at;
-        ids[out + i] = next;
-    }
-    a.ids = gg_table(s, table, n * (2 * sizeof *ids + sizeof *shares));
-    a.shares = (place){ a.ids.buffer, a.ids.at + 2 * n * sizeof *ids };
-    return a;
+    place at = gg_made(s, key, ids + n * sizeof(float), fill_axis, &(axis_how){ in, out, how });
+    return (axis){ at, { at.buffer, at.at + ids } };
 }
 
 /* Rows `first` .. of the n that the axis makes out of x's [width, in]: [width, rows]. */
@@ -120,7 +109,7 @@ void gg_resample(device *d, tensor y, tensor x, grid g, grid to, resampling how)
 {
     state *s = state_of(d);
     axis down = axis_of(s, g.h, to.h, how), across = axis_of(s, g.w, to.w, how);
-    if (!gg_ok(s) || !FRESH(s, "resample", T(y), T(x), P(down.ids.at), P(across.ids.at), (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w, (uint64_t)to.h, (uint64_t)to.w, (uint64_t)how)) return;
+    if (!gg_ok(s) || !FRESH(s, "resample", T(y), T(x), P(down.ids.at), P(across.ids.at), G(g), (uint64_t)to.h, (uint64_t)to.w, (uint64_t)how)) return;
     struct ggml_context *cx = s->now->cx;
     int c = x.cols, pixels = g.h * g.w, made = to.h * to.w, each = NUMBERS / (c * (g.w > to.w ? g.w : to.w));
     if (each < 1) each = 1;
@@ -151,14 +140,15 @@ void gg_resample(device *d, tensor y, tensor x, grid g, grid to, resampling how)
 
 /* Windows in the order in which they are done: those of one kind, by which masks differ, together.  Moved windows are of four kinds: inside, in the last
  * column, in the last row, in the corner. */
-typedef struct windows { int down, across, tokens, n, kinds, first[5]; bool filled; } windows;
+enum { KINDS = 4 };
+typedef struct windows { int down, across, tokens, n, kinds, first[KINDS + 1]; bool filled; } windows;
 
 static windows windows_of(grid g, swin m)
 {
-    windows w = { .down = (g.h + m.side - 1) / m.side, .across = (g.w + m.side - 1) / m.side, .tokens = m.side * m.side, .kinds = m.shift ? 4 : 1 };
+    windows w = { .down = (g.h + m.side - 1) / m.side, .across = (g.w + m.side - 1) / m.side, .tokens = m.side * m.side, .kinds = m.shift ? KINDS : 1 };
     w.n = w.down * w.across;
     w.filled = g.h % m.side || g.w % m.side;
-    int sizes[4] = { (w.down - 1) * (w.across - 1), w.down - 1, w.across - 1, 1 };
+    int sizes[KINDS] = { (w.down - 1) * (w.across - 1), w.down - 1, w.across - 1, 1 };
     if (!m.shift) sizes[0] = w.n;
     for (int i = 0; i < w.kinds; i++) w.first[i + 1] = w.first[i] + sizes[i];
     return w;
@@ -176,9 +166,16 @@ static int window_at(const windows *w, swin m, int row, int column)
  * table of distances; masks [kinds, tokens, tokens]. */
 typedef struct window_tables { place pixel, back, distance, mask; } window_tables;
 
-static void fill_ids(int32_t *pixel, int32_t *back, grid g, swin m, const windows *w)
+typedef struct window_how { grid g; swin m; const windows *w; } window_how;
+
+static bool fill_ids(void *data, const void *how)
 {
+    const window_how *is = how;
+    const windows *w = is->w;
+    grid g = is->g;
+    swin m = is->m;
     int nh = w->down * m.side, nw = w->across * m.side;
+    int32_t *pixel = data, *back = pixel + w->n * w->tokens;
     for (int i = 0; i < w->n * w->tokens; i++) {
         int window = i / w->tokens, token = i % w->tokens, row = window / w->across * m.side + token / m.side, column = window % w->across * m.side + token % m.side;
         int at = window_at(w, m, window / w->across, window % w->across) * w->tokens + token;
@@ -188,40 +185,42 @@ static void fill_ids(int32_t *pixel, int32_t *back, grid g, swin m, const window
         pixel[at] = inside ? row * g.w + column : g.h * g.w;
         if (inside) back[row * g.w + column] = at;
     }
+    return true;
+}
+
+static bool fill_distances(void *data, const void *how)
+{
+    int side = ((const window_how *)how)->m.side, n = side * side, far = side - 1;
+    int32_t *distance = data;
+    for (int q = 0; q < n; q++)
+        for (int k = 0; k < n; k++) *distance++ = (q / side - k / side + far) * (2 * side - 1) + q % side - k % side + far;
+    return true;
 }
 
 /* -100 between tokens of a kind's window that were not neighbours before it was moved. */
-static void fill_masks(float *mask, swin m, const windows *w)
+static bool fill_masks(void *data, const void *how)
 {
-    int n = w->tokens;
-    for (int kind = 0; kind < w->kinds; kind++)
+    const window_how *is = how;
+    int side = is->m.side, n = side * side, edge = side - is->m.shift;
+    float *mask = data;
+    for (int kind = 0; kind < KINDS; kind++)
         for (int i = 0; i < n * n; i++, mask++) {
-            int q = i / n, k = i % n, edge = m.side - m.shift;
-            bool apart_down = (q / m.side < edge) != (k / m.side < edge), apart_across = (q % m.side < edge) != (k % m.side < edge);
+            int q = i / n, k = i % n;
+            bool apart_down = (q / side < edge) != (k / side < edge), apart_across = (q % side < edge) != (k % side < edge);
             *mask = ((kind & 2) && apart_down) || ((kind & 1) && apart_across) ? -100 : 0;
         }
+    return true;
 }
 
 static window_tables tables_of(state *s, grid g, swin m, const windows *w)
 {
-    window_tables t = { .pixel = { 0 } };
     size_t cells = (size_t)w->n * (size_t)w->tokens, pixels = (size_t)g.h * (size_t)g.w, pairs = (size_t)w->tokens * (size_t)w->tokens;
-    uint64_t key = gg_mix(gg_mix(gg_mix(gg_mix(3, (uint64_t)g.h), (uint64_t)g.w), (uint64_t)m.side), (uint64_t)m.shift);
-    bool anew;
-    int32_t *ids = gg_made(s, key, sizeof *ids * (cells + pixels), &anew);
-    if (ids && anew) fill_ids(ids, ids + cells, g, m, w);
-    if (ids) t.pixel = gg_table(s, ids, sizeof *ids * (cells + pixels));
-    t.back = (place){ t.pixel.buffer, t.pixel.at + sizeof *ids * cells };
-    int32_t *distance = gg_made(s, gg_mix(4, (uint64_t)m.side), sizeof *distance * pairs, &anew);
-    for (size_t i = 0; distance && anew && i < pairs; i++) {
-        int q = (int)(i / (size_t)w->tokens), k = (int)(i % (size_t)w->tokens), far = m.side - 1;
-        distance[i] = (q / m.side - k / m.side + far) * (2 * m.side - 1) + q % m.side - k % m.side + far;
-    }
-    if (distance) t.distance = gg_table(s, distance, sizeof *distance * pairs);
-    if (!m.shift) return t;
-    float *mask = gg_made(s, gg_mix(gg_mix(5, (uint64_t)m.side), (uint64_t)m.shift), sizeof *mask * 4 * pairs, &anew);
-    if (mask && anew) fill_masks(mask, m, w);
-    if (mask) t.mask = gg_table(s, mask, sizeof *mask * 4 * pairs);
+    uint64_t side = (uint64_t)m.side, moved = gg_mix(side, (uint64_t)m.shift), shape = gg_mix(gg_mix(moved, (uint64_t)g.h), (uint64_t)g.w);
+    const window_how how = { g, m, w };
+    window_tables t = { .pixel = gg_made(s, gg_mix(3, shape), sizeof(int32_t) * (cells + pixels), fill_ids, &how),
+                        .distance = gg_made(s, gg_mix(4, side), sizeof(int32_t) * pairs, fill_distances, &how) };
+    t.back = (place){ t.pixel.buffer, t.pixel.at + sizeof(int32_t) * cells };
+    if (m.shift) t.mask = gg_made(s, gg_mix(5, moved), sizeof(float) * KINDS * pairs, fill_masks, &how);
     return t;
 }
 
@@ -274,7 +273,7 @@ void gg_windowattention(device *d, tensor y, tensor qkv, grid g, swin m, vec fil
     windows w = windows_of(g, m);
     window_tables t = tables_of(s, g, m, &w);
     place filling = gg_vector(s, fill.p, fill.n), distances = gg_vector(s, table.p, table.n);
-    if (!gg_ok(s) || !FRESH(s, "windowattention", T(y), T(qkv), P(t.pixel.at), P(t.mask.at), P(filling.at), P(distances.at), (uint64_t)g.n, (uint64_t)g.h, (uint64_t)g.w,
+    if (!gg_ok(s) || !FRESH(s, "windowattention", T(y), T(qkv), P(t.pixel.at), P(t.mask.at), P(filling.at), P(distances.at), G(g),
                             (uint64_t)m.side, (uint64_t)m.shift, (uint64_t)m.heads)) return;
     struct ggml_context *cx = s->now->cx;
     int pixels = g.h * g.w, C = y.cols, pairs = w.tokens * w.tokens, each = NUMBERS / (pairs * m.heads), rows = NUMBERS / C;

@@ -109,6 +109,21 @@ typedef struct state {
 
 static inline state *state_of(device *d) { return d->state; }
 
+/* Views. */
+static inline tensor rows_of(tensor x, int first, int n)
+{
+    x.p += (size_t)first * (size_t)x.ld;
+    x.rows = n;
+    return x;
+}
+
+static inline tensor columns_of(tensor x, int first, int n)
+{
+    x.p += first;
+    x.cols = n;
+    return x;
+}
+
 /* memory.c */
 bool   gg_fail(state *s, dreamo_status status, const char *format, ...) __attribute__((format(printf, 3, 4))); /* false; the first one stays */
 bool   gg_ok(const state *s);
@@ -118,8 +133,10 @@ bool   gg_spares_free(state *s);                      /* to the driver; whether 
 place  gg_place(state *s, tensor x);                  /* where x lies */
 place  gg_scratch(state *s, size_t nbytes);
 place  gg_table(state *s, const void *p, size_t nbytes); /* p's bytes, on the device */
-/* Host memory for a table under this key, zeroed when it is new (*anew), to be filled and given to gg_table; it stays as long as tables do.  NULL: it has failed. */
-void  *gg_made(state *s, uint64_t key, size_t nbytes, bool *anew);
+/* A table of nbytes that an op makes itself, on the device: filled by `fill` (false: no memory), zeroed before, when nothing has this key yet; it stays as
+ * long as tables do. */
+place  gg_made(state *s, uint64_t key, size_t nbytes, bool (*fill)(void *data, const void *how), const void *how);
+void  *gg_grown(state *s, void *list, int n, int *room, size_t each); /* with room for one more; NULL: it has failed, and the list is as it was */
 void  *gg_reserve(device *, size_t nbytes);
 void   gg_release(device *, void *base);
 void   gg_expect(device *, device_load);
@@ -136,6 +153,8 @@ device_need gg_foresee(const device *, device_load);
 bool   gg_fresh(state *s, const char *op, const uint64_t *words, int n);
 #define T(x) (uint64_t)(uintptr_t)(x).p, (uint64_t)(x).rows, (uint64_t)(x).cols, (uint64_t)(x).ld
 #define P(p) (uint64_t)(uintptr_t)(p)
+#define G(g) (uint64_t)(g).n, (uint64_t)(g).h, (uint64_t)(g).w
+#define R(r) (uint64_t)(r).side, (uint64_t)(r).stride, (uint64_t)(r).dilation, (uint64_t)(r).before, (uint64_t)(r).h, (uint64_t)(r).w
 #define FRESH(s, op, ...) gg_fresh(s, op, (const uint64_t[]){ __VA_ARGS__ }, (int)(sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t)))
 uint64_t gg_mix(uint64_t key, uint64_t word);
 uint64_t gg_layout(layout l);                         /* its spans, as a word */

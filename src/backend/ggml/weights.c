@@ -76,13 +76,9 @@ static bool reindex(state *s)
 
 static bool remember(state *s, stored w)
 {
-    if (s->nweights == s->weight_room) {
-        int more = s->weight_room ? 2 * s->weight_room : 256;
-        stored *grown = mem_realloc(s->weights, (size_t)more * sizeof *grown);
-        if (!grown) return gg_fail(s, DREAMO_MEMORY, "no memory for a list of weights");
-        s->weights = grown;
-        s->weight_room = more;
-    }
+    stored *list = gg_grown(s, s->weights, s->nweights, &s->weight_room, sizeof *list);
+    if (!list) return false;
+    s->weights = list;
     s->weights[s->nweights++] = w;
     if (2 * s->nweights + 2 > s->index_room) return reindex(s);
     int at = bucket(s, w.key, w.how);
@@ -145,13 +141,9 @@ static place take(state *s, size_t nbytes, bool small, int *which)
     if (s->count.held + room + reserve > s->count.cap && !gg_weights_shrink(s, room + reserve) && !small) return (place){ 0 };
     int at = 0;
     while (at < s->nslabs && s->slabs[at].buffer) at++;
-    if (at == s->slab_room) {
-        int more = s->slab_room ? 2 * s->slab_room : 32;
-        slab *grown = mem_realloc(s->slabs, (size_t)more * sizeof *grown);
-        if (!grown) return gg_fail(s, DREAMO_MEMORY, "no memory for a list of weights"), (place){ 0 };
-        s->slabs = grown;
-        s->slab_room = more;
-    }
+    slab *list = gg_grown(s, s->slabs, at, &s->slab_room, sizeof *list);
+    if (!list) return (place){ 0 };
+    s->slabs = list;
     ggml_backend_buffer_t b = gg_buffer(s, room, "weights");
     if (!b) return (place){ 0 };
     ggml_backend_buffer_set_usage(b, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
@@ -315,13 +307,9 @@ static bool pass(state *s, const matrix *m, stored *out)
     half *h = &s->half[s->turn];
     size_t nbytes = matrix_nbytes(m), room = matrix_room(s, m);
     if (!h->buffer || h->used + room > s->half_nbytes) return gg_fail(s, DREAMO_BUG, "a weight that passes through was not gathered");
-    if (h->n == h->room) {
-        int more = h->room ? 2 * h->room : 32;
-        stored *grown = mem_realloc(h->passing, (size_t)more * sizeof *grown);
-        if (!grown) return gg_fail(s, DREAMO_MEMORY, "no memory for a list of weights");
-        h->passing = grown;
-        h->room = more;
-    }
+    stored *list = gg_grown(s, h->passing, h->n, &h->room, sizeof *list);
+    if (!list) return false;
+    h->passing = list;
     *out = (stored){ .key = m->data, .how = how_of(m), .type = m->type, .where = { h->buffer, (char *)ggml_backend_buffer_get_base(h->buffer) + h->used } };
     char *stage = h->stage + h->used;
     s->count.streamed += nbytes;
