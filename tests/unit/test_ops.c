@@ -890,7 +890,7 @@ static double ggml_limit(const struct row *row, bool host)
 {
     if (row->run == run_linear || row->run == run_conv2d || row->run == run_conv) return 1e-2;
     if (row->run == run_attention || row->run == run_crossattention) return host ? 2e-3 : 6e-3;
-    if (row->run == run_windowattention) return host ? 1e-5 : 6e-3;
+    if (row->run == run_windowattention) return host ? 1e-5 : 3e-3;
     if (row->run == run_gelu || row->run == run_quickgelu || row->run == run_silu) return 1e-3;
     return row->forward > 0 ? 1e-5 : 0;
 }
