@@ -2,7 +2,7 @@
 # get-ggml.sh PREFIX [cpu|vulkan|cuda|hip|metal]
 # Builds the ggml that src/backend/ggml is tested with and installs it under PREFIX; then: cmake -DDREAMO_GGML=ON -DCMAKE_PREFIX_PATH=PREFIX.
 # The sources are those that the Python package below carries (MIT licence), fetched by pip, checked by their hash.  What stands under PREFIX
-# already, of this version and kind, is left as it is.  CCACHE (a program) and JOBS are looked at; QUICK=1 builds Vulkan's part with -O1, for tests.
+# already, of this version and kind, is left as it is.  CCACHE (a program), JOBS and CUDAARCHS (90: for an H100, made on a machine without one) are looked at; QUICK=1 builds Vulkan's part with -O1, for tests.
 # For dreamo alone: of Vulkan's 1,117 programs the 634 of types and ops that it never asks for are left empty, which saves most of the time.
 set -eu
 package=llama-cpp-python release=0.3.36 version=0.25.3
@@ -84,6 +84,7 @@ SH
     [ -z "${QUICK:-}" ] || echo 'target_compile_options(ggml-vulkan PRIVATE -O1)' >>"$ggml/src/ggml-vulkan/CMakeLists.txt"
 fi
 cmake -S "$ggml" -B "$work/build" -DCMAKE_BUILD_TYPE=Release $backend $glslc -DGGML_OPENMP=OFF -DGGML_BUILD_TESTS=OFF -DGGML_BUILD_EXAMPLES=OFF \
+    ${CUDAARCHS:+-DCMAKE_CUDA_ARCHITECTURES=$CUDAARCHS} \
     ${CCACHE:+-DCMAKE_C_COMPILER_LAUNCHER=$CCACHE -DCMAKE_CXX_COMPILER_LAUNCHER=$CCACHE} \
     -DCMAKE_INSTALL_RPATH='$ORIGIN' -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_INSTALL_LIBDIR=lib >"$work/log" 2>&1 &&
     cmake --build "$work/build" -j "${JOBS:-$(getconf _NPROCESSORS_ONLN)}" >>"$work/log" 2>&1 &&

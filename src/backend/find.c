@@ -9,7 +9,11 @@
 
 const backend *backend_find(const char *name)
 {
-    static const backend *const all[] = { &backend_cpu, &backend_ref, &backend_dry };
+    static const backend *const all[] = { &backend_cpu, &backend_ref, &backend_dry,
+#ifdef DREAMO_CUDA
+                                          &backend_cuda,
+#endif
+    };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (strcmp(name, all[i]->name) == 0) return all[i];
     return NULL;

@@ -16,7 +16,7 @@ const option train_options[] = {
     { "resume", 0, VALUE_NONE, false, 0, 0, NULL, "go on from the newest whole checkpoint" },
     { "plan", 0, VALUE_NONE, false, 0, 0, NULL, "print what a step would cost and stop" },
     { "cache", 0, VALUE_TEXT, false, 0, 0, "DIR", "keep here what frozen encoders make of given pictures and captions" },
-    { "backend", 0, VALUE_TEXT, false, 0, 0, "NAME", "cpu (default) or ref (slow, the specification)" },
+    { "backend", 0, VALUE_TEXT, false, 0, 0, "NAME", "cpu (default), cuda (NVIDIA's, where it was built in) or ref (slow, the specification)" },
     { "threads", 0, VALUE_INTEGER, false, 1, 1024, "N", "one a core by default" },
     { "probe", 0, VALUE_TEXT, false, 0, 0, "CASE", "losses and gradients of one stored sample; needs -m, --lora, --dump" },
     { "lora", 0, VALUE_TEXT, false, 0, 0, "FILE[@SCALE]", "for --probe" },

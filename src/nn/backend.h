@@ -36,7 +36,7 @@ typedef struct device_load { double arenas, sent, largest, scores; } device_load
 typedef struct device_need { double resident, streamed, weights, beside; bool fits; } device_need;
 
 typedef struct backend {
-    const char *name;   /* "ref", "cpu", "dry" */
+    const char *name;   /* "ref", "cpu", "dry", "cuda" */
     bool dry;           /* computes nothing: tensors have no memory behind them */
     device *(*open)(int threads); /* NULL: no memory */
     void (*close)(device *);
@@ -49,6 +49,11 @@ typedef struct backend {
     device_need (*foresee)(const device *, device_load);
     double (*memory)(const device *);                     /* bytes that it may take */
     void (*forget)(device *); /* weights that ops read so far go away or change: keep nothing of them */
+    void (*settle)(device *); /* the way back is done: gradients of weights go where they belong, and weights that have such may change.  NULL: nothing to do */
+
+    /* For optimizers, on devices with memory of their own; NULL: the host does it.  x [rows, cols], rows <= cols, packed, in the host's memory, becomes what
+     * `rounds` of x = a x + (b s + c s^2) x, s = x x^T, make of it.  Rounds as `linear` does with dev->bf16. */
+    void (*newton_schulz)(device *, float *x, int rows, int cols, int rounds, float a, float b, float c);
 
     /* memory: host <-> tensor, and the two things the tape does to gradients */
     void (*write)(device *, tensor y, const float *src);   /* src packed [rows, cols] */
@@ -95,7 +100,8 @@ typedef struct backend {
     void (*attention_backward)(device *, tensor dq, tensor dk, tensor dv, tensor dy, tensor y, tensor q, tensor k, tensor v,
                                layout l, attention_opts o, tensor lse);
 
-    /* One route's map (training 1.2): y [1, nimg] = mean over the reference's tokens and over heads of q . k_image / sqrt(head_dim). */
+    /* Routing maps (training 1.2), r[i]'s in row i of y: the mean over the reference's tokens and over heads of q . k_image / sqrt(head_dim), then zeros.
+     * Routes may share rows of q and k. */
     void (*routemap)(device *, tensor y, tensor q, tensor k, const route *r, int heads);
     void (*routemap_backward)(device *, tensor dq, tensor dk, tensor dy, tensor q, tensor k, const route *r, int heads);
 
@@ -193,6 +199,9 @@ struct device {
 };
 
 extern const backend backend_ref, backend_cpu, backend_dry;
+#ifdef DREAMO_CUDA
+extern const backend backend_cuda;
+#endif
 const backend *backend_find(const char *name); /* NULL: no such backend */
 /* For inference: "cpu" (NULL), "ref" or "ggml:NAME".  memory: bytes that a device of its own may take; 0: what is free.  NULL on failure. */
 const char *device_name(const device *dev);    /* "cpu", "ggml:Vulkan0" */

@@ -8,8 +8,9 @@
 #define HOST_NBYTES ((size_t)4 << 20) /* blocks' environments: a few hundred bytes each, touched lazily */
 
 /* Why the device failed, once. */
-static dreamo_status reason(device *dev, dreamo_error *err)
+dreamo_status nn_device_status(device *dev, dreamo_error *err)
 {
+    if (!dev->failed) return DREAMO_OK;
     dreamo_status s = dev->status ? dev->status : DREAMO_MEMORY;
     dev->failed = false;
     dev->status = DREAMO_OK;
@@ -24,7 +25,7 @@ static bool arena_open(nn *cx, arena *a, size_t nbytes, dreamo_error *err)
     if (!cx->be->reserve) return arena_init(a, nbytes);
     void *base = cx->be->reserve(cx->dev, nbytes);
     if (base) arena_lend(a, base, nbytes ? nbytes : ARENA_ALIGN);
-    else reason(cx->dev, err);
+    else nn_device_status(cx->dev, err);
     return base != NULL;
 }
 
@@ -35,12 +36,11 @@ static void arena_shut(nn *cx, arena *a)
 }
 
 /* The device's failure becomes the context's. */
-static void look(nn *cx)
+void nn_look(nn *cx)
 {
     dreamo_error why = { 0 };
-    if (!cx->dev->failed) return;
-    dreamo_status s = reason(cx->dev, &why);
-    nn_fail(cx, s, "%s", why.message);
+    dreamo_status s = nn_device_status(cx->dev, &why);
+    if (s) nn_fail(cx, s, "%s", why.message);
 }
 
 nn *nn_new(const nn_options *o, dreamo_error *err)
@@ -153,7 +153,7 @@ void nn_done(nn *cx, double flops, double nbytes)
     cx->counts.ops++;
     cx->counts.flops += flops;
     cx->counts.bytes += nbytes;
-    look(cx);
+    nn_look(cx);
     if (cx->listen && nn_ok(cx) && !cx->listen(cx->listener, cx->counts.flops)) nn_fail(cx, DREAMO_CANCELLED, "stopped on request");
 }
 
@@ -236,12 +236,12 @@ tensor tensor_from(nn *cx, int rows, int cols, const float *packed)
     if (!nn_ok(cx)) return x;
     if (packed) cx->be->write(cx->dev, x, packed);
     else cx->be->zero(cx->dev, x);
-    look(cx);
+    nn_look(cx);
     return x;
 }
 
 void tensor_read(nn *cx, tensor x, float *packed)
 {
     if (nn_ok(cx) && x.p) cx->be->read(cx->dev, packed, x);
-    look(cx);
+    nn_look(cx);
 }

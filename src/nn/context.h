@@ -85,6 +85,7 @@ static inline double tensor_nbytes(tensor x) { return sizeof(float) * (double)x.
 
 /* Count an op and look at the device; call after every kernel. */
 void nn_done(nn *cx, double flops, double nbytes);
+void nn_look(nn *cx); /* the device's failure becomes the context's */
 /* An op reads `rows` rows of a table; 0: all of a weight. */
 void nn_reads(nn *cx, const weight *w, int rows);
 tensor keep_new(nn *cx, int rows, int cols);

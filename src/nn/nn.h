@@ -29,6 +29,7 @@ nn           *nn_new(const nn_options *o, dreamo_error *err); /* NULL on failure
 void          nn_free(nn *cx);
 void          nn_reset(nn *cx);              /* forget tape, tensors, gradients and error: next step */
 dreamo_status nn_status(nn *cx, dreamo_error *err);           /* the sticky error */
+dreamo_status nn_device_status(device *dev, dreamo_error *err); /* why a device failed, told once; DREAMO_OK: it has not */
 void          nn_fail(nn *cx, dreamo_status s, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool          nn_ok(const nn *cx);
 /* False, and the sticky error DREAMO_BUG, when `ok` does not hold: shape checks. */

@@ -242,13 +242,9 @@ tensor op_attention(nn *cx, tensor q, tensor k, tensor v, layout l, attention_op
     return y;
 }
 
-/* Route i's map in the row that is its own. */
-static tensor map_of(tensor maps, const route *routes, int i) { return tensor_cols(tensor_rows(maps, i, 1), 0, routes[i].nimg); }
-
 static void routemap_back(nn *cx, const record *r, tensor dy, const tensor *d)
 {
-    for (int i = 0; i < r->n; i++)
-        cx->be->routemap_backward(cx->dev, d[0], d[1], map_of(dy, r->routes, i), r->in[0], r->in[1], &r->routes[i], r->attn.heads);
+    cx->be->routemap_backward(cx->dev, d[0], d[1], dy, r->in[0], r->in[1], r->routes, r->attn.heads);
     nn_done(cx, 4 * (double)dy.rows * dy.cols * r->in[0].cols, 2 * tensor_nbytes(r->in[1]));
 }
 
@@ -264,9 +260,9 @@ tensor op_routemap(nn *cx, tensor q, tensor k, const route *routes, int n, int h
                         q.rows)) return none;
         widest = r.nimg > widest ? r.nimg : widest;
     }
-    tensor y = tensor_from(cx, n, widest, NULL);
+    tensor y = tensor_new(cx, n, widest);
     if (!nn_ok(cx)) return none;
-    for (int i = 0; i < n; i++) cx->be->routemap(cx->dev, map_of(y, routes, i), q, k, &routes[i], heads);
+    cx->be->routemap(cx->dev, y, q, k, routes, heads);
     nn_done(cx, 2 * (double)n * widest * q.cols, tensor_nbytes(k));
     record *r = tape_add(cx, routemap_back, false, &y, q, k, none);
     if (r) {

@@ -306,4 +306,6 @@ void nn_backward(nn *cx, tensor loss)
     if (!seed.p) return; /* nothing trainable took part */
     cx->be->write(cx->dev, seed, &one);
     walk(cx, 0, cx->nrecords);
+    if (cx->be->settle && nn_ok(cx)) cx->be->settle(cx->dev);
+    nn_look(cx);
 }

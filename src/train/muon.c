@@ -11,17 +11,24 @@
 
 enum { ROUNDS = 5 };
 
-typedef struct matrix { int slot, rows, cols; float *momentum; } matrix;
+typedef struct matrix { int slot, rows, cols; float *momentum; size_t image; } matrix;
 
 struct muon {
     params *p;
     device *dev;
     int n, workers;
     matrix *list;              /* dearest first, so that no thread is left with a long one */
-    device **one;              /* [workers]: a device of one thread each */
+    device **one;              /* [workers]: a device of one thread each, in the host's memory */
     float **scratch;           /* [workers]: two matrices [rows, cols] and four [rows, rows] */
     size_t room;               /* numbers in each */
+    float *image;              /* all matrices' steps, each at its `image`, where a device of its own does them; else NULL */
+    size_t image_room, image_used;
 };
+
+/* Newton-Schulz' coefficients (Jordan et al. 2024) */
+#define NS_A 3.4445f
+#define NS_B -4.7750f
+#define NS_C 2.0315f
 
 static bool has(const char *s, const char *part) { return strstr(s, part) != NULL; }
 
@@ -51,9 +58,13 @@ dreamo_status muon_open(muon **out, params *p, device *dev, dreamo_error *err)
         size_t rows = (size_t)s->shape[0], cols = s->count / rows, least = rows < cols ? rows : cols;
         size_t room = 2 * s->count + 4 * least * least;
         if (muon_takes(s) && room > m->room) m->room = room;
+        if (muon_takes(s)) m->image_room += s->count;
     }
+    if (dev->be->newton_schulz && !(m->image = mem_aligned(m->image_room * sizeof(float) + 64)))
+        return fail(err, DREAMO_MEMORY, "no memory for Muon's %zu numbers", m->image_room);
+    const backend *be = dev->be->newton_schulz ? &backend_cpu : dev->be; /* it works in the host's memory */
     for (int w = 0; w < m->workers; w++) {
-        m->one[w] = dev->be->open(1);
+        m->one[w] = be->open(1);
         m->scratch[w] = mem_aligned(m->room * sizeof(float) + 64);
         if (!m->one[w] || !m->scratch[w]) return fail(err, DREAMO_MEMORY, "no memory for Muon's %zu numbers a thread", m->room);
     }
@@ -64,9 +75,10 @@ void muon_close(muon *m)
 {
     if (!m) return;
     for (int w = 0; w < m->workers; w++) {
-        if (m->one && m->one[w]) m->dev->be->close(m->one[w]);
+        if (m->one && m->one[w]) m->one[w]->be->close(m->one[w]);
         if (m->scratch) mem_free(m->scratch[w]);
     }
+    mem_free(m->image);
     mem_free(m->one);
     mem_free(m->scratch);
     mem_free(m->list);
@@ -92,7 +104,8 @@ static double cost(const matrix *a)
 void muon_add(muon *m, int slot, float *momentum)
 {
     const param_slot *s = &m->p->slot[slot];
-    matrix a = { slot, (int)s->shape[0], (int)(s->count / (size_t)s->shape[0]), momentum };
+    matrix a = { slot, (int)s->shape[0], (int)(s->count / (size_t)s->shape[0]), momentum, m->image_used };
+    m->image_used += s->count;
     int at = m->n++;
     for (; at > 0 && cost(&m->list[at - 1]) < cost(&a); at--) m->list[at] = m->list[at - 1];
     m->list[at] = a;
@@ -106,6 +119,11 @@ double muon_flops(const muon *m)
 }
 
 /* ---- the step ---- */
+
+/* Newton-Schulz takes a matrix that is no higher than wide; others are turned over. */
+static bool is_turned(const matrix *a) { return a->rows > a->cols; }
+static int high(const matrix *a) { return is_turned(a) ? a->cols : a->rows; }
+static int wide(const matrix *a) { return is_turned(a) ? a->rows : a->cols; }
 
 static weight as_weight(tensor x)
 {
@@ -137,7 +155,7 @@ static void turn(float *to, size_t ldt, const float *from, size_t ldf, int rows,
 /* t = b s + c s^2, and `a` more on its diagonal */
 static void polynomial(device *d, tensor t, tensor s, float a)
 {
-    static const float b = -4.7750f, c = 2.0315f;
+    static const float b = NS_B, c = NS_C;
     size_t n = (size_t)s.rows;
     d->be->symmetric(d, t, s, s);
     for (size_t i = 0; i < n * n; i++) t.p[i] = b * s.p[i] + c * t.p[i];
@@ -156,7 +174,7 @@ static void swap(tensor *x, tensor *y)
  * other, and with x at the end alone. */
 static tensor orthogonal(device *d, tensor x, tensor y, float *sq)
 {
-    static const float a = 3.4445f;
+    static const float a = NS_A;
     int n = x.rows;
     size_t count = (size_t)n * (size_t)x.cols, square = (size_t)n * (size_t)n;
     tensor s = place(sq, n, n), t = place(sq + square, n, n), q = place(sq + 2 * square, n, n), u = place(sq + 3 * square, n, n);
@@ -208,33 +226,68 @@ static double gather(const step_job *j, size_t n, float *restrict g, float *rest
     return sqrt(total);
 }
 
-static void step_one(void *arg, int task, int worker)
+/* The momentum's step, of length 1 and no higher than wide, into x; y is room for another. */
+static void prepare(const step_job *j, const matrix *a, float *x, float *y)
 {
-    const step_job *j = arg;
-    muon *m = j->m;
-    const matrix *a = &m->list[task];
-    const param_slot *s = &m->p->slot[a->slot];
-    bool turned = a->rows > a->cols;
-    int rows = turned ? a->cols : a->rows, cols = turned ? a->rows : a->cols;
-    float *x = m->scratch[worker], *y = x + s->count, *value = m->p->value + s->at;
-    double length = gather(j, s->count, m->p->grad + s->at, a->momentum, turned ? y : x);
-    float by = (float)(1 / fmax(length, 1e-7)), rate = j->lr * 0.2f * sqrtf((float)cols), keep = j->keep;
-    if (turned) turn(x, (size_t)cols, y, (size_t)rows, cols, rows);
+    const param_slot *s = &j->m->p->slot[a->slot];
+    bool turned = is_turned(a);
+    double length = gather(j, s->count, j->m->p->grad + s->at, a->momentum, turned ? y : x);
+    float by = (float)(1 / fmax(length, 1e-7));
+    if (turned) turn(x, (size_t)wide(a), y, (size_t)high(a), wide(a), high(a));
     for (size_t i = 0; i < s->count; i++) x[i] *= by;
-    m->one[worker]->bf16 = j->bf16 && may_round(rows, cols);
-    tensor u = orthogonal(m->one[worker], place(x, rows, cols), place(y, rows, cols), y + s->count);
-    const float *step = u.p;
-    if (turned) {
-        float *other = u.p == x ? y : x;
-        turn(other, (size_t)rows, u.p, (size_t)cols, rows, cols);
+}
+
+/* The values go along `step`; other is room for one more. */
+static void apply(const step_job *j, const matrix *a, const float *step, float *other)
+{
+    const param_slot *s = &j->m->p->slot[a->slot];
+    float rate = j->lr * 0.2f * sqrtf((float)wide(a)), keep = j->keep, *value = j->m->p->value + s->at;
+    if (is_turned(a)) {
+        turn(other, (size_t)high(a), step, (size_t)wide(a), high(a), wide(a));
         step = other;
     }
     for (size_t i = 0; i < s->count; i++) value[i] = value[i] * keep - rate * step[i];
 }
 
+static void step_one(void *arg, int task, int worker)
+{
+    const step_job *j = arg;
+    muon *m = j->m;
+    const matrix *a = &m->list[task];
+    size_t count = m->p->slot[a->slot].count;
+    float *x = m->scratch[worker], *y = x + count;
+    prepare(j, a, x, y);
+    m->one[worker]->bf16 = j->bf16 && may_round(high(a), wide(a));
+    tensor u = orthogonal(m->one[worker], place(x, high(a), wide(a)), place(y, high(a), wide(a)), y + count);
+    apply(j, a, u.p, u.p == x ? y : x);
+}
+
+/* On a device of its own: all of them there, one after the other, what comes before and after on the host's cores. */
+static void prepare_one(void *arg, int task, int worker)
+{
+    const step_job *j = arg;
+    const matrix *a = &j->m->list[task];
+    prepare(j, a, j->m->image + a->image, j->m->scratch[worker]);
+}
+
+static void apply_one(void *arg, int task, int worker)
+{
+    const step_job *j = arg;
+    const matrix *a = &j->m->list[task];
+    apply(j, a, j->m->image + a->image, j->m->scratch[worker]);
+}
+
 void muon_step(muon *m, float momentum, float lr, float keep, float scale)
 {
-    step_job j = { m, momentum, lr, keep, scale, m->dev->bf16 };
-    pool_run(m->dev->threads, m->n, step_one, &j);
-    for (int w = 0; w < m->workers; w++) m->dev->failed |= m->one[w]->failed;
+    device *d = m->dev;
+    step_job j = { m, momentum, lr, keep, scale, d->bf16 };
+    if (!d->be->newton_schulz) {
+        pool_run(d->threads, m->n, step_one, &j);
+        for (int w = 0; w < m->workers; w++) d->failed |= m->one[w]->failed;
+        return;
+    }
+    pool_run(d->threads, m->n, prepare_one, &j);
+    for (int i = 0; i < m->n && !d->failed; i++)
+        d->be->newton_schulz(d, m->image + m->list[i].image, high(&m->list[i]), wide(&m->list[i]), ROUNDS, NS_A, NS_B, NS_C);
+    pool_run(d->threads, m->n, apply_one, &j);
 }

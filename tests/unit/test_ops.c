@@ -752,6 +752,7 @@ static void compare_row(const struct row *row, device *ref, device *dev, const c
     static outcome a, again, expected;
     for (int v = 0; v < row->variants; v++) {
         set_up(&f, row, v);
+        if (dev->be->forget) dev->be->forget(dev); /* the numbers lie where the last ones did */
         for (int cut = 0; cut < 2; cut++) {
             perform(row, &f, ref, cut, true, &expected);
             memset(&a, 0, sizeof a);
@@ -792,6 +793,7 @@ static void compare_far(const struct row *row, device *ref, device *dev, const c
     for (int v = 0; v < row->variants; v++)
         for (size_t k = 0; k < sizeof factor / sizeof *factor; k++) {
             set_up(&f, row, v);
+            if (dev->be->forget) dev->be->forget(dev);
             for (int i = 0; f.nin && i < f.in[0].rows * f.in[0].cols; i++) f.in[0].data[i] *= factor[k];
             perform(row, &f, ref, false, false, &expected);
             perform(row, &f, dev, false, false, &a);
@@ -807,6 +809,24 @@ static void compare_far(const struct row *row, device *ref, device *dev, const c
 }
 
 static void test_far_values(void **state) { (void)state; each_cpu(compare_far); }
+
+/* CUDA's, or what it would compute: the same kernels as loops on the processor. */
+#ifdef DREAMO_CUDA
+static void test_cuda_agrees_with_ref(void **state)
+{
+    device *ref = backend_ref.open(1), *dev = backend_cuda.open(2);
+    (void)state;
+    for (size_t i = 0; i < NROWS; i++) {
+        if (rows[i].back < 0) continue;
+        worst_forward = worst_back = 0;
+        compare_row(&rows[i], ref, dev, "cuda");
+        compare_far(&rows[i], ref, dev, "cuda");
+        print_message("             cuda %s: forward %.1e, backward %.1e\n", rows[i].name, worst_forward, worst_back);
+    }
+    backend_cuda.close(dev);
+    backend_ref.close(ref);
+}
+#endif
 
 /* No rows at all: nothing to do, and no fault. */
 static void test_empty_tensors(void **state)
@@ -1024,6 +1044,10 @@ static void test_the_table_has_no_hole(void **state)
 
 int main(void)
 {
+#ifdef DREAMO_CUDA
+    const struct CMUnitTest cuda[] = { cmocka_unit_test(test_cuda_agrees_with_ref) };
+    if (getenv("DREAMO_TEST_DEVICE") && strcmp(getenv("DREAMO_TEST_DEVICE"), "cuda") == 0) return cmocka_run_group_tests(cuda, NULL, NULL);
+#endif
 #ifdef DREAMO_GGML
     const struct CMUnitTest other[] = { cmocka_unit_test(test_ggml_agrees_with_ref) };
     if (getenv("DREAMO_TEST_DEVICE")) return cmocka_run_group_tests(other, NULL, NULL); /* the rest has been tested without it */
@@ -1037,6 +1061,9 @@ int main(void)
         cmocka_unit_test(test_gradients_agree_with_central_differences),
         cmocka_unit_test(test_cpu_agrees_with_ref),
         cmocka_unit_test(test_far_values),
+#ifdef DREAMO_CUDA
+        cmocka_unit_test(test_cuda_agrees_with_ref),
+#endif
         cmocka_unit_test(test_empty_tensors),
         cmocka_unit_test(test_posterior_above_the_clamp),
         cmocka_unit_test(test_no_way_back_is_refused),

@@ -183,6 +183,11 @@ static void test_muon(void **state)
     device *ref = backend_ref.open(1);
     check_muon(&f, ref);
     backend_ref.close(ref);
+#ifdef DREAMO_CUDA
+    device *cuda = backend_cuda.open(2);
+    check_muon(&f, cuda);
+    backend_cuda.close(cuda);
+#endif
     st_close(&f);
 }
 

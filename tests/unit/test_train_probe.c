@@ -1,7 +1,7 @@
 /* test_train_probe.c - losses and gradients of one sample against the official networks' autograd.
  *
  * tests/data/train/tiny holds the sample and the numbers (of tensors with more than 64, every 29th).  Compared through the public
- * interface, on both backends, for the transformer's two losses, every base weight, and the autoencoder. */
+ * interface, on every backend, for the transformer's two losses, every base weight, and the autoencoder. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,6 +97,14 @@ static void test_ref(void **state)
     check("ref", "ref");
 }
 
+#ifdef DREAMO_CUDA
+static void test_cuda(void **state)
+{
+    (void)state;
+    check("cuda", "cuda");
+}
+#endif
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -119,6 +127,10 @@ static void test_refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_cpu), cmocka_unit_test(test_ref), cmocka_unit_test(test_refusals) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_cpu), cmocka_unit_test(test_ref),
+#ifdef DREAMO_CUDA
+                                        cmocka_unit_test(test_cuda),
+#endif
+                                        cmocka_unit_test(test_refusals) };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

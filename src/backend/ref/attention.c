@@ -99,27 +99,31 @@ static double pooled(tensor q, const route *r, int c)
     return s / r->nref;
 }
 
-void ref_routemap(device *dev, tensor y, tensor q, tensor k, const route *r, int heads)
+void ref_routemap(device *dev, tensor y, tensor q, tensor k, const route *routes, int heads)
 {
     double scale = 1 / sqrt(q.cols / heads) / heads;
     (void)dev;
-    for (int j = 0; j < r->nimg; j++) {
-        double s = 0;
-        for (int c = 0; c < q.cols; c++) s += pooled(q, r, c) * *at(k, r->img0 + j, c);
-        *at(y, 0, j) = (float)(scale * s);
-    }
+    for (int i = 0; i < y.rows; i++)
+        for (int j = 0; j < y.cols; j++) {
+            const route *r = &routes[i];
+            double s = 0;
+            for (int c = 0; j < r->nimg && c < q.cols; c++) s += pooled(q, r, c) * *at(k, r->img0 + j, c);
+            *at(y, i, j) = (float)(scale * s);
+        }
 }
 
-void ref_routemap_backward(device *dev, tensor dq, tensor dk, tensor dy, tensor q, tensor k, const route *r, int heads)
+void ref_routemap_backward(device *dev, tensor dq, tensor dk, tensor dy, tensor q, tensor k, const route *routes, int heads)
 {
     double scale = 1 / sqrt(q.cols / heads) / heads;
     (void)dev;
-    for (int c = 0; c < q.cols; c++) {
-        double mean = pooled(q, r, c), s = 0;
-        for (int j = 0; j < r->nimg; j++) {
-            s += (double)*at(dy, 0, j) * *at(k, r->img0 + j, c);
-            if (dk.p) *at(dk, r->img0 + j, c) += (float)(scale * *at(dy, 0, j) * mean);
+    for (int i = 0; i < dy.rows; i++)
+        for (int c = 0; c < q.cols; c++) {
+            const route *r = &routes[i];
+            double mean = pooled(q, r, c), s = 0;
+            for (int j = 0; j < r->nimg; j++) {
+                s += (double)*at(dy, i, j) * *at(k, r->img0 + j, c);
+                if (dk.p) *at(dk, r->img0 + j, c) += (float)(scale * *at(dy, i, j) * mean);
+            }
+            for (int t = 0; dq.p && t < r->nref; t++) *at(dq, r->ref0 + t, c) += (float)(scale * s / r->nref);
         }
-        for (int i = 0; dq.p && i < r->nref; i++) *at(dq, r->ref0 + i, c) += (float)(scale * s / r->nref);
-    }
 }

@@ -8,7 +8,8 @@
 #include "train/flow/encode.h"
 #include "train/flow/flow_maps.h"
 
-enum { ENCODE_AT_ONCE = 8 };
+/* Pictures that are encoded together: more do not pay on a processor, on devices of their own the calls would cost more than the work. */
+enum { ENCODE_AT_ONCE = 8, ENCODE_MOST = 64 };
 
 /* ---- memory ---- */
 
@@ -35,11 +36,13 @@ dreamo_status flow_stage_open(stage *s, flow_stage *f, bool references, dreamo_e
     if (!status) status = flow_cache_open(s, &f->cache, references, err); /* whoever trains on references does not train the encoders */
     f->item = mem_calloc((size_t)f->room, sizeof *f->item);
     if (!status && !f->item) status = fail(err, DREAMO_MEMORY, "no memory for %d samples", f->room);
+    if (!status) status = flow_ahead_open(s, f->room, &f->ahead, err);
     return status ? status : flow_batch_new(&f->batch, &n->dit->config, f->room, err);
 }
 
 void flow_stage_close(flow_stage *f)
 {
+    flow_ahead_close(f->ahead);
     flow_batch_free(&f->batch);
     flow_cut_free(&f->cut);
     mem_free(f->item);
@@ -137,20 +140,32 @@ static dreamo_status take_kept(flow_stage *f, to_encode *e, dreamo_error *err)
     return DREAMO_OK;
 }
 
+typedef struct convert_job { const to_encode *const *taken; size_t picture; float *pixels; } convert_job;
+
+static dreamo_status convert_one(void *arg, int i, dreamo_error *err)
+{
+    const convert_job *j = arg;
+    (void)err;
+    pixels_from_rgb(j->taken[i]->b->data, j->picture, j->pixels + (size_t)i * j->picture);
+    return DREAMO_OK;
+}
+
 /* list[first] and those after it that have its size, at most ENCODE_AT_ONCE, in one go. */
 static dreamo_status encode_alike(stage *s, flow_stage *f, to_encode *list, int first, int n, dreamo_error *err)
 {
     int w = list[first].b->width, h = list[first].b->height, some = 0;
     size_t picture = (size_t)w * (size_t)h * 3, tokens = (size_t)(w / f->cell * (h / f->cell) * f->batch.channels);
-    const to_encode *taken[ENCODE_AT_ONCE];
-    dreamo_status status = flow_stage_grow(&f->pixels, &f->pixels_room, ENCODE_AT_ONCE * picture, err);
-    if (!status) status = flow_stage_grow(&f->tokens, &f->tokens_room, ENCODE_AT_ONCE * tokens, err);
-    for (int i = first; i < n && some < ENCODE_AT_ONCE && !status; i++) {
+    to_encode *taken[ENCODE_MOST];
+    int most = s->dev->be->reserve ? ENCODE_MOST : ENCODE_AT_ONCE;
+    dreamo_status status = flow_stage_grow(&f->pixels, &f->pixels_room, (size_t)most * picture, err);
+    if (!status) status = flow_stage_grow(&f->tokens, &f->tokens_room, (size_t)most * tokens, err);
+    for (int i = first; i < n && some < most && !status; i++) {
         if (!list[i].b || list[i].b->width != w || list[i].b->height != h) continue;
-        pixels_from_rgb(list[i].b->data, picture, f->pixels + (size_t)some * picture);
         taken[some++] = &list[i];
-        list[i].b = NULL;
     }
+    convert_job convert = { (const to_encode *const *)taken, picture, f->pixels };
+    if (!status) status = stage_each(s, some, convert_one, &convert, err);
+    for (int i = 0; i < some; i++) taken[i]->b = NULL;
     encode_job job = { s->n.vae, f->pixels, { some, h, w }, f->tokens };
     if (!status) status = sized_step(&s->plain, true, encode, &job, err);
     for (int i = 0; i < some && !status; i++) {
@@ -201,19 +216,28 @@ static dreamo_status weigh_subjects(flow_stage *f, const flow_item *it, int toke
     return DREAMO_OK;
 }
 
-static dreamo_status fill_batch(const stage *s, flow_stage *f, int n, dreamo_error *err)
+static dreamo_status draw_noise(void *arg, int i, dreamo_error *err)
+{
+    const compose_job *j = arg;
+    flow_batch *b = &j->f->batch;
+    rng r = j->f->item[i].noise;
+    (void)err;
+    flow_noise(&r, b->noise + (size_t)b->image0[i] * (size_t)b->channels, (size_t)(condition_noise_rows(&b->sample[i]) * b->channels));
+    return DREAMO_OK;
+}
+
+static dreamo_status fill_batch(stage *s, flow_stage *f, int n, dreamo_error *err)
 {
     flow_batch *b = &f->batch;
-    dreamo_status status = DREAMO_OK;
+    compose_job job = { s, f };
+    dreamo_status status = stage_each(s, n, draw_noise, &job, err);
     int routes = 0;
     memset(b->mask, 0, (size_t)(b->nroutes * b->widest) * sizeof(float));
     for (int i = 0; i < n && !status; i++) {
         const flow_item *it = &f->item[i];
         int tokens = condition_noise_rows(&b->sample[i]);
-        rng r = it->noise;
         memcpy(b->t5_ids + b->text0[i], it->words.t5, (size_t)it->words.rows.nt5 * sizeof(int32_t));
         memcpy(b->clip_ids + b->clip0[i], it->words.clip, (size_t)it->words.rows.nclip * sizeof(int32_t));
-        flow_noise(&r, b->noise + (size_t)b->image0[i] * (size_t)b->channels, (size_t)(tokens * b->channels));
         b->sigma[i] = it->sigma;
         b->guidance[i] = (float)s->r->guidance;
         status = weigh_subjects(f, it, tokens, s->r->subject_weight, b->row_weight + b->image0[i], err);
@@ -225,17 +249,29 @@ static dreamo_status fill_batch(const stage *s, flow_stage *f, int n, dreamo_err
     return status;
 }
 
-dreamo_status flow_stage_compose(stage *s, flow_stage *f, int n, dreamo_error *err)
+/* What was composed becomes a batch. */
+static dreamo_status lay(stage *s, flow_stage *f, int n, dreamo_error *err)
 {
-    compose_job job = { s, f };
-    dreamo_status status = stage_each(s, n, compose_one, &job, err);
-    if (!status) status = shape_items(f, n, err);
+    dreamo_status status = shape_items(f, n, err);
     if (!status) status = flow_batch_shape(&f->batch, &s->n.dit->config, n, err);
     if (!status) status = encode_all(s, f, n, err);
     if (!status) status = fill_batch(s, f, n, err);
     if (!status) status = flow_cache_texts(s, &f->cache, &f->batch, err);
     if (!status && s->r->token_dropout > 0)
         status = flow_cut_make(&f->cut, &f->batch, &s->n.dit->config, s->r->token_dropout, f->item[0].noise, err);
+    return status;
+}
+
+static dreamo_status compose_items(stage *s, flow_stage *f, int n, dreamo_error *err)
+{
+    compose_job job = { s, f };
+    return stage_each(s, n, compose_one, &job, err);
+}
+
+dreamo_status flow_stage_compose(stage *s, flow_stage *f, int n, dreamo_error *err)
+{
+    dreamo_status status = compose_items(s, f, n, err);
+    if (!status) status = lay(s, f, n, err);
     free_items(f, n);
     return status;
 }
@@ -276,10 +312,17 @@ static void add_part(log_step *out, int i, const char *name, double value)
 
 dreamo_status flow_stage_micro(stage *s, flow_stage *f, int64_t first, int of, log_step *out, dreamo_error *err)
 {
-    for (int i = 0; i < f->room; i++) f->item[i] = flow_item_train(s, &f->kinds, (uint64_t)(first + i));
+    dreamo_status status = DREAMO_OK;
     f->backward = true;
-    dreamo_status status = flow_stage_compose(s, f, f->room, err);
+    if (!flow_ahead_take(f->ahead, first, &f->item, &status, err)) {
+        for (int i = 0; i < f->room; i++) f->item[i] = flow_item_train(s, &f->kinds, (uint64_t)(first + i));
+        status = compose_items(s, f, f->room, err);
+    }
+    if (!status) status = lay(s, f, f->room, err);
+    free_items(f, f->room);
+    flow_ahead_begin(f->ahead, &f->kinds, first + f->room, f->references);
     if (!status) status = flow_stage_run(s, f, err);
+    flow_ahead_wait(f->ahead);
     if (status) return status;
     const struct { const char *name; tensor x; double weight; } part[] = {
         { "diff", f->out.diff, 1 }, { "route", f->out.route, s->r->routing_loss }, { "holder", f->out.holder, s->r->placeholder_loss },

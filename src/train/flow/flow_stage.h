@@ -1,6 +1,7 @@
 /* flow_stage.h - what training the base and training the adapter have in common: samples to packed batches, steps, validation. */
 #ifndef TRAIN_FLOW_STAGE_H
 #define TRAIN_FLOW_STAGE_H
+#include "train/flow/flow_ahead.h"
 #include "train/flow/flow_cache.h"
 #include "train/flow/flow_cut.h"
 #include "train/flow/flow_item.h"
@@ -16,6 +17,7 @@ typedef struct flow_stage {
     bool references;
     mixture kinds;                 /* of the samples; not empty */
     flow_item *item;               /* [room] */
+    flow_ahead *ahead;             /* NULL: nothing is composed ahead */
     float *pixels, *tokens;        /* pictures on their way through the autoencoder; they grow */
     float *cover;                  /* how much of each token the subjects cover; grows */
     size_t pixels_room, tokens_room, cover_room;

@@ -312,7 +312,7 @@ static dreamo_status open_networks(probe *p, const dreamo_model_options *o, drea
 {
     const char *name = o->backend ? o->backend : "cpu";
     const backend *be = backend_find(name);
-    if (!be || be->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref", name);
+    if (!be || be->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref, cuda", name);
     if (!o->dir) return fail(err, DREAMO_ARG, "a probe needs a model folder");
     if (o->nloras != 1) return fail(err, DREAMO_ARG, "a probe needs exactly one LoRA, %d are given", o->nloras);
     dreamo_status s = network_open(&p->n, o->dir, (const char *const[PARTS]){ o->dit, o->t5, o->clip, o->vae }, PARTS_OF_A_MODEL, 0, err);
