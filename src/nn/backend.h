@@ -35,6 +35,8 @@ typedef struct device_load { double arenas, sent, largest, scores; } device_load
  * when there would be no room for results in between. */
 typedef struct device_need { double resident, streamed, weights, beside; bool fits; } device_need;
 
+typedef struct host_matrix { float *p; int rows, cols; } host_matrix;
+
 typedef struct backend {
     const char *name;   /* "ref", "cpu", "dry", "cuda" */
     bool dry;           /* computes nothing: tensors have no memory behind them */
@@ -51,9 +53,10 @@ typedef struct backend {
     void (*forget)(device *); /* weights that ops read so far go away or change: keep nothing of them */
     void (*settle)(device *); /* the way back is done: gradients of weights go where they belong, and weights that have such may change.  NULL: nothing to do */
 
-    /* For optimizers, on devices with memory of their own; NULL: the host does it.  x [rows, cols], rows <= cols, packed, in the host's memory, becomes what
-     * `rounds` of x = a x + (b s + c s^2) x, s = x x^T, make of it.  Rounds as `linear` does with dev->bf16. */
-    void (*newton_schulz)(device *, float *x, int rows, int cols, int rounds, float a, float b, float c);
+    /* For optimizers, on devices with memory of their own; NULL: the host does it.  Each of n matrices x [rows, cols], rows <= cols, packed, in the host's
+     * memory, becomes what `rounds` of x = a x + (b s + c s^2) x, s = x x^T, make of it.  Rounds as `linear` does with dev->bf16. */
+    void (*newton_schulz)(device *, const host_matrix *x, int n, int rounds, float a, float b, float c);
+    void (*pin)(device *, void *p, size_t nbytes, bool on); /* host memory that goes to and fro at every step, from here on or no longer; NULL: no need */
 
     /* memory: host <-> tensor, and the two things the tape does to gradients */
     void (*write)(device *, tensor y, const float *src);   /* src packed [rows, cols] */

@@ -22,6 +22,7 @@ struct muon {
     float **scratch;           /* [workers]: two matrices [rows, cols] and four [rows, rows] */
     size_t room;               /* numbers in each */
     float *image;              /* all matrices' steps, each at its `image`, where a device of its own does them; else NULL */
+    host_matrix *images;       /* the same as a list */
     size_t image_room, image_used;
 };
 
@@ -60,7 +61,12 @@ dreamo_status muon_open(muon **out, params *p, device *dev, dreamo_error *err)
         if (muon_takes(s) && room > m->room) m->room = room;
         if (muon_takes(s)) m->image_room += s->count;
     }
-    if (dev->be->newton_schulz && !(m->image = mem_aligned(m->image_room * sizeof(float) + 64)))
+    if (dev->be->newton_schulz) {
+        m->image = mem_aligned(m->image_room * sizeof(float) + 64);
+        m->images = mem_calloc((size_t)p->n + 1, sizeof *m->images);
+        if (m->image && dev->be->pin) dev->be->pin(dev, m->image, m->image_room * sizeof(float) + 64, true);
+    }
+    if (dev->be->newton_schulz && (!m->image || !m->images))
         return fail(err, DREAMO_MEMORY, "no memory for Muon's %zu numbers", m->image_room);
     const backend *be = dev->be->newton_schulz ? &backend_cpu : dev->be; /* it works in the host's memory */
     for (int w = 0; w < m->workers; w++) {
@@ -78,7 +84,9 @@ void muon_close(muon *m)
         if (m->one && m->one[w]) m->one[w]->be->close(m->one[w]);
         if (m->scratch) mem_free(m->scratch[w]);
     }
+    if (m->image && m->dev->be->pin) m->dev->be->pin(m->dev, m->image, m->image_room * sizeof(float) + 64, false);
     mem_free(m->image);
+    mem_free(m->images);
     mem_free(m->one);
     mem_free(m->scratch);
     mem_free(m->list);
@@ -287,7 +295,7 @@ void muon_step(muon *m, float momentum, float lr, float keep, float scale)
         return;
     }
     pool_run(d->threads, m->n, prepare_one, &j);
-    for (int i = 0; i < m->n && !d->failed; i++)
-        d->be->newton_schulz(d, m->image + m->list[i].image, high(&m->list[i]), wide(&m->list[i]), ROUNDS, NS_A, NS_B, NS_C);
+    for (int i = 0; i < m->n; i++) m->images[i] = (host_matrix){ m->image + m->list[i].image, high(&m->list[i]), wide(&m->list[i]) };
+    d->be->newton_schulz(d, m->images, m->n, ROUNDS, NS_A, NS_B, NS_C);
     pool_run(d->threads, m->n, apply_one, &j);
 }

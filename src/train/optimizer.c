@@ -36,6 +36,11 @@ static bool owned(const params *p, int slot) { return slot >= p->first && slot <
 
 /* ---- opening ---- */
 
+static void pin_values(const optimizer *o, bool on)
+{
+    if (o->dev->be->pin) o->dev->be->pin(o->dev, o->p->value, o->p->count * sizeof(float), on);
+}
+
 static dreamo_status remember(params *p, int slot, memory *mem, dreamo_error *err)
 {
     size_t count = p->slot[slot].count, blocks = (count + BLOCK8 - 1) / BLOCK8;
@@ -67,6 +72,7 @@ dreamo_status optimizer_open(optimizer **out, optimizer_kind kind, params *p, de
     if (!o) return fail(err, DREAMO_MEMORY, "no memory for an optimizer");
     *o = (optimizer){ .kind = kind, .p = p, .dev = dev, .slot = mem_calloc((size_t)p->n + 1, sizeof *o->slot) };
     if (!o->slot) return fail(err, DREAMO_MEMORY, "no memory for the state of %d parameters", p->n);
+    pin_values(o, true);
     dreamo_status s = DREAMO_OK;
     for (int i = 0; i < p->n && !s; i++) {
         o->slot[i].rule = rule_of(kind, &p->slot[i]);
@@ -84,6 +90,7 @@ void optimizer_close(optimizer *o)
 {
     if (!o) return;
     muon_close(o->muon);
+    pin_values(o, false);
     mem_free(o->slot);
     mem_free(o);
 }

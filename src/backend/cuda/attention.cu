@@ -60,10 +60,6 @@ static bias bias_of(device *dev, attention_opts o, int dim, int longest)
 
 /* ---- pieces of a row: DIM numbers in registers, read four at a time; DIM 0: any number of them ---- */
 
-#ifndef __CUDACC__
-typedef struct float4 { float x, y, z, w; } float4;
-#endif
-
 template <int DIM> struct piece {
     float x[DIM ? DIM : WIDEST];
 
@@ -71,7 +67,9 @@ template <int DIM> struct piece {
     template <class ONE, class FOUR> static ON_DEVICE void walk(const float *p, int dim, ONE one, FOUR four)
     {
         if constexpr (DIM > 0) {
+#ifdef __CUDACC__
 #pragma unroll
+#endif
             for (int c = 0; c < DIM; c += 4) four(c, *(const float4 *)(p + c));
         } else {
             for (int c = 0; c < dim; c++) one(c, p[c]);
@@ -205,6 +203,7 @@ extern "C" void cuda_attention(device *dev, tensor y, tensor q, tensor k, tensor
     if (dev->failed) return;
     bool four = aligned(q) && aligned(k) && aligned(v);
     if (four && dim == 32) forward<32>(dev, y, q, k, v, o, b, dim, lse);
+    else if (four && dim == 96) forward<96>(dev, y, q, k, v, o, b, dim, lse); /* dreamo-mini's autoencoder */
     else if (four && dim == 64) forward<64>(dev, y, q, k, v, o, b, dim, lse);
     else if (four && dim == 128) forward<128>(dev, y, q, k, v, o, b, dim, lse);
     else forward<0>(dev, y, q, k, v, o, b, dim, lse);

@@ -33,9 +33,58 @@ static tensor unfolded(device *dev, tensor x, view v, int pixels)
     return u;
 }
 
+/* OUTPUTS channels of one output pixel a thread: of few channels a product would be all reading.  The weight is turned, so that the numbers that a
+ * thread multiplies with one input lie side by side. */
+enum { OUTPUTS = 16, FEW = 128 };
+
+template <bool FOUR> static void direct(device *dev, tensor y, tensor x, view v, const float *turned, const float *bias, int padded)
+{
+    unsigned pixels = (unsigned)y.rows;
+    each(dev, (size_t)y.rows * (size_t)(padded / OUTPUTS), [=] ON_DEVICE(unsigned t) {
+        int out = (int)(t % pixels), o0 = (int)(t / pixels) * OUTPUTS;
+        float sum[OUTPUTS];
+        for (int o = 0; o < OUTPUTS; o++) sum[o] = bias && o0 + o < y.cols ? bias[o0 + o] : 0;
+        for (int tap = 0; tap < v.taps; tap++) {
+            int pixel = seen(v, out, tap);
+            if (pixel < 0) continue;
+            const float *from = at(x, pixel, 0), *w = turned + (size_t)tap * (size_t)v.in * (size_t)padded + o0;
+            if constexpr (FOUR) {
+                for (int c = 0; c < v.in; c += 4) {
+                    float4 u = *(const float4 *)(from + c);
+                    for (int o = 0; o < OUTPUTS; o++)
+                        sum[o] += u.x * w[o] + u.y * w[padded + o] + u.z * w[2 * padded + o] + u.w * w[3 * padded + o];
+                    w += 4 * padded;
+                }
+            } else {
+                for (int c = 0; c < v.in; c++, w += padded)
+                    for (int o = 0; o < OUTPUTS; o++) sum[o] += from[c] * w[o];
+            }
+        }
+        for (int o = 0; o < OUTPUTS && o0 + o < y.cols; o++) *at(y, out, o0 + o) = sum[o];
+    });
+}
+
+static void convolve_directly(device *dev, tensor y, tensor x, view v, const weight *w)
+{
+    const float *W = cuda_part(dev, w, 0), *bias = cuda_numbers(dev, w->part[0].bias, (size_t)w->out, w->part[0].grad_bias != NULL);
+    int outs = w->out, padded = (outs + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
+    float *turned = cuda_scratch(dev, SCRATCH_LOW, (size_t)v.taps * (size_t)v.in * (size_t)padded);
+    if (dev->failed) return;
+    each_of(dev, v.taps * v.in, padded, [=] ON_DEVICE(int k, int o) {
+        int tap = k / v.in, c = k % v.in;
+        turned[(size_t)k * (size_t)padded + o] = o < outs ? W[((size_t)o * (size_t)v.in + c) * (size_t)v.taps + tap] : 0;
+    });
+    if (v.in % 4 == 0 && x.ld % 4 == 0 && (uintptr_t)x.p % 16 == 0) direct<true>(dev, y, x, v, turned, bias, padded);
+    else direct<false>(dev, y, x, v, turned, bias, padded);
+}
+
 extern "C" void cuda_conv2d(device *dev, tensor y, tensor x, grid g, const weight *w, int stride)
 {
     view v = view_of(g, w, stride);
+    if (v.taps > 1 && v.in < FEW && w->out < FEW && w->nparts == 1) {
+        convolve_directly(dev, y, x, v, w);
+        return;
+    }
     tensor u = unfolded(dev, x, v, y.rows);
     for (int i = 0, row0 = 0; i < w->nparts; row0 += w->part[i++].rows) {
         const weight_part *p = &w->part[i];

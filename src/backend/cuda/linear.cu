@@ -5,6 +5,10 @@ extern "C" {
 #include "base/half.h"
 }
 
+/* n products at once, their matrices `step` numbers apart. */
+static void gemm_batch(device *dev, int n, int m, int cols, int k, float alpha, const float *a, int lda, size_t step_a, bool ta, const float *b, int ldb,
+                       size_t step_b, bool tb, float beta, float *c, int ldc, size_t step_c);
+
 #ifndef DREAMO_CUDA_EMULATED
 /* cuBLAS counts down columns: it sees each of our matrices turned over, and C^T = B^T A^T. */
 void cuda_gemm(device *dev, int m, int n, int k, float alpha, const float *a, int lda, bool ta, const float *b, int ldb, bool tb, float beta,
@@ -14,6 +18,17 @@ void cuda_gemm(device *dev, int m, int n, int k, float alpha, const float *a, in
     cublasComputeType_t how = dev->bf16 ? CUBLAS_COMPUTE_32F_FAST_16BF : CUBLAS_COMPUTE_32F;
     cublasStatus_t s = cublasGemmEx(cuda_of(dev)->blas, tb ? CUBLAS_OP_T : CUBLAS_OP_N, ta ? CUBLAS_OP_T : CUBLAS_OP_N, n, m, k, &alpha, b,
                                     CUDA_R_32F, ldb, a, CUDA_R_32F, lda, &beta, c, CUDA_R_32F, ldc, how, CUBLAS_GEMM_DEFAULT);
+    if (s != CUBLAS_STATUS_SUCCESS) cuda_ok(dev, cudaErrorUnknown, cublasGetStatusString(s));
+}
+
+static void gemm_batch(device *dev, int n, int m, int cols, int k, float alpha, const float *a, int lda, size_t step_a, bool ta, const float *b, int ldb,
+                       size_t step_b, bool tb, float beta, float *c, int ldc, size_t step_c)
+{
+    if (dev->failed) return;
+    cublasComputeType_t how = dev->bf16 ? CUBLAS_COMPUTE_32F_FAST_16BF : CUBLAS_COMPUTE_32F;
+    cublasStatus_t s = cublasGemmStridedBatchedEx(cuda_of(dev)->blas, tb ? CUBLAS_OP_T : CUBLAS_OP_N, ta ? CUBLAS_OP_T : CUBLAS_OP_N, cols, m, k, &alpha, b,
+                                                  CUDA_R_32F, ldb, (long long)step_b, a, CUDA_R_32F, lda, (long long)step_a, &beta, c, CUDA_R_32F, ldc,
+                                                  (long long)step_c, n, how, CUBLAS_GEMM_DEFAULT);
     if (s != CUBLAS_STATUS_SUCCESS) cuda_ok(dev, cudaErrorUnknown, cublasGetStatusString(s));
 }
 #else
@@ -31,6 +46,15 @@ void cuda_gemm(device *dev, int m, int n, int k, float alpha, const float *a, in
             float *to = &c[(size_t)i * (size_t)ldc + (size_t)j];
             *to = (float)(alpha * s + (beta != 0 ? beta * (double)*to : 0));
         }
+}
+
+static void gemm_batch(device *dev, int n, int m, int cols, int k, float alpha, const float *a, int lda, size_t step_a, bool ta, const float *b, int ldb,
+                       size_t step_b, bool tb, float beta, float *c, int ldc, size_t step_c)
+{
+    for (int i = 0; i < n; i++) {
+        size_t at = (size_t)i;
+        cuda_gemm(dev, m, cols, k, alpha, a + at * step_a, lda, ta, b + at * step_b, ldb, tb, beta, c + at * step_c, ldc);
+    }
 }
 #endif
 
@@ -100,24 +124,40 @@ extern "C" void cuda_symmetric(device *dev, tensor y, tensor x, tensor w)
     cuda_gemm(dev, y.rows, y.cols, x.cols, 1, x.p, x.ld, false, w.p, w.ld, true, 0, y.p, y.ld);
 }
 
-extern "C" void cuda_newton_schulz(device *dev, float *x, int rows, int cols, int rounds, float a, float b, float c)
+/* ---- Muon's products: matrices of one size together ---- */
+
+enum { TOGETHER = 1 << 24 }; /* numbers */
+
+static void orthogonal(device *dev, const host_matrix *x, int n, int rounds, float a, float b, float c)
 {
-    size_t count = (size_t)rows * (size_t)cols, square = (size_t)rows * (size_t)rows;
-    float *now = cuda_scratch(dev, SCRATCH_COLUMNS, 2 * count + 2 * square), *next = now + count, *s = now + 2 * count, *t = s + square;
+    int rows = x->rows, cols = x->cols;
+    size_t count = (size_t)rows * (size_t)cols, square = (size_t)rows * (size_t)rows, all = count * (size_t)n, squares = square * (size_t)n;
+    float *now = cuda_scratch(dev, SCRATCH_COLUMNS, 2 * all + 2 * squares), *next = now + all, *s = now + 2 * all, *t = s + squares;
     if (!now) return;
-    cuda_ok(dev, cudaMemcpyAsync(now, x, count * sizeof *x, cudaMemcpyHostToDevice, cuda_of(dev)->stream), "sending a matrix");
+    for (int i = 0; i < n; i++)
+        cuda_ok(dev, cudaMemcpyAsync(now + (size_t)i * count, x[i].p, count * sizeof(float), cudaMemcpyHostToDevice, cuda_of(dev)->stream), "sending a matrix");
     for (int round = 0; round < rounds; round++) {
-        cuda_gemm(dev, rows, rows, cols, 1, now, cols, false, now, cols, true, 0, s, rows);
-        each(dev, square, [=] ON_DEVICE(unsigned i) { t[i] = s[i]; });
-        cuda_gemm(dev, rows, rows, rows, c, s, rows, false, s, rows, true, b, t, rows); /* b s + c s^2 */
-        each(dev, count, [=] ON_DEVICE(unsigned i) { next[i] = now[i]; });
-        cuda_gemm(dev, rows, cols, rows, 1, t, rows, false, now, cols, false, a, next, cols);
+        gemm_batch(dev, n, rows, rows, cols, 1, now, cols, count, false, now, cols, count, true, 0, s, rows, square);
+        each(dev, squares, [=] ON_DEVICE(unsigned i) { t[i] = s[i]; });
+        gemm_batch(dev, n, rows, rows, rows, c, s, rows, square, false, s, rows, square, false, b, t, rows, square); /* b s + c s^2 */
+        each(dev, all, [=] ON_DEVICE(unsigned i) { next[i] = now[i]; });
+        gemm_batch(dev, n, rows, cols, rows, 1, t, rows, square, false, now, cols, count, false, a, next, cols, count);
         float *before = now;
         now = next;
         next = before;
     }
-    cuda_ok(dev, cudaMemcpyAsync(x, now, count * sizeof *x, cudaMemcpyDeviceToHost, cuda_of(dev)->stream), "fetching a matrix");
-    cuda_ok(dev, cudaStreamSynchronize(cuda_of(dev)->stream), "orthogonalising a matrix");
+    for (int i = 0; i < n; i++)
+        cuda_ok(dev, cudaMemcpyAsync(x[i].p, now + (size_t)i * count, count * sizeof(float), cudaMemcpyDeviceToHost, cuda_of(dev)->stream), "fetching a matrix");
+}
+
+extern "C" void cuda_newton_schulz(device *dev, const host_matrix *x, int n, int rounds, float a, float b, float c)
+{
+    for (int i = 0, k; i < n && !dev->failed; i = k) {
+        size_t numbers = (size_t)x[i].rows * (size_t)x[i].cols;
+        for (k = i + 1; k < n && x[k].rows == x[i].rows && x[k].cols == x[i].cols && numbers * (size_t)(k - i + 1) <= TOGETHER; k++) continue;
+        orthogonal(dev, x + i, k - i, rounds, a, b, c);
+    }
+    cuda_ok(dev, cudaStreamSynchronize(cuda_of(dev)->stream), "orthogonalising matrices");
 }
 
 /* ---- embed ---- */

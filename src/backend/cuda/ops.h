@@ -18,7 +18,8 @@ void cuda_add_to(device *, tensor y, tensor x);
 
 void cuda_linear(device *, tensor y, tensor x, const weight *w, tensor low);
 void cuda_linear_backward(device *, tensor dx, tensor dy, tensor x, const weight *w, tensor low);
-void cuda_newton_schulz(device *, float *x, int rows, int cols, int rounds, float a, float b, float c);
+void cuda_newton_schulz(device *, const host_matrix *x, int n, int rounds, float a, float b, float c);
+void cuda_pin(device *, void *p, size_t nbytes, bool on);
 void cuda_symmetric(device *, tensor y, tensor x, tensor w);
 void cuda_embed(device *, tensor y, const int32_t *ids, const weight *w);
 void cuda_embed_backward(device *, tensor dy, const int32_t *ids, const weight *w);

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+typedef struct float4 { float x, y, z, w; } float4;
 typedef int cudaError_t, cudaStream_t;
 enum { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
 static inline cudaError_t cudaMalloc(void **p, size_t n) { return (*p = std::malloc(n)) ? cudaSuccess : cudaErrorMemoryAllocation; }
@@ -26,6 +27,8 @@ static inline cudaError_t cudaMemcpy2DAsync(void *to, size_t tp, const void *fro
     for (size_t r = 0; r < rows; r++) std::memcpy((char *)to + r * tp, (const char *)from + r * fp, width);
     return cudaSuccess;
 }
+static inline cudaError_t cudaHostRegister(void *, size_t, int) { return cudaSuccess; }
+static inline cudaError_t cudaHostUnregister(void *) { return cudaSuccess; }
 static inline cudaError_t cudaStreamCreate(cudaStream_t *s) { return *s = 0, cudaSuccess; }
 static inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 static inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }

@@ -32,7 +32,7 @@ static void no_crossattention(device *dev, tensor y, tensor q, tensor k, tensor 
 
 const backend backend_cuda = {
     .name = "cuda", .open = cuda_open, .close = cuda_close,
-    .reserve = cuda_reserve, .release = cuda_release, .memory = cuda_memory, .forget = cuda_forget, .settle = cuda_settle, .newton_schulz = cuda_newton_schulz,
+    .reserve = cuda_reserve, .release = cuda_release, .memory = cuda_memory, .forget = cuda_forget, .settle = cuda_settle, .newton_schulz = cuda_newton_schulz, .pin = cuda_pin,
     .write = cuda_write, .read = cuda_read, .zero = cuda_zero, .copy = cuda_copy, .add_to = cuda_add_to,
     .linear = cuda_linear, .linear_backward = cuda_linear_backward, .symmetric = cuda_symmetric,
     .embed = cuda_embed, .embed_backward = cuda_embed_backward,

@@ -111,6 +111,13 @@ extern "C" void cuda_settle(device *dev)
     cuda_forget_tables(dev);
 }
 
+/* Copies from pinned memory neither wait nor go through other memory; where it cannot be pinned they do, and that is all. */
+extern "C" void cuda_pin(device *, void *p, size_t nbytes, bool on)
+{
+    if (nbytes && p) on ? cudaHostRegister(p, nbytes, 0) : cudaHostUnregister(p);
+    cudaGetLastError();
+}
+
 extern "C" void cuda_forget(device *dev)
 {
     cuda_state *s = cuda_of(dev);
