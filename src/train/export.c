@@ -1,12 +1,22 @@
 /* export.c - weight files and copies of model folders. */
 #include "train/export.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/half.h"
 #include "base/mem.h"
 #include "format/safetensors.h"
+
+/* The same weights in another form, which came with the model folder: they are not the same any more. */
+static void remove_older(const char *path)
+{
+    int stem = (int)(strlen(path) - strlen(".safetensors"));
+    char *older = mem_printf("%.*s.gguf", stem, path);
+    if (older) remove(older);
+    mem_free(older);
+}
 
 dreamo_status export_weights(const char *path, const params *p, const float *vector, int first, int n, const char *prefix,
                              bool bf16, dreamo_error *err)
@@ -27,6 +37,7 @@ dreamo_status export_weights(const char *path, const params *p, const float *vec
         at += q->count;
     }
     if (!s) s = st_write(path, t, n, meta, 1, err);
+    if (!s) remove_older(path);
     mem_free(t);
     mem_free(half);
     return s;

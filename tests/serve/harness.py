@@ -115,7 +115,7 @@ class Server:
         headers = fields.pop("headers", None)
         return self.ask("POST", "/api/v1/jobs", fields, headers)
 
-    def finish(self, job, seconds=60, headers=None):
+    def finish(self, job, seconds=240, headers=None):  # of a machine under sanitizers with others beside it
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             state = self.ask("GET", "/api/v1/jobs/" + job, headers=headers).json()

@@ -413,7 +413,7 @@ def batches():
             said = [line.partition(" in ")[2] for line in many.said().splitlines() if "  done in" in line]
             equal([3 if ", 3 at" in x else 4 if ", 4 at" in x else 1 for x in said], [3] * 3 + [1] + [4] * 4 + [1], "three, one of other steps, four, one of another size")
             for _ in range(5):  # a machine may be done before the cancel comes
-                long = [many.submit(steps=30, seed=n, count=2).json()["id"] for n in range(3)]
+                long = [many.submit(steps=20, seed=n, count=2).json()["id"] for n in range(3)]
                 wait_all = [many.running(j) for j in long[1:]]
                 state = many.ask("DELETE", "/api/v1/jobs/" + long[1]).json().get("state")
                 early = many.ask("GET", "/api/v1/jobs/%s/images/0" % long[2]).status != 200
@@ -425,7 +425,7 @@ def batches():
             check(all(wait_all), "they ran")
             bytes_ = many.picture(long[2], 1)
     with Server() as s:
-        j = s.submit(steps=30, seed=2, count=2).json()["id"]
+        j = s.submit(steps=20, seed=2, count=2).json()["id"]
         s.finish(j)
         check(s.picture(j, 1) == bytes_, "with their bytes")
     for bad in ("0", "17", "x"):

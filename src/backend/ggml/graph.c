@@ -283,8 +283,23 @@ gt *gg_packed(state *s, tensor x)
     return (x.ld == x.cols || x.rows == 1) && gg_aligned(s, x) ? t : gg_mid(s, ggml_cont(s->now->cx, t));
 }
 
+/* t without first sides of 1.  CUDA takes a source of single numbers whose second side lies packed for a turned matrix, and its copy for packed. */
+static gt *squeezed(state *s, gt *t)
+{
+    int64_t ne[4] = { t->ne[0], t->ne[1], t->ne[2], t->ne[3] };
+    size_t nb[4] = { t->nb[0], t->nb[1], t->nb[2], t->nb[3] };
+    for (int i = 0; i < 3 && ne[0] == 1; i++) {
+        memmove(ne, ne + 1, 3 * sizeof *ne);
+        memmove(nb, nb + 1, 3 * sizeof *nb);
+        ne[3] = 1;
+        nb[3] = nb[2] * (size_t)ne[2];
+    }
+    return gg_leaf(s, t->type, (place){ t->view_src ? t->view_src->buffer : t->buffer, t->data }, ne, nb);
+}
+
 void gg_copy_node(state *s, gt *from, gt *to)
 {
+    if (from->ne[0] == 1 && gg_ok(s)) from = squeezed(s, from), to = squeezed(s, to);
     gt *t = ggml_cpy(s->now->cx, from, to);
     ggml_set_output(t);
     node(s, t, (place){ 0 });
