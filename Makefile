@@ -49,16 +49,16 @@ test: testdeps
 	@cmake --build $(BUILD)-test -j $(JOBS)
 	@ctest --test-dir $(BUILD)-test --output-on-failure -j $(JOBS)
 
-# The op table, whole pictures and the official comparison on ggml's own CPU device: the way to every GPU.  test-vulkan: on Vulkan's as well, which is
+# The op table, whole pictures and the official comparison on ggml's own CPU device: the way to every GPU; and CUDA's kernels for training, as loops.  test-vulkan: on Vulkan's as well, which is
 # Mesa's software driver where there is no card.  What that compiles stays in a folder: the first run takes minutes, the next ones seconds.
 GGML ?= cpu
 test-ggml: testdeps
 	$(call apt,g++ python3-venv $(if $(filter vulkan,$(GGML)),libvulkan-dev glslc spirv-headers mesa-vulkan-drivers))
 	@QUICK=1 tools/get-ggml.sh $(BUILD)-ggml/$(GGML) $(GGML)
-	@cmake -S . -B $(BUILD)-ggml -G Ninja -DCMAKE_BUILD_TYPE=Release -DDREAMO_WERROR=ON -DDREAMO_GGML=ON -DCMAKE_PREFIX_PATH=$(CURDIR)/$(BUILD)-ggml/$(GGML) \
+	@cmake -S . -B $(BUILD)-ggml -G Ninja -DCMAKE_BUILD_TYPE=Release -DDREAMO_WERROR=ON -DDREAMO_GGML=ON -DDREAMO_CUDA=EMULATED -DCMAKE_PREFIX_PATH=$(CURDIR)/$(BUILD)-ggml/$(GGML) \
 	  -DDREAMO_TEST_DEVICES="$(if $(filter vulkan,$(GGML)),ggml:Vulkan0)" -DDREAMO_PYTHON=/usr/bin/python3 $(CMAKE_ARGS) >/dev/null
-	@cmake --build $(BUILD)-ggml -j $(JOBS) --target dreamo test_ops test_ggml test_prep_networks
-	@ctest --test-dir $(BUILD)-ggml --output-on-failure -R '^(test_ops|test_ggml|prep_networks_ggml_cpu|gpu_script|golden_ggml_cpu)$$'
+	@cmake --build $(BUILD)-ggml -j $(JOBS) --target dreamo test_ops test_ggml test_prep_networks test_optimizer test_train_probe
+	@ctest --test-dir $(BUILD)-ggml --output-on-failure -R '^(test_ops|test_ggml|prep_networks_ggml_cpu|gpu_script|golden_ggml_cpu|test_optimizer|test_train_probe)$$'
 	$(if $(filter vulkan,$(GGML)),@GGML_VK_VISIBLE_DEVICES=0 GALLIVM_PERF=nopt MESA_SHADER_CACHE_DIR=$(CURDIR)/$(BUILD)-ggml/shaders \
 	  ctest --test-dir $(BUILD)-ggml --output-on-failure -R 'ggml:')
 

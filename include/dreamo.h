@@ -449,7 +449,7 @@ typedef struct dreamo_train_options {
     const char *out;               /* run folder, made when missing; one trainer at a time (DREAMO_BUSY) */
     bool resume;                   /* go on from the newest whole checkpoint in `out` */
     int threads;                   /* 0 = one for each core */
-    const char *backend;           /* NULL = "cpu" */
+    const char *backend;           /* NULL = "cpu"; "cuda" (NVIDIA's cards, where the library was built with it), "ref" */
     /* Events: NOTE and WARNING lines; STEP for each step, `text` holding a table line every log_every steps, else NULL. */
     dreamo_progress progress;
     void *user;

@@ -24,7 +24,7 @@ may() { # layer: the folders whose headers it may include, beside its own
     esac
 }
 bad=0
-for file in $(find src -name '*.[ch]' -o -name '*.inc' | sort); do
+for file in $(find src -name '*.[ch]' -o -name '*.inc' -o -name '*.cu' -o -name '*.cpp' | sort); do
     layer=$(echo "$file" | cut -d/ -f2)
     allowed=" $layer $(may "$layer") "
     for header in $(sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$file"); do

@@ -219,7 +219,6 @@ extern "C" void cuda_layernorm_backward(device *dev, tensor dx, tensor dy, tenso
 
 /* ---- GroupNorm, then SiLU ---- */
 
-/* sum(picture, column) to the groups' statistics: stats[n][2 i + which] = make(sum over the group's columns) */
 extern "C" void cuda_groupstats(device *dev, tensor stats, tensor x, grid g, int groups, float eps)
 {
     int pixels = g.h * g.w, size = x.cols / groups, cols = x.cols;

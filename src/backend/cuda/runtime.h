@@ -6,14 +6,16 @@
 #include <cuda_runtime.h>
 #else
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
+extern "C" {
+#include "base/mem.h"
+}
 typedef struct float4 { float x, y, z, w; } float4;
 typedef int cudaError_t, cudaStream_t;
 enum { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
-static inline cudaError_t cudaMalloc(void **p, size_t n) { return (*p = std::malloc(n)) ? cudaSuccess : cudaErrorMemoryAllocation; }
+static inline cudaError_t cudaMalloc(void **p, size_t n) { return (*p = mem_alloc(n + 1)) ? cudaSuccess : cudaErrorMemoryAllocation; }
 static inline cudaError_t cudaMallocHost(void **p, size_t n) { return cudaMalloc(p, n); }
-static inline cudaError_t cudaFree(void *p) { return std::free(p), cudaSuccess; }
+static inline cudaError_t cudaFree(void *p) { return mem_free(p), cudaSuccess; }
 static inline cudaError_t cudaFreeHost(void *p) { return cudaFree(p); }
 static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, int, cudaStream_t) { return std::memcpy(to, from, n), cudaSuccess; }
 static inline cudaError_t cudaMemsetAsync(void *p, int x, size_t n, cudaStream_t) { return std::memset(p, x, n), cudaSuccess; }

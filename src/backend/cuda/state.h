@@ -68,7 +68,11 @@ template <class M> const table *cuda_table(device *dev, table_key key, M make)
 {
     auto &all = cuda_of(dev)->tables;
     auto found = all.find(key);
-    if (found == all.end()) found = all.emplace(key, make()).first;
+    if (found == all.end()) {
+        table t = make();
+        if (dev->failed) return nullptr; /* what could not be made is not kept */
+        found = all.emplace(key, t).first;
+    }
     return dev->failed ? nullptr : &found->second;
 }
 
