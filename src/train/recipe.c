@@ -63,6 +63,7 @@ static const entry entries[] = {
     { "ref_dropout", "data", ENTRY_NUMBER, AT(ref_dropout), 0, 1, 0.1, NULL },
     { "one_dropout", "data", ENTRY_NUMBER, AT(one_dropout), 0, 1, 0.1, NULL },
     { "placeholders", "data", ENTRY_NUMBER, AT(placeholders), 0, 1, 0.5, NULL },
+    { "same_size", "data", ENTRY_NUMBER, AT(same_size), 0, 1, 0.5, NULL },
     { "ref_tokens", "data", ENTRY_NUMBER, AT(ref_tokens), 0.001, 1, 1, NULL },
     { "self_reference", "data", ENTRY_BOOL, AT(self_reference), 0, 1, 0, NULL },
     { "token_dropout", "flow", ENTRY_NUMBER, AT(token_dropout), 0, 0.95, 0, NULL },

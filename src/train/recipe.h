@@ -56,6 +56,7 @@ typedef struct recipe {
     mixture rejected;                        /* dpo: kinds of the targets that are worse; auto: the sample's own kind */
     double cfg_scale, dpo_beta;              /* of the teacher; of the preferences */
     double routing_loss, placeholder_loss;   /* weights of both */
+    double same_size;                        /* of composed training samples, the share whose subjects have the reference's size and are moved by whole tokens */
     double ref_tokens;                       /* share of a reference's tokens that is shown, at random */
     bool self_reference;                     /* the reference is the target itself */
     double token_dropout;                    /* share of picture tokens that pass the middle single blocks by */

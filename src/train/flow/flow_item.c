@@ -107,7 +107,10 @@ dreamo_status flow_item_compose(const stage *s, flow_item *it, bool references, 
     rng r = rng_new((uint64_t)p->seed + (training ? 0 : VALIDATION_STREAM), it->index);
     const mixture_part *size = mixture_draw(&p->pictures, &r);
     data_request q = { it->kind, it->split, (uint64_t)p->seed, it->index, size->a, size->b, mixture_draw(&p->ref_sides, &r)->a };
-    dreamo_status status = data_sample_make(s->data, NULL, &q, &it->sample, err);
+    data_params how;
+    data_params_init(&how);
+    if (training) how.same = p->same_size;
+    dreamo_status status = data_sample_make(s->data, &how, &q, &it->sample, err);
     for (int i = 0; i < it->sample.nrefs; i++) {
         it->ref[i] = &it->sample.ref[i];
         it->shown[i] = &it->sample.ref[i].picture;
@@ -119,7 +122,7 @@ dreamo_status flow_item_compose(const stage *s, flow_item *it, bool references, 
         rng kinds = rng_new((uint64_t)p->seed, q.index);
         if (p->rejected.n) q.kind = (data_kind)mixture_draw(&p->rejected, &kinds)->a;
         q.index += UINT64_C(1) << 40; /* far from what the run draws */
-        status = data_sample_make(s->data, NULL, &q, &it->other, err);
+        status = data_sample_make(s->data, &how, &q, &it->other, err);
         it->target = &it->other.target;
     } else if (!status && it->reference == REF_OTHER) {
         if (p->self_reference) {
