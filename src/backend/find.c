@@ -19,6 +19,19 @@ const backend *backend_find(const char *name)
     return NULL;
 }
 
+const backend *backend_to_train(const char *name, dreamo_error *err)
+{
+    const backend *be = backend_find(name ? name : "cpu");
+    if (be && !be->dry) return be;
+    if (strcmp(name, "cuda") == 0) {
+        fail(err, DREAMO_DEVICE, "backend cuda: this program was built without it");
+        hint(err, "-DDREAMO_CUDA=ON brings it: docs/gpu.md");
+    } else {
+        fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, cuda, ref", name);
+    }
+    return NULL;
+}
+
 const char *device_name(const device *dev) { return dev->name ? dev->name : dev->be->name; }
 
 static device *open_own(const char *name, int threads, dreamo_error *err)

@@ -206,6 +206,7 @@ extern const backend backend_ref, backend_cpu, backend_dry;
 extern const backend backend_cuda;
 #endif
 const backend *backend_find(const char *name); /* NULL: no such backend */
+const backend *backend_to_train(const char *name, dreamo_error *err); /* "cpu" (NULL), "cuda" or "ref"; NULL: err says why not */
 /* For inference: "cpu" (NULL), "ref" or "ggml:NAME".  memory: bytes that a device of its own may take; 0: what is free.  NULL on failure. */
 const char *device_name(const device *dev);    /* "cpu", "ggml:Vulkan0" */
 device *device_open(const char *name, int threads, uint64_t memory, dreamo_error *err);

@@ -78,18 +78,17 @@ static dreamo_status open_ranks(trainer *t, dreamo_error *err)
 
 static dreamo_status open_stage(trainer *t, dreamo_error *err)
 {
-    const char *name = t->o->backend ? t->o->backend : "cpu";
-    const backend *be = backend_find(name);
+    const backend *be = backend_to_train(t->o->backend, err);
     stage *s = &t->s;
-    if (!be || be->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref, cuda", name);
+    if (!be) return err ? err->status : DREAMO_ARG;
     if (t->o->cache && (t->r.stage == STAGE_VAE || t->r.stage == STAGE_JUDGE || t->r.stage == STAGE_MATTING))
         return fail(err, DREAMO_ARG, "%s: nothing of the %s's training stays the same", t->o->cache, t->r.stage == STAGE_VAE ? "autoencoder" : t->r.stage == STAGE_JUDGE ? "judge" : "matting network");
     *s = (stage){ .kind = kinds[t->r.stage], .r = &t->r, .cache = t->o->cache, .model = t->o->model, .data = s->data, .data_path = t->o->data,
                   .file = { [PART_DIT] = t->o->dit, [PART_T5] = t->o->t5, [PART_CLIP] = t->o->clip, [PART_VAE] = t->o->vae }, .dev = be->open(t->o->threads),
                   .begin_from = t->part ? t->part->begin_from : NULL };
-    if (!s->dev) return fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
+    if (!s->dev) return fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", be->name);
     if (nn_device_status(s->dev, err)) return err ? err->status : DREAMO_DEVICE;
-    if (be->settle && ranks_count(t->ranks) > 1) return fail(err, DREAMO_ARG, "backend %s trains in one process, these are %d", name, ranks_count(t->ranks));
+    if (be->settle && ranks_count(t->ranks) > 1) return fail(err, DREAMO_ARG, "backend %s trains in one process, these are %d", be->name, ranks_count(t->ranks));
     dreamo_status status = sized_open(&s->tape, s->dev, true, t->r.checkpoint, err);
     if (!status) status = sized_open(&s->plain, s->dev, false, false, err);
     if (status) return status;

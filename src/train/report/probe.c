@@ -310,9 +310,8 @@ static dreamo_status run_flow(probe *p, dreamo_error *err)
 
 static dreamo_status open_networks(probe *p, const dreamo_model_options *o, dreamo_error *err)
 {
-    const char *name = o->backend ? o->backend : "cpu";
-    const backend *be = backend_find(name);
-    if (!be || be->dry) return fail(err, DREAMO_ARG, "backend \"%s\" is none of cpu, ref, cuda", name);
+    const backend *be = backend_to_train(o->backend, err);
+    if (!be) return err ? err->status : DREAMO_ARG;
     if (!o->dir) return fail(err, DREAMO_ARG, "a probe needs a model folder");
     if (o->nloras != 1) return fail(err, DREAMO_ARG, "a probe needs exactly one LoRA, %d are given", o->nloras);
     dreamo_status s = network_open(&p->n, o->dir, (const char *const[PARTS]){ o->dit, o->t5, o->clip, o->vae }, PARTS_OF_A_MODEL, 0, err);
@@ -324,7 +323,7 @@ static dreamo_status open_networks(probe *p, const dreamo_model_options *o, drea
     if (!s) params_attach(&p->p, p->base_first, p->n.dit, network_walker(PART_DIT));
     if (!s) s = adapter_set_attach(&p->set, &p->p, &p->lora, 0, p->n.t5, true, err);
     p->dev = s ? NULL : be->open(o->threads);
-    return s || p->dev ? s : fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", name);
+    return s || p->dev ? s : fail(err, DREAMO_MEMORY, "no memory or no threads for backend %s", be->name);
 }
 
 static dreamo_status prepare(probe *p, dreamo_error *err)
