@@ -37,7 +37,7 @@ const char *device_name(const device *dev) { return dev->name ? dev->name : dev-
 static device *open_own(const char *name, int threads, dreamo_error *err)
 {
     const backend *be = backend_find(name);
-    if (!be || be->dry) {
+    if (!be || be->dry || be->settle) { /* what trains on a card does not make pictures */
         fail(err, DREAMO_ARG, "device \"%s\" is none of auto, cpu, ref, ggml:NAME", name);
         return NULL;
     }
