@@ -32,12 +32,16 @@ const backend *backend_to_train(const char *name, dreamo_error *err)
     return NULL;
 }
 
+static bool makes_pictures(const backend *be) { return be && !be->dry && !be->settle; }
+
+const char *backend_for_pictures(const char *name) { return name && makes_pictures(backend_find(name)) ? name : NULL; }
+
 const char *device_name(const device *dev) { return dev->name ? dev->name : dev->be->name; }
 
 static device *open_own(const char *name, int threads, dreamo_error *err)
 {
     const backend *be = backend_find(name);
-    if (!be || be->dry || be->settle) { /* what trains on a card does not make pictures */
+    if (!makes_pictures(be)) {
         fail(err, DREAMO_ARG, "device \"%s\" is none of auto, cpu, ref, ggml:NAME", name);
         return NULL;
     }

@@ -207,6 +207,7 @@ extern const backend backend_cuda;
 #endif
 const backend *backend_find(const char *name); /* NULL: no such backend */
 const backend *backend_to_train(const char *name, dreamo_error *err); /* "cpu" (NULL), "cuda" or "ref"; NULL: err says why not */
+const char *backend_for_pictures(const char *name); /* where a run on `name` makes its pictures: there, or NULL, the default, where that only trains */
 /* For inference: "cpu" (NULL), "ref" or "ggml:NAME".  memory: bytes that a device of its own may take; 0: what is free.  NULL on failure. */
 const char *device_name(const device *dev);    /* "cpu", "ggml:Vulkan0" */
 device *device_open(const char *name, int threads, uint64_t memory, dreamo_error *err);

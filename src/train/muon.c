@@ -18,7 +18,7 @@ struct muon {
     device *dev;
     int n, workers;
     matrix *list;              /* dearest first, so that no thread is left with a long one */
-    device **one;              /* [workers]: a device of one thread each, in the host's memory */
+    device **one;              /* [workers]: a device of one thread each; NULLs with `image` */
     float **scratch;           /* [workers]: two matrices [rows, cols] and four [rows, rows] */
     size_t room;               /* numbers in each */
     float *image;              /* all matrices' steps, each at its `image`, where a device of its own does them; else NULL */
@@ -68,11 +68,10 @@ dreamo_status muon_open(muon **out, params *p, device *dev, dreamo_error *err)
     }
     if (dev->be->newton_schulz && (!m->image || !m->images))
         return fail(err, DREAMO_MEMORY, "no memory for Muon's %zu numbers", m->image_room);
-    const backend *be = dev->be->newton_schulz ? &backend_cpu : dev->be; /* it works in the host's memory */
     for (int w = 0; w < m->workers; w++) {
-        m->one[w] = be->open(1);
+        if (!m->image) m->one[w] = dev->be->open(1);
         m->scratch[w] = mem_aligned(m->room * sizeof(float) + 64);
-        if (!m->one[w] || !m->scratch[w]) return fail(err, DREAMO_MEMORY, "no memory for Muon's %zu numbers a thread", m->room);
+        if ((!m->one[w] && !m->image) || !m->scratch[w]) return fail(err, DREAMO_MEMORY, "no memory for Muon's %zu numbers a thread", m->room);
     }
     return DREAMO_OK;
 }
@@ -81,7 +80,7 @@ void muon_close(muon *m)
 {
     if (!m) return;
     for (int w = 0; w < m->workers; w++) {
-        if (m->one && m->one[w]) m->one[w]->be->close(m->one[w]);
+        if (m->one && m->one[w]) m->dev->be->close(m->one[w]);
         if (m->scratch) mem_free(m->scratch[w]);
     }
     if (m->image && m->dev->be->pin) m->dev->be->pin(m->dev, m->image, m->image_room * sizeof(float) + 64, false);

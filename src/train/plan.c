@@ -78,7 +78,7 @@ static dreamo_status distil(const plan *p, int i, const char *folder, dreamo_err
     d.seed = (uint64_t)r->seed;
     d.count = (int)r->distil;
     d.threads = o->threads;
-    d.backend = o->backend && strcmp(o->backend, "cuda") == 0 ? NULL : o->backend; /* that one does not make pictures */
+    d.backend = backend_for_pictures(o->backend);
     d.progress = o->progress;
     d.user = o->user;
     return dreamo_dataset_distil(&d, err);

@@ -196,9 +196,9 @@ static void test_backends_agree(void **state)
 {
     (void)state;
     static const char *const stages[] = { "vae", "base", "adapter" };
-    static const char *const others[] = { "cpu",
+    static const struct { const char *backend; double limit; } others[] = { { "cpu", 1e-4 },
 #ifdef DREAMO_CUDA
-                                          "cuda",
+        { "cuda", 3e-4 }, /* AdamW's first step is of one length for every gradient, those that are rounding alone, too */
 #endif
     };
     for (int i = 0; i < 3; i++) {
@@ -209,12 +209,12 @@ static void test_backends_agree(void **state)
         must_train(&r);
         assert_int_equal(losses(out, ref, 2), 2);
         for (size_t b = 0; b < sizeof others / sizeof *others; b++) {
-            snprintf(out, sizeof out, "%s-%s", others[b], stages[i]);
-            r.backend = others[b];
+            snprintf(out, sizeof out, "%s-%s", others[b].backend, stages[i]);
+            r.backend = others[b].backend;
             must_train(&r);
             assert_int_equal(losses(out, other, 2), 2);
-            for (int k = 0; k < 2; k++) /* AdamW's first step is of one length for every gradient, those that are rounding alone, too */
-                if (!(fabs(other[k] / ref[k] - 1) < 3e-4)) fail_msg("%s, %s, step %d: %.8g, on ref %.8g", stages[i], others[b], k + 1, other[k], ref[k]);
+            for (int k = 0; k < 2; k++)
+                if (!(fabs(other[k] / ref[k] - 1) < others[b].limit)) fail_msg("%s, %s, step %d: %.8g, on ref %.8g", stages[i], others[b].backend, k + 1, other[k], ref[k]);
         }
     }
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include "backend/cuda/parallel.h"
+#include "nn/relbias.h"
 
 enum { WIDEST = 512 }; /* numbers of a head, at most */
 
@@ -31,15 +32,6 @@ static order order_of(device *dev, layout l, int rows)
     return { p, p + rows, p + 2 * rows, rows, t->count };
 }
 
-/* Spec 6.3: bucket of d = key - query.  Half of the buckets for each sign; exact up to max_exact, then logarithmic. */
-static int bucket_of(int d, int buckets, int max_distance)
-{
-    int half = buckets / 2, base = d > 0 ? half : 0, a = d < 0 ? -d : d, exact = half / 2;
-    if (a < exact) return base + a;
-    int large = exact + (int)(logf((float)a / (float)exact) / logf((float)max_distance / (float)exact) * (float)(half - exact));
-    return base + (large < half - 1 ? large : half - 1);
-}
-
 /* What is added to scores, and which are left out; `bucket` is of distance 0. */
 typedef struct bias { const float *table; const int *bucket; int heads, buckets; bool causal; float scale; } bias;
 
@@ -51,7 +43,7 @@ static bias bias_of(device *dev, attention_opts o, int dim, int longest)
     b.buckets = o.relbias->out;
     const table *t = cuda_table(dev, { o.relbias, (size_t)longest, TABLE_BUCKETS }, [&] {
         std::vector<int> bucket;
-        for (int d = -longest; d <= longest; d++) bucket.push_back(bucket_of(d, o.relbias->out, o.max_distance));
+        for (int d = -longest; d <= longest; d++) bucket.push_back(relbias_bucket(d, o.relbias->out, o.max_distance));
         return table{ cuda_sent(dev, bucket), longest, {} };
     });
     if (t) b.bucket = (const int *)t->p + longest;

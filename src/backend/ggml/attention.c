@@ -5,6 +5,7 @@
 #include <math.h>
 #include "backend/ggml/state.h"
 #include "base/mem.h"
+#include "nn/relbias.h"
 
 /* A sample's rows of x as one run, [rows, cols]; where its spans lie apart they are copied together. */
 static tensor gathered(state *s, tensor x, layout l, int first, int nspans, int rows, place *copy)
@@ -126,15 +127,6 @@ static void spelled_out(state *s, tensor y, gt *q, gt *k, gt *v, layout l, int f
     scatter(s, whole, y, l, first, nspans);
 }
 
-/* T5's bucket of a distance (spec 6.3), as in ref. */
-static int bucket_of(int distance, int buckets, int max_distance)
-{
-    int half = buckets / 2, exact = half / 2, n = distance < 0 ? -distance : distance, side = distance > 0 ? half : 0;
-    if (n < exact) return side + n;
-    int large = exact + (int)(logf((float)n / (float)exact) / logf((float)max_distance / (float)exact) * (float)(half - exact));
-    return side + (large < half - 1 ? large : half - 1);
-}
-
 /* What is added to the scores of n rows: [planes, query, key], a plane for each head, or one for all. */
 typedef struct bias_how { const attention_opts *o; int planes, n; } bias_how;
 
@@ -152,7 +144,7 @@ static bool fill_planes(void *data, const void *how)
     for (int h = 0; h < planes; h++)
         for (int i = 0; i < n; i++)
             for (int j = 0; j < n; j++, b++) {
-                *b = table ? table[bucket_of(j - i, w->out, o->max_distance) * w->in + h] : 0;
+                *b = table ? table[relbias_bucket(j - i, w->out, o->max_distance) * w->in + h] : 0;
                 if (o->causal && j > i) *b = -INFINITY;
             }
     mem_free(table);

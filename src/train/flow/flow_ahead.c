@@ -10,8 +10,7 @@ struct flow_ahead {
     pool *threads;
     int n;
     flow_item *item;          /* [n] */
-    dreamo_error *errors;     /* [n] */
-    const mixture *kinds;
+    dreamo_error err;         /* of the lowest that failed */
     int64_t first;
     bool references, begun, composed;
     pthread_t thread;
@@ -23,9 +22,8 @@ dreamo_status flow_ahead_open(const stage *s, int n, flow_ahead **out, dreamo_er
     if (!s->dev->be->reserve) return DREAMO_OK;
     flow_ahead *a = *out = mem_calloc(1, sizeof *a);
     if (a)
-        *a = (flow_ahead){ .s = s, .n = n, .threads = pool_new(pool_threads(s->dev->threads)), .item = mem_calloc((size_t)n, sizeof *a->item),
-                           .errors = mem_calloc((size_t)n, sizeof *a->errors) };
-    return a && a->threads && a->item && a->errors ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for %d samples more", n);
+        *a = (flow_ahead){ .s = s, .n = n, .threads = pool_new(pool_threads(s->dev->threads)), .item = mem_calloc((size_t)n, sizeof *a->item) };
+    return a && a->threads && a->item ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for %d samples more", n);
 }
 
 static void drop(flow_ahead *a)
@@ -41,23 +39,20 @@ void flow_ahead_close(flow_ahead *a)
     drop(a);
     pool_free(a->threads);
     mem_free(a->item);
-    mem_free(a->errors);
     mem_free(a);
 }
 
-static void compose_one(void *arg, int i, int worker)
+static dreamo_status compose_one(void *arg, int i, dreamo_error *err)
 {
     flow_ahead *a = arg;
-    (void)worker;
-    a->errors[i] = (dreamo_error){ 0 };
-    a->item[i] = flow_item_train(a->s, a->kinds, (uint64_t)(a->first + i));
-    a->errors[i].status = flow_item_compose(a->s, &a->item[i], a->references, &a->errors[i]);
+    return flow_item_compose(a->s, &a->item[i], a->references, err);
 }
 
 static void *compose_all(void *arg)
 {
     flow_ahead *a = arg;
-    pool_run(a->threads, a->n, compose_one, a);
+    a->err = (dreamo_error){ 0 };
+    stage_each_on(a->threads, a->n, compose_one, a, &a->err);
     return NULL;
 }
 
@@ -65,9 +60,9 @@ void flow_ahead_begin(flow_ahead *a, const mixture *kinds, int64_t first, bool r
 {
     if (!a) return;
     drop(a);
-    a->kinds = kinds;
     a->first = first;
     a->references = references;
+    for (int i = 0; i < a->n; i++) a->item[i] = flow_item_train(a->s, kinds, (uint64_t)(first + i));
     a->begun = pthread_create(&a->thread, NULL, compose_all, a) == 0; /* no thread: the samples are composed when they are wanted */
     a->composed = a->begun;
 }
@@ -85,7 +80,6 @@ bool flow_ahead_take(flow_ahead *a, int64_t first, flow_item **item, dreamo_stat
     *item = a->item;
     a->item = given;
     a->composed = false;
-    for (int i = 0; i < a->n && !*status; i++)
-        if (a->errors[i].status) *status = fail(err, a->errors[i].status, "%s", a->errors[i].message);
+    if (a->err.status) *status = fail(err, a->err.status, "%s", a->err.message);
     return true;
 }

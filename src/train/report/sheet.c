@@ -120,7 +120,7 @@ dreamo_status sheet_generated(stage *s, const char *model, const char *path, con
     dreamo_model_options o;
     dreamo_model_options_init(&o);
     o.dir = model;
-    o.backend = s->dev->be->settle ? NULL : s->dev->be->name;
+    o.backend = backend_for_pictures(s->dev->be->name);
     o.threads = pool_threads(s->dev->threads);
     o.loras = loras;
     o.nloras = w.lora ? 2 : 0;

@@ -12,11 +12,13 @@ static void run_one(void *arg, int task, int worker)
     j->errors[task].status = j->fn(j->arg, task, &j->errors[task]);
 }
 
-dreamo_status stage_each(const stage *s, int n, each_fn fn, void *arg, dreamo_error *err)
+dreamo_status stage_each(const stage *s, int n, each_fn fn, void *arg, dreamo_error *err) { return stage_each_on(s->dev->threads, n, fn, arg, err); }
+
+dreamo_status stage_each_on(pool *threads, int n, each_fn fn, void *arg, dreamo_error *err)
 {
     each_job j = { fn, arg, mem_calloc((size_t)n + 1, sizeof *j.errors) };
     if (!j.errors) return fail(err, DREAMO_MEMORY, "no memory for %d tasks", n);
-    pool_run(s->dev->threads, n, run_one, &j);
+    pool_run(threads, n, run_one, &j);
     dreamo_status status = DREAMO_OK;
     for (int i = 0; i < n && !status; i++)
         if (j.errors[i].status) status = fail(err, j.errors[i].status, "%s", j.errors[i].message);

@@ -64,4 +64,5 @@ void stage_backward(nn *cx, tensor x, const float *values, float *grad);
 /* Numbers 0 .. n-1 as tasks of the pool; the error of the lowest number that failed is told. */
 typedef dreamo_status (*each_fn)(void *arg, int i, dreamo_error *err);
 dreamo_status stage_each(const stage *s, int n, each_fn fn, void *arg, dreamo_error *err);
+dreamo_status stage_each_on(pool *threads, int n, each_fn fn, void *arg, dreamo_error *err); /* another pool than the device's */
 #endif
