@@ -69,7 +69,8 @@ typedef struct backend {
      * side by side, for the way back (p NULL: no adapters).
      * With dev->fast and T >= FAST_ROWS, parts in ggml's blocks (not Q2_K, without row_scale) see x rounded as ggml rounds it: each 32
      * numbers of a row become d times whole numbers of -127..127, d = max|x| / 127, to nearest (ties to even).  Numbers all below
-     * FAST_LEAST count as 0; 32 numbers with a NaN or infinity among them make the row of y NaN.  Adapters see x as it is.
+     * FAST_LEAST count as 0; 32 numbers with a NaN or infinity among them make the row of y NaN.  Adapters and other parts see x as it is.
+     * A device may instead round as with dev->bf16, whatever the weights, adapters too: "cpu" does it on machines with AMX.
      * With dev->bf16 both operands of every product, here and on the way back, adapters' too, are rounded to bf16 (to nearest, ties to even; numbers
      * below 2^-126 may become 0), after a part's row_scale or an adapter's scale; sums stay fp32, and so do biases and their gradients. */
     void (*linear)(device *, tensor y, tensor x, const weight *w, tensor low);
@@ -98,7 +99,8 @@ typedef struct backend {
     /* Softmax attention within each sample of the layout, all heads, no L x L matrix in memory.  lse [rows, heads] receives
      * log-sum-exp of the scaled (and biased) scores, p NULL when no gradient is wanted.
      * With dev->fast q, k, v and the probabilities may be rounded to bf16 when the longest sample has FAST_LENGTH rows or more and no
-     * lse is asked for: "cpu" does it on machines with AVX-512 BF16, without bias or causal; "ref" never. */
+     * lse is asked for: "cpu" does it on machines with AVX-512 BF16, without bias or causal; "ref" never.
+     * With dev->bf16 they may be, and dy and the gradients of the scores: "cpu" does it on machines with AMX, without bias or causal. */
     void (*attention)(device *, tensor y, tensor q, tensor k, tensor v, layout l, attention_opts o, tensor lse);
     void (*attention_backward)(device *, tensor dq, tensor dk, tensor dv, tensor dy, tensor y, tensor q, tensor k, tensor v,
                                layout l, attention_opts o, tensor lse);
@@ -195,7 +197,7 @@ struct device {
     char why[224];
     bool gains_by_fast; /* products of blocks in integers are faster here than in floats */
     bool fast;          /* asked for: `linear` and `attention` may round what they multiply (there) */
-    bool bf16;          /* asked for: `linear` and `symmetric` round what they multiply to bf16, `linear` both ways (there) */
+    bool bf16;          /* asked for: `linear` and `symmetric` round what they multiply to bf16, `linear` both ways; `attention` may (there) */
     bool gains_by_bf16; /* which is faster here than in floats */
     const char *name;   /* of this device; NULL: the backend's */
     void *state;        /* the backend's own */

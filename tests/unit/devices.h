@@ -28,15 +28,15 @@ static float *normals(int n, double size)
     return p;
 }
 
-enum { DEVICES = 10 };
+enum { DEVICES = 12 };
 static struct { device *dev; char name[24]; } cpus[DEVICES];
 static int ncpus;
 
 static int open_devices(void **state)
 {
-    static const char *const sets[] = { "generic", "avx2", "avx512", "avx512vnni", "avx512bf16" };
+    static const char *const sets[DEVICES / 2] = { "generic", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx" };
     (void)state;
-    for (int s = 0; s < 5; s++)
+    for (int s = 0; s < DEVICES / 2; s++)
         for (int threads = 1; threads <= 2; threads++) {
             setenv("DREAMO_CPU", sets[s], 1);
             device *dev = backend_cpu.open(threads);
@@ -47,6 +47,8 @@ static int open_devices(void **state)
         }
     return ncpus < 2;
 }
+
+static inline bool has_amx(int i) { return strncmp(cpus[i].name, "amx", 3) == 0; }
 
 static int close_devices(void **state)
 {

@@ -1,8 +1,10 @@
-/* test_attention_bf16.c - attention of a device that may round (dev->fast), on each instruction set of this machine.
+/* test_attention_bf16.c - attention of a device that may round (dev->fast), or is asked for products in bf16 (dev->bf16), on each instruction set of
+ * this machine.
  *
  *  - where there are products in bf16: beside ref on q, k and v rounded here, what is left is the rounding of probabilities; beside ref on
  *    the numbers themselves, a few tenths of a percent; odd lengths, samples in several spans, the same bytes from any number of threads;
- *  - where there are none, in short samples, with a log-sum-exp, a mask or a bias: the bytes of a device that may not round. */
+ *  - where there are none, in short samples, with a log-sum-exp, a mask or a bias: the bytes of a device that may not round;
+ *  - asked for products in bf16, machines with AMX round both ways, in samples of any length; with a mask or a bias, and on others, nothing changes. */
 #include "base/half.h"
 #include "devices.h"
 
@@ -39,7 +41,7 @@ static double distance(tensor a, tensor b)
     return sqrt(off / size);
 }
 
-static bool in_bf16(int i) { return strncmp(cpus[i].name, "avx512bf16", 10) == 0; }
+static bool in_bf16(int i) { return strncmp(cpus[i].name, "avx512bf16", 10) == 0 || has_amx(i); }
 
 static void round_rows(tensor x, float s)
 {
@@ -52,7 +54,7 @@ static void compare(int dim)
     const attention_opts o = { .heads = HEADS };
     tensor exact = matrix(ROWS, HEADS * dim), rounded = matrix(ROWS, HEADS * dim), y = matrix(ROWS, HEADS * dim), first = matrix(ROWS, HEADS * dim), plain = matrix(ROWS, HEADS * dim);
     device *ref = backend_ref.open(1);
-    bool found = false;
+    int found = -1; /* the device whose bytes are in `first` */
     attend(ref, false, exact, &in, both, o, (tensor){ 0 });
     inputs less = make(dim);
     size_t nbytes = sizeof(float) * (size_t)ROWS * (size_t)in.q.ld, made = sizeof(float) * (size_t)ROWS * HEADS * (size_t)dim;
@@ -69,9 +71,9 @@ static void compare(int dim)
         }
         double p = distance(y, rounded), all = distance(y, exact);
         if (!(p < 1.5e-3 && all > 5e-4 && all < 6e-3)) fail_msg("%s, heads of %d: off by %.3g, of which the probabilities %.3g", cpus[i].name, dim, all, p);
-        if (!found) memcpy(first.p, y.p, made);
+        if (found < 0 || has_amx(i) != has_amx(found)) memcpy(first.p, y.p, made);
         if (memcmp(y.p, first.p, made)) fail_msg("%s, heads of %d: other bytes than with one thread", cpus[i].name, dim);
-        found = true;
+        found = i;
     }
     free(exact.p), free(rounded.p), free(y.p), free(first.p), free(plain.p);
     release(&in), release(&less);
@@ -114,8 +116,82 @@ static void others_stay(void **state)
     unchanged(24, both, (attention_opts){ .heads = HEADS }, false, "heads of 24");
 }
 
+/* ---- asked for products in bf16, both ways ---- */
+
+enum { Y, LSE, DQ, DK, DV, BOTH_WAYS };
+static const char *const names[BOTH_WAYS] = { "y", "lse", "dq", "dk", "dv" };
+
+static void both_ways(device *dev, bool bf16, tensor *r, const inputs *in, tensor dy, layout l, attention_opts o)
+{
+    for (int k = DQ; k < BOTH_WAYS; k++)
+        for (int i = 0; i < r[k].rows * r[k].cols; i++) r[k].p[i] = 0.25f; /* gradients are added */
+    dev->bf16 = bf16;
+    dev->be->attention(dev, r[Y], in->q, in->k, in->v, l, o, r[LSE]);
+    dev->be->attention_backward(dev, r[DQ], r[DK], r[DV], dy, r[Y], in->q, in->k, in->v, l, o, r[LSE]);
+    dev->bf16 = false;
+}
+
+static void results(tensor *r, int dim)
+{
+    for (int k = 0; k < BOTH_WAYS; k++) r[k] = matrix(ROWS, k == LSE ? HEADS : HEADS * dim);
+}
+
+static void forget(tensor *r)
+{
+    for (int k = 0; k < BOTH_WAYS; k++) free(r[k].p);
+}
+
+/* rounds: AMX is off by some tenths of a percent and by no more; else by nothing. */
+static void trained(int dim, layout l, attention_opts o, bool rounds, const char *what)
+{
+    inputs in = make(dim);
+    tensor dy = { .p = normals(ROWS * HEADS * dim, 1), .rows = ROWS, .cols = HEADS * dim, .ld = HEADS * dim }, exact[BOTH_WAYS], mine[BOTH_WAYS], first[BOTH_WAYS], plain[BOTH_WAYS];
+    results(exact, dim), results(mine, dim), results(first, dim), results(plain, dim);
+    device *ref = backend_ref.open(1);
+    both_ways(ref, false, exact, &in, dy, l, o);
+    backend_ref.close(ref);
+    int found = -1;
+    for (int i = 0; i < ncpus; i++) {
+        both_ways(cpus[i].dev, true, mine, &in, dy, l, o);
+        both_ways(cpus[i].dev, false, plain, &in, dy, l, o);
+        for (int k = 0; k < BOTH_WAYS; k++) {
+            size_t nbytes = sizeof(float) * (size_t)(mine[k].rows * mine[k].cols);
+            if (!has_amx(i) || !rounds) {
+                if (memcmp(mine[k].p, plain[k].p, nbytes)) fail_msg("%s, %s, heads of %d: %s is not as without rounding", cpus[i].name, what, dim, names[k]);
+                continue;
+            }
+            double off = distance(mine[k], exact[k]);
+            if (!(off < 2e-2 && off > (k == LSE ? 1e-5 : 1e-4))) fail_msg("%s, %s, heads of %d: %s is off by %.3g", cpus[i].name, what, dim, names[k], off);
+            if (found < 0) memcpy(first[k].p, mine[k].p, nbytes);
+            if (memcmp(first[k].p, mine[k].p, nbytes)) fail_msg("%s, %s, heads of %d: %s has other bytes than with one thread", cpus[i].name, what, dim, names[k]);
+        }
+        if (has_amx(i)) found = i;
+    }
+    forget(exact), forget(mine), forget(first), forget(plain);
+    free(dy.p);
+    release(&in);
+}
+
+static void products_in_bf16_both_ways(void **state)
+{
+    static const span odd[] = { { 0, 1, 0 }, { 1, 17, 1 }, { 18, 33, 2 }, { 51, 127, 3 }, { 178, 129, 4 }, { 307, 300, 5 }, { 700, 5, 5 } };
+    const layout lengths = { 6, 7, odd };
+    (void)state;
+    chance = rng_new(7, 0);
+    float table[32 * HEADS];
+    for (int i = 0; i < 32 * HEADS; i++) table[i] = 0.01f * (float)i;
+    weight bias = { .in = HEADS, .out = 32, .kh = 1, .kw = 1, .nparts = 1, .part = { { .rows = 32, .type = DT_F32, .data = table } } };
+    trained(32, both, (attention_opts){ .heads = HEADS }, true, "two samples");
+    trained(32, lengths, (attention_opts){ .heads = HEADS }, true, "odd lengths");
+    trained(64, lengths, (attention_opts){ .heads = HEADS }, true, "odd lengths");
+    trained(128, lengths, (attention_opts){ .heads = HEADS, .scale = 0.2f }, true, "a scale");
+    trained(24, lengths, (attention_opts){ .heads = HEADS }, false, "narrow heads");
+    trained(32, lengths, (attention_opts){ .heads = HEADS, .causal = true }, false, "causal");
+    trained(32, lengths, (attention_opts){ .heads = HEADS, .relbias = &bias, .max_distance = 128 }, false, "bias");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(long_samples_are_rounded), cmocka_unit_test(others_stay) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(long_samples_are_rounded), cmocka_unit_test(others_stay), cmocka_unit_test(products_in_bf16_both_ways) };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
 }

@@ -97,7 +97,7 @@ static void compare(device *ref, const shape *s)
 {
     job j;
     result exact[RESULTS], rounded[RESULTS], mine[RESULTS], first[RESULTS];
-    int in_pairs = 0;
+    int kept = -1; /* the device whose bytes are in `first` */
     make(&j, s);
     run(ref, false, &j, exact);
     run(ref, true, &j, rounded);
@@ -108,14 +108,19 @@ static void compare(device *ref, const shape *s)
             bool rounds = k == 3 || s->rows * s->in * s->out < 1000 || !mine[k].n || (all > 3e-4 && all < 1e-2);
             if (!(off < most && rounds))
                 fail_msg("%s, %dx%d->%d, %s: %.3g from ref in bf16, %.3g from ref", cpus[i].name, s->rows, s->in, s->out, mine[k].name, off, all);
-            bool same = !in_pairs || !mine[k].n || memcmp(mine[k].p, first[k].p, mine[k].n * sizeof(float)) == 0;
+            bool same = kept < 0 || has_amx(i) != has_amx(kept) || !mine[k].n || memcmp(mine[k].p, first[k].p, mine[k].n * sizeof(float)) == 0;
             if (cpus[i].dev->gains_by_bf16 && !same)
                 fail_msg("%s, %dx%d->%d, %s: other bytes than with one thread", cpus[i].name, s->rows, s->in, s->out, mine[k].name);
         }
-        if (cpus[i].dev->gains_by_bf16 && in_pairs++ == 0) memcpy(first, mine, sizeof mine);
-        else forget(mine);
+        if (!cpus[i].dev->gains_by_bf16 || (kept >= 0 && has_amx(i) == has_amx(kept))) {
+            forget(mine);
+            continue;
+        }
+        if (kept >= 0) forget(first);
+        memcpy(first, mine, sizeof mine);
+        kept = i;
     }
-    if (in_pairs) forget(first);
+    if (kept >= 0) forget(first);
     forget(exact), forget(rounded);
     release(&j);
 }
@@ -176,8 +181,33 @@ static void what_is_no_number_stays_none(void **state)
         }
 }
 
+/* A device that may round does so on machines with AMX: forward as with dev->bf16, few rows and the way back as without. */
+static void amx_rounds_when_it_may(void **state)
+{
+    (void)state;
+    chance = rng_new(5, 0);
+    for (int i = 0; i < ncpus; i++) {
+        for (size_t k = 0; has_amx(i) && k < sizeof shapes / sizeof *shapes; k++) {
+            job j;
+            result rounded[RESULTS], exact[RESULTS], fast[RESULTS];
+            make(&j, &shapes[k]);
+            run(cpus[i].dev, true, &j, rounded);
+            run(cpus[i].dev, false, &j, exact);
+            cpus[i].dev->fast = true;
+            run(cpus[i].dev, false, &j, fast);
+            cpus[i].dev->fast = false;
+            const result *want = shapes[k].rows < FAST_ROWS ? exact : rounded;
+            if (memcmp(fast[0].p, want[0].p, fast[0].n * sizeof(float))) fail_msg("%s, %d rows: y is not as rounded", cpus[i].name, shapes[k].rows);
+            if (memcmp(fast[1].p, exact[1].p, fast[1].n * sizeof(float))) fail_msg("%s, %d rows: dx is rounded", cpus[i].name, shapes[k].rows);
+            forget(rounded), forget(exact), forget(fast);
+            release(&j);
+        }
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(as_ref_rounds), cmocka_unit_test(symmetric_products), cmocka_unit_test(what_is_no_number_stays_none) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(as_ref_rounds), cmocka_unit_test(symmetric_products), cmocka_unit_test(what_is_no_number_stays_none),
+                                        cmocka_unit_test(amx_rounds_when_it_may) };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
 }

@@ -71,10 +71,10 @@ static void products(void **state)
     static float xs[ROWS * IN], ys[2][ROWS * OUT];
     tensor x = { xs, ROWS, IN, IN, 0 }, y[2] = { { ys[0], ROWS, OUT, OUT, 0 }, { ys[1], ROWS, OUT, OUT, 0 } };
     for (int i = 0; i < ROWS * IN; i++) xs[i] = (float)(i / IN * 37 % 101 + i % IN * 11 % 101 - 100) / 50;
-    static const char *const sets[] = { "generic", "avx2", "avx512", "avx512vnni", "avx512bf16", "ref" };
+    static const char *const sets[] = { "generic", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx", "ref" };
     for (size_t i = 0; i < 2 * sizeof sets / sizeof *sets; i++) {
         setenv("DREAMO_CPU", sets[i / 2], 1);
-        device *dev = i / 2 == 5 ? backend_ref.open(1) : backend_cpu.open(1);
+        device *dev = i / 2 == 6 ? backend_ref.open(1) : backend_cpu.open(1);
         if (!dev) continue; /* this machine lacks it */
         dev->fast = i % 2;
         dev->be->linear(dev, y[0], x, &packed, (tensor){ 0 });

@@ -1,12 +1,17 @@
 /* cpu.c - opening the fast CPU backend: which instruction set, how many threads, scratch memory.
  *
- * DREAMO_CPU=generic|avx2|avx512|avx512vnni|avx512bf16 overrides the choice (tests); a name that is unknown or that this machine cannot
+ * DREAMO_CPU=generic|avx2|avx512|avx512vnni|avx512bf16|amx overrides the choice (tests); a name that is unknown or that this machine cannot
  * run makes open fail. */
 #include "backend/cpu/cpu.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #include "base/mem.h"
 
 static bool always(void) { return true; }
@@ -24,9 +29,21 @@ static bool has_avx512(void)
 
 static bool has_vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 static bool has_bf16(void) { return has_vnni() && __builtin_cpu_supports("avx512bf16"); }
+
+/* AMX-BF16 and AMX-TILE, and the system's leave to use the registers, which it gives a process that asks (Linux: XTILEDATA is feature 18). */
+static bool has_amx(void)
+{
+#if defined(__linux__) && defined(SYS_arch_prctl)
+    unsigned a, b, c, d = 0;
+    if (!has_bf16() || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d >> 22 & 1) == 0 || (d >> 24 & 1) == 0) return false;
+    return syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18) == 0;
+#else
+    return false;
+#endif
+}
 #endif
 
-/* Best first.  VNNI and BF16 matter to devices that may round only. */
+/* Best first.  VNNI, BF16 and AMX matter to devices that may round only. */
 static const struct choice {
     const char *name;
     bool (*runs)(void);
@@ -35,6 +52,7 @@ static const struct choice {
     const cpu_bf16 *bf16;
 } choices[] = {
 #if defined(__x86_64__)
+    {"amx", has_amx, &cpu_isa_avx512, &cpu_int8_avx512vnni, &cpu_bf16_amx},
     {"avx512bf16", has_bf16, &cpu_isa_avx512, &cpu_int8_avx512vnni, &cpu_bf16_avx512},
     {"avx512vnni", has_vnni, &cpu_isa_avx512, &cpu_int8_avx512vnni, NULL},
     {"avx512", has_avx512, &cpu_isa_avx512, NULL, NULL},

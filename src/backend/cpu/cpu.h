@@ -3,7 +3,7 @@
  * The kernels are written once, over vectors of VL floats (kernels/simd.h), and compiled three times with different
  * flags (isa_*.c): plain C, AVX2+FMA+F16C, AVX-512.  Each compilation yields a whole table of kernels; cpu_open picks
  * the table and the device carries it (dev->be).  The innermost parts of products in integers and in bf16 have
- * compilations of their own, for AVX-512 with VNNI and with BF16. */
+ * compilations of their own, for AVX-512 with VNNI and with BF16, and for AMX. */
 #ifndef BACKEND_CPU_CPU_H
 #define BACKEND_CPU_CPU_H
 #include "nn/backend.h"
@@ -31,13 +31,18 @@ struct tile;
 typedef void (*const cpu_pairs[12][2][2])(const struct tile *);
 extern cpu_pairs cpu_pairs_avx512bf16;
 
-/* Products in bf16: tiles of them, and whole matrices (kernels/gemm.h over pairs). */
+/* Products in bf16: tiles of them, whole matrices (kernels/gemm.h over pairs), and attention of heads that are multiples of 32, without
+ * bias or mask (kernels/attention_amx.h; NULL: none). */
 struct gemm;
+struct att_job;
 typedef struct cpu_bf16 {
     cpu_pairs *tiles;
+    bool beats_ints; /* a product of blocks is faster in bf16 than in integers */
     void (*product)(device *, const struct gemm *);
+    void (*attention)(device *, struct att_job *);
+    void (*attention_backward)(device *, struct att_job *);
 } cpu_bf16;
-extern const cpu_bf16 cpu_bf16_avx512;
+extern const cpu_bf16 cpu_bf16_avx512, cpu_bf16_amx;
 
 /* One compilation of the kernels. */
 typedef struct cpu_isa {
@@ -72,5 +77,6 @@ float *cpu_scratch(device *dev, int which, size_t nfloats);
  * about a millisecond.  Measurements are judged against it, taken next to them. */
 double cpu_peak(device *dev);
 
+static inline float *row(tensor t, int i) { return t.p + (size_t)i * (size_t)t.ld; }
 static inline int cpu_threads(const device *dev) { return ((const cpu_state *)dev->state)->threads; }
 #endif

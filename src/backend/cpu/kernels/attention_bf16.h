@@ -5,13 +5,19 @@
  * probabilities as pairs of keys. */
 #ifndef CPU_KERNELS_ATTENTION_BF16_H
 #define CPU_KERNELS_ATTENTION_BF16_H
-#include "backend/cpu/kernels/attention_job.h"
+#include "backend/cpu/kernels/attention_softmax.h"
 
-/* What this covers: long plain attention over whole panels without log-sum-exp, on a machine that has the instructions. */
+/* Plain attention over whole panels. */
+static bool att_is_plain(const att_job *j) { return j->dim % NR == 0 && !j->bias && !j->o.causal; }
+
+/* What this covers: where it is long and without log-sum-exp, on a machine that has the instructions. */
 static bool att_takes_bf16(const device *dev, const att_job *j)
 {
-    return dev->fast && ((const cpu_state *)dev->state)->bf16 && j->longest >= FAST_LENGTH && j->dim % NR == 0 && !j->bias && !j->o.causal && !j->lse.p;
+    return dev->fast && ((const cpu_state *)dev->state)->bf16 && j->longest >= FAST_LENGTH && att_is_plain(j) && !j->lse.p;
 }
+
+/* What AMX covers both ways, on a device that is asked for products in bf16. */
+static bool att_in_bf16(const device *dev, const att_job *j) { return dev->bf16 && att_is_plain(j); }
 
 INLINE void bf16_store(float *to, float low, float high)
 {

@@ -26,11 +26,11 @@ typedef struct gemm_job {
 /* One copy of B serves all chunks of rows, unless it is large: then each has many rows to work on. */
 enum { GEMM_B_MOST = 1 << 20, GEMM_B_EACH = 64 };
 
-INLINE int gemm_steps(const gemm *g) { return ceil_div(g->K, PACK_NUMBERS); }
+INLINE int gemm_steps(const gemm *g) { return round_up(ceil_div(g->K, PACK_NUMBERS), PACK_STEPS); }
 
-/* Numbers that m rows of a slab of k take, and where row i (a multiple of MR) begins. */
-INLINE size_t gemm_block(const gemm *g, int m, int k) { return g->a_cols ? (size_t)round_up(m, MR) * (size_t)k : (size_t)m * gemm_lda(k); }
-INLINE size_t gemm_row(const gemm *g, int i, int k) { return (size_t)i * (g->a_cols ? (size_t)k : gemm_lda(k)); }
+/* Numbers that m rows of a slab of k take, and where row i (a multiple of PACK_MR) begins. */
+INLINE size_t gemm_block(const gemm *g, int m, int k) { return (size_t)round_up(m, PACK_MR) * (pack_a_in_cols(g) ? (size_t)k : gemm_lda(k)); }
+INLINE size_t gemm_row(const gemm *g, int i, int k) { return (size_t)i * (pack_a_in_cols(g) ? (size_t)k : gemm_lda(k)); }
 
 /* The panels of a slab of k steps from column n0 (a multiple of NR) on. */
 INLINE float *gemm_b_copy(const gemm_job *j, int slab, int n0, int k)
@@ -74,15 +74,16 @@ static void gemm_block_times_panels(const gemm *g, const float *a, size_t lda, c
                                     bool add, bool ahead)
 {
     int panels = ceil_div(n_end - n_begin, NR);
-    for (int i = 0; i < m; i += MR)
+    bool cols = pack_a_in_cols(g);
+    for (int i = 0; i < m; i += PACK_MR)
         for (int p = 0; p < panels; p++) {
             int n = n_begin + p * NR;
-            if (g->lower && n >= m0 + i + MR) break;
-            if (ahead) prefetch_share(a + gemm_row(g, i + MR, k), gemm_row(g, MR, k), p, panels);
-            tile t = {.a = a + (g->a_cols ? gemm_row(g, i, k) : (size_t)i * lda), .lda = (ptrdiff_t)lda, .b = bp + (size_t)(p * NR) * (size_t)k, .ldb = NR,
+            if (g->lower && n >= m0 + i + PACK_MR) break;
+            if (PACK_AHEAD && ahead) prefetch_share(a + gemm_row(g, i + PACK_MR, k), gemm_row(g, PACK_MR, k), p, panels);
+            tile t = {.a = a + (cols ? gemm_row(g, i, k) : (size_t)i * lda), .lda = (ptrdiff_t)lda, .b = bp + (size_t)(p * NR) * (size_t)k, .ldb = NR,
                       .segments = 1, .k = k, .c = g->c + (size_t)(m0 + i) * g->ldc + n, .ldc = (ptrdiff_t)g->ldc,
                       .bias = g->bias && !add ? g->bias + n : NULL, .add = add};
-            micro(t, imin(MR, m - i), imin(NR, n_end - n), g->a_cols);
+            pack_tile(&t, imin(PACK_MR, m - i), imin(NR, n_end - n), cols);
         }
 }
 
@@ -91,6 +92,7 @@ static void gemm_task(void *arg, int task, int worker)
     const gemm_job *j = arg;
     const gemm *g = &j->g;
     bool in_place = pack_needs_no_a(g);
+    pack_begin();
     int m_begin = task % j->m_chunks * j->m_each, m_end = imin(g->M, m_begin + j->m_each);
     int n_begin = task / j->m_chunks * j->n_each, n_end = imin(g->N, n_begin + j->n_each);
     float *bp = j->work + (size_t)worker * j->work_each, *block = bp + (size_t)j->n_each * (size_t)j->k_each;
@@ -107,10 +109,11 @@ static void gemm_task(void *arg, int task, int worker)
                 continue;
             }
             if (!copy) pack_a(block, g, m0, m, k0, k);
-            gemm_block_times_panels(g, copy ? copy + gemm_row(g, m0, k) : block, g->a_cols ? MR : gemm_lda(k), panels, m0, m, k, n_begin, n_end, add,
+            gemm_block_times_panels(g, copy ? copy + gemm_row(g, m0, k) : block, pack_a_in_cols(g) ? MR : gemm_lda(k), panels, m0, m, k, n_begin, n_end, add,
                                     copy);
         }
     }
+    pack_end();
 }
 
 static void gemm_run(device *dev, gemm g)
@@ -121,10 +124,10 @@ static void gemm_run(device *dev, gemm g)
     int threads = cpu_threads(dev), n_chunks = ceil_div(g.N, GEMM_NC), wanted = threads == 1 ? 1 : 3 * threads;
     j.k_slabs = ceil_div(gemm_steps(&g), GEMM_KC);
     int unit = decode_unit(g.b_type);
-    j.k_each = round_up(ceil_div(gemm_steps(&g), j.k_slabs), g.b_rows ? imax(8, unit) : 8);
+    j.k_each = round_up(ceil_div(gemm_steps(&g), j.k_slabs), imax(g.b_rows ? imax(8, unit) : 8, PACK_STEPS));
     j.k_slabs = ceil_div(gemm_steps(&g), j.k_each);
     j.m_chunks = imax(1, imin(ceil_div(wanted, n_chunks), g.M / (8 * MR)));
-    j.m_each = round_up(ceil_div(g.M, j.m_chunks), MR);
+    j.m_each = round_up(ceil_div(g.M, j.m_chunks), PACK_MR);
     j.m_chunks = ceil_div(g.M, j.m_each);
     if (j.m_chunks * n_chunks < wanted) n_chunks = imin(ceil_div(wanted, j.m_chunks), ceil_div(g.N, NR));
     j.n_each = round_up(ceil_div(g.N, n_chunks), g.b_rows ? NR : imax(NR, unit));

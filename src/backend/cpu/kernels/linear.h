@@ -12,9 +12,17 @@ static tensor cols_of(tensor x, int col0, int cols)
     return x;
 }
 
+/* Where a device that may round is fastest in bf16, whatever the weights. */
+static bool linear_in_bf16(const device *dev, tensor x)
+{
+    const cpu_bf16 *bf16 = ((const cpu_state *)dev->state)->bf16;
+    return dev->fast && x.rows >= FAST_ROWS && bf16 && bf16->beats_ints;
+}
+
 /* x in 8 bits when the device may and a part is multiplied in integers; else q is NULL. */
 static quantised linear_quantise(device *dev, tensor x, const weight *w)
 {
+    if (linear_in_bf16(dev, x)) return (quantised){0};
     for (int i = 0; dev->fast && x.rows >= FAST_ROWS && i < w->nparts; i++)
         if (int8_takes(&w->part[i])) return quantise(dev, x);
     return (quantised){0};
@@ -24,7 +32,7 @@ static quantised linear_quantise(device *dev, tensor x, const weight *w)
 static void product(device *dev, gemm g)
 {
     const cpu_bf16 *bf16 = ((const cpu_state *)dev->state)->bf16;
-    g.rounded = dev->bf16;
+    g.rounded |= dev->bf16;
     if (g.rounded && bf16) bf16->product(dev, &g);
     else gemm_run(dev, g);
 }
@@ -33,19 +41,20 @@ static void product(device *dev, gemm g)
 static void k_linear(device *dev, tensor y, tensor x, const weight *w, tensor low)
 {
     const quantised in_ints = linear_quantise(dev, x, w);
+    bool rounded = linear_in_bf16(dev, x);
     for (int i = 0, at = 0; i < w->nparts; at += w->part[i++].rows) {
         const weight_part *p = &w->part[i];
         if (in_ints.q && int8_takes(p)) gemm_int8(dev, &in_ints, p, y.p + at, y.ld);
         else product(dev, (gemm){.M = x.rows, .N = p->rows, .K = w->in, .a = x.p, .lda = (size_t)x.ld, .b = p->data, .ldb = (size_t)w->in,
-                             .b_type = p->type, .b_rows = true, .b_scale = p->row_scale, .c = y.p + at, .ldc = (size_t)y.ld, .bias = p->bias});
+                             .b_type = p->type, .b_rows = true, .b_scale = p->row_scale, .c = y.p + at, .ldc = (size_t)y.ld, .bias = p->bias, .rounded = rounded});
     }
     int at = 0;
     for (const adapter *a = w->adapters; a; at += a->rank, a = a->next) {
         product(dev, (gemm){.M = x.rows, .N = a->rank, .K = w->in, .a = x.p, .lda = (size_t)x.ld, .b = a->A, .ldb = (size_t)w->in,
-                             .b_type = DT_F32, .b_rows = true, .c = low.p + at, .ldc = (size_t)low.ld});
+                             .b_type = DT_F32, .b_rows = true, .c = low.p + at, .ldc = (size_t)low.ld, .rounded = rounded});
         product(dev, (gemm){.M = x.rows, .N = a->rows, .K = a->rank, .a = low.p + at, .lda = (size_t)low.ld, .a_scale = a->scale,
                              .b = a->B, .ldb = (size_t)a->rank, .b_type = DT_F32, .b_rows = true,
-                             .c = y.p + a->row0, .ldc = (size_t)y.ld, .add = true});
+                             .c = y.p + a->row0, .ldc = (size_t)y.ld, .add = true, .rounded = rounded});
     }
 }
 

@@ -5,7 +5,18 @@
 #define CPU_KERNELS_PACK_H
 #include "backend/cpu/kernels/product.h"
 
-enum { PACK_NUMBERS = 1 /* in a step of k */, PACK_OFTEN = 6 /* column chunks that make one shared copy of A pay */ };
+enum {
+    PACK_NUMBERS = 1, /* in a step of k */
+    PACK_STEPS = 1,   /* of k that are multiplied at once: what was packed is a multiple */
+    PACK_MR = MR,     /* rows of a tile */
+    PACK_OFTEN = 6,   /* column chunks that make one shared copy of A pay */
+      /* tiles of rows that meet a panel of B one after the other */
+    PACK_AHEAD = 1    /* the next tile's rows of such a copy are fetched while one is multiplied */
+};
+INLINE bool pack_a_in_cols(const gemm *g) { return g->a_cols; } /* the form that A has when it was packed */
+INLINE void pack_tile(const tile *t, int m, int n, bool cols) { micro(*t, m, n, cols); }
+INLINE void pack_begin(void) {}  /* around a task's tiles */
+INLINE void pack_end(void) {}
 
 /* Rows of A are multiplied where they lie when they are wanted as they are and the MR of a tile do not all meet in one or two sets of the L1 cache. */
 INLINE bool pack_needs_no_a(const gemm *g) { return !g->a_cols && g->a_scale == 1 && !g->rounded && g->lda % 512 != 0; }

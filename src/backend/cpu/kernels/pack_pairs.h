@@ -1,12 +1,27 @@
 /* pack_pairs.h - operands of a product rounded to bf16 and packed as pairs of numbers that follow each other in k (micro.h): the layouts of
  * pack.h with a pair in the place of a number.  k0 and k count pairs.
  *
+ * For AMX (tile_amx.h) A comes in rows whichever way it lay, and k is filled up with zeros to whole tiles.
+ *
  * The instructions that round take numbers below the normal range for zero. */
 #ifndef CPU_KERNELS_PACK_PAIRS_H
 #define CPU_KERNELS_PACK_PAIRS_H
 #include "backend/cpu/kernels/product.h"
+#ifdef MICRO_AMX
+#include "backend/cpu/kernels/tile_amx.h"
 
-enum { PACK_NUMBERS = 2, PACK_OFTEN = 2 };
+enum { PACK_NUMBERS = 2, PACK_STEPS = AMX_PAIRS, PACK_MR = AMX_MR, PACK_OFTEN = 2, PACK_AHEAD = 0 };
+INLINE bool pack_a_in_cols(const gemm *g) { (void)g; return false; }
+INLINE void pack_tile(const tile *t, int m, int n, bool cols) { (void)cols; amx_tile(t, m, n); }
+INLINE void pack_begin(void) { amx_begin(); }
+INLINE void pack_end(void) { amx_end(); }
+#else
+enum { PACK_NUMBERS = 2, PACK_STEPS = 1, PACK_MR = MR, PACK_OFTEN = 2, PACK_AHEAD = 1 };
+INLINE bool pack_a_in_cols(const gemm *g) { return g->a_cols; }
+INLINE void pack_tile(const tile *t, int m, int n, bool cols) { micro(*t, m, n, cols); }
+INLINE void pack_begin(void) {}
+INLINE void pack_end(void) {}
+#endif
 
 INLINE bool pack_needs_no_a(const gemm *g) { (void)g; return false; }
 
@@ -57,11 +72,10 @@ static void pack_decoded_rows(float *panel, const gemm *g, int n0, int n, int fr
     pack_rows_as(DT_F32, panel, rows, gemm_lda(numbers), n, 0, numbers);
 }
 
-/* Panels from `rows` rows of b[k][n], columns n0 .. n0 + n: two decoded rows are shared out among them. */
-static void pack_decoded_cols(float *panels, const gemm *g, int n0, int n, int row0, int rows)
+/* Panels of k pairs from `rows` rows of b[k][n], columns n0 .. n0 + n: two decoded rows are shared out among them. */
+static void pack_decoded_cols(float *panels, const gemm *g, int n0, int n, int row0, int rows, int k)
 {
     _Alignas(64) float line[2][GEMM_NC] = {{0}};
-    int k = ceil_div(rows, 2);
     for (int r = 0; r < rows; r++) {
         decode_row(g->b_type, gemm_b_row(g, row0 + r), n0, n, gemm_b_scale(g, row0 + r), line[r % 2]);
         if (r % 2 == 0 && r + 1 < rows) continue;
@@ -96,12 +110,14 @@ static void pack_b_cols(float *panel, const gemm *g, int n0, int n, int k0, int 
 
 static void pack_b(float *panels, const gemm *g, int n0, int n, int k0, int k)
 {
-    if (!g->b_rows && gemm_decodes(g)) pack_decoded_cols(panels, g, n0, n, 2 * k0, imin(2 * k, g->K - 2 * k0));
+    if (!g->b_rows && gemm_decodes(g)) pack_decoded_cols(panels, g, n0, n, 2 * k0, imin(2 * k, g->K - 2 * k0), k);
     else for (int c = 0; c < n; c += NR) {
         float *panel = panels + (size_t)c * (size_t)k;
         if (!g->b_rows) pack_b_cols(panel, g, n0 + c, imin(NR, n - c), k0, k);
         else for (int half = 0; half < NR; half += VL) pack_b_rows(panel + half, g, n0 + c + half, imin(VL, n - c - half), k0, k);
     }
+    int pairs = imin(k, ceil_div(g->K, 2) - k0);
+    for (int c = 0; c < n && pairs < k; c += NR) memset(panels + (size_t)c * (size_t)k + pairs * NR, 0, sizeof(float) * (size_t)((k - pairs) * NR));
 }
 
 static void pack_a_rows(float *block, const gemm *g, int m0, int m, int k0, int k)
@@ -116,6 +132,23 @@ static void pack_a_rows(float *block, const gemm *g, int m0, int m, int k0, int 
     }
 }
 
+#ifdef MICRO_AMX
+static void pack_a_cols(float *block, const gemm *g, int m0, int m, int k0, int k)
+{
+    vf s = v_set(g->a_scale);
+    for (int i = 0; i < m; i += VL)
+        for (int c = 0; c < k; c += VL) {
+            vf r[VL];
+            for (int e = 0; e < VL; e++) {
+                int kk = 2 * (k0 + c + e), left = g->M - m0 - i;
+                const float *src = g->a + (size_t)kk * g->lda + m0 + i;
+                r[e] = zip(load_some(DT_F32, src, 0, kk < g->K ? left : 0) * s, load_some(DT_F32, src, g->lda, kk + 1 < g->K ? left : 0) * s);
+            }
+            v_transpose(r);
+            for (int e = 0; e < VL; e++) v_store(block + (size_t)(i + e) * gemm_lda(k) + c, r[e]);
+        }
+}
+#else
 static void pack_a_cols(float *block, const gemm *g, int m0, int m, int k0, int k)
 {
     vf s = v_set(g->a_scale);
@@ -130,4 +163,5 @@ static void pack_a_cols(float *block, const gemm *g, int m0, int m, int k0, int 
         }
     }
 }
+#endif
 #endif

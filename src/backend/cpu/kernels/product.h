@@ -5,7 +5,11 @@
 #include "backend/cpu/kernels/micro.h"
 
 /* A block 300 KiB, panels of B 320 KiB: together less than an L2 cache; multiples of every MR and NR. */
+#ifdef MICRO_AMX
+enum { GEMM_KC = 320, GEMM_MC = 256, GEMM_NC = 256 };
+#else
 enum { GEMM_KC = 320, GEMM_MC = 240, GEMM_NC = 256 };
+#endif
 
 typedef struct gemm {
     int M, N, K;

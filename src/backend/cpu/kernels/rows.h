@@ -6,8 +6,6 @@
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/kernels/simd.h"
 
-INLINE float *row(tensor t, int i) { return t.p + (size_t)i * (size_t)t.ld; }
-
 /* y += x */
 INLINE void add_row(float *y, const float *x, int n)
 {
