@@ -66,6 +66,7 @@ static const entry entries[] = {
     { "same_size", "data", ENTRY_NUMBER, AT(same_size), 0, 1, 0.5, NULL },
     { "ref_tokens", "data", ENTRY_NUMBER, AT(ref_tokens), 0.001, 1, 1, NULL },
     { "self_reference", "data", ENTRY_BOOL, AT(self_reference), 0, 1, 0, NULL },
+    { "ref_crop", "data", ENTRY_NUMBER, AT(ref_crop), 0.05, 1, 1, NULL },
     { "token_dropout", "flow", ENTRY_NUMBER, AT(token_dropout), 0, 0.95, 0, NULL },
     { "subject_weight", "flow", ENTRY_NUMBER, AT(subject_weight), 0, 1000, 0, NULL },
     { "density", "flow", ENTRY_CHOICE, AT(flow.density), 0, 0, FLOW_LOGIT_NORMAL, "logit-normal|uniform" },

@@ -186,6 +186,14 @@ gt *gg_pixels(state *s, tensor x, int w, int h)
 static bool is_bordered(const gt *t) { return t->op == GGML_OP_MUL_MAT || t->op == GGML_OP_FLASH_ATTN_EXT || t->op == GGML_OP_LEAKY_RELU || t->op == GGML_OP_POOL_2D; }
 static bool is_product(const gt *t) { return t->op == GGML_OP_MUL_MAT || t->op == GGML_OP_FLASH_ATTN_EXT; }
 
+/* CUDA's copy takes such a source for a turned matrix: then it reads it packed, whatever lies behind its first side, and writes the target packed,
+ * whatever its strides are. */
+static bool is_turned(const gt *t, const gt *a)
+{
+    size_t each = ggml_element_size(a);
+    return a->type == t->type && a->nb[1] == each && a->ne[3] == 1 && a->nb[2] == each * (size_t)(a->ne[0] * a->ne[1]) && !(ggml_is_contiguous(a) && ggml_is_contiguous(t));
+}
+
 /* Stricter than any one backend: what passes here on ggml's CPU also holds for CUDA, whose list is in docs/gpu.md. */
 static const char *refused(const state *s, const gt *t)
 {
@@ -205,6 +213,10 @@ static const char *refused(const state *s, const gt *t)
         if (!ggml_is_contiguous(t)) return "a result in columns";
         if ((t->op == GGML_OP_SOFT_MAX || t->op == GGML_OP_POOL_2D) && !ggml_is_contiguous(a)) return "columns as operand";
         return NULL;
+    case GGML_OP_CPY: case GGML_OP_CONT:
+        if (!is_turned(t, a)) return NULL;
+        if (!ggml_is_contiguous(t)) return "a turned matrix into columns";
+        return a->ne[0] == 1 || a->nb[0] == ggml_element_size(a) * (size_t)a->ne[1] ? NULL : "a turned matrix of columns";
     case GGML_OP_UNARY: case GGML_OP_LEAKY_RELU: case GGML_OP_SCALE: case GGML_OP_SQR: case GGML_OP_SQRT: case GGML_OP_CLAMP:
         return ggml_is_contiguous(t) && ggml_is_contiguous(a) ? NULL : "columns as operand or result";
     default: return NULL;

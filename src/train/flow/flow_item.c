@@ -92,12 +92,26 @@ static dreamo_status thin_out(const stage *s, flow_item *it, rng *r, dreamo_erro
     return DREAMO_OK;
 }
 
-/* The target as its own reference. */
-static void refer_to_itself(flow_item *it)
+/* A share of n tokens, at least `least`; *first: where it begins. */
+static int draw_part(int n, double least, rng *r, int *first)
 {
+    int most = (int)lrint(n * rng_range(r, least, 1)), part = most < 1 ? 1 : most;
+    *first = (int)rng_below(r, (uint32_t)(n - part + 1));
+    return part;
+}
+
+/* The target as its own reference, or a rectangle of its tokens: then what is copied has been moved, and the network must find how far. */
+static dreamo_status refer_to_itself(const stage *s, flow_item *it, rng *r, dreamo_error *err)
+{
+    const bitmap *whole = it->reference == REF_OTHER ? &it->other.target : &it->sample.target;
     it->self = (data_ref){ .task = DATA_IP, .slot = 1 };
     it->ref[0] = &it->self;
-    it->shown[0] = it->reference == REF_OTHER ? &it->other.target : &it->sample.target;
+    it->shown[0] = whole;
+    if (s->r->ref_crop >= 1) return DREAMO_OK;
+    int cell = 2 * vae_factor(&s->n.vae->config), left, top;
+    int w = draw_part(whole->width / cell, s->r->ref_crop, r, &left), h = draw_part(whole->height / cell, s->r->ref_crop, r, &top);
+    it->shown[0] = &it->part;
+    return bitmap_cut(whole, left * cell, top * cell, w * cell, h * cell, &it->part, err);
 }
 
 dreamo_status flow_item_compose(const stage *s, flow_item *it, bool references, dreamo_error *err)
@@ -133,7 +147,8 @@ dreamo_status flow_item_compose(const stage *s, flow_item *it, bool references, 
         }
     }
     if (status) return status;
-    if (p->self_reference) refer_to_itself(it);
+    if (p->self_reference) status = refer_to_itself(s, it, &(rng){ r.state, r.stream ^ 4 }, err);
+    if (status) return status;
     int shown = p->self_reference ? 1 : it->sample.nrefs;
     /* always drawn, so that no choice moves another */
     double text = rng_double(&r), all = rng_double(&r), one = rng_double(&r), placed = rng_double(&r);
@@ -158,6 +173,7 @@ void flow_item_free(flow_item *it)
     data_sample_free(&it->sample);
     data_sample_free(&it->other);
     caption_free(&it->words);
+    bitmap_free(&it->part);
     mem_free(it->tokens);
 }
 

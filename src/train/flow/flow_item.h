@@ -25,6 +25,7 @@ typedef struct flow_item {
     bool placed;                   /* the caption has placeholders */
     bool missing;                  /* REF_OTHER, and the dataset has no other: not to be counted */
     data_ref self;                 /* recipe.self_reference: stands for the target */
+    bitmap part;                   /* recipe.ref_crop: what is shown of it */
     caption words;
     flow_words named;              /* where the caption has the placeholders of its references */
     flow_few few;                  /* recipe.ref_tokens: which of a reference's tokens are shown; into `tokens` */
