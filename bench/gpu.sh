@@ -2,7 +2,8 @@
 # gpu.sh MODEL [DEVICE] - all that is worth knowing of a card, within ten minutes: seconds a step at two sizes with no, one and two references, with weights that
 # stay and weights that pass through, text and autoencoder beside them, and all of it with every transformer file that DITS names (bf16, q8, q4: "a.gguf
 # b.gguf").  Below it what docs/gpu.md predicted.
-# BIN: the program, build/dreamo.  SIDES: "512 1024".  LIMIT: bytes for the run with a limit, 8G.
+# BIN: the program, build/dreamo.  SIDES: "512 1024".  LIMIT: bytes for the run with a limit, 8G.  OPTIONS: more for every run; random weights (random_flux.c) have
+# no adapter of DreamO's names, and references need one: OPTIONS="--lora FOLDER/embedding.safetensors".
 set -eu
 model=${1:?say which model: bench/gpu.sh MODEL [DEVICE]}
 device=${2:-auto}
@@ -17,7 +18,7 @@ number() { echo "$row" | sed -n "s/.*\"$1\":\([-+.0-9e]*\).*/\1/p"; }
 run() { # what, options
     what=$1
     shift
-    if row=$(timeout 180 "$bin" bench device --json -m "$model" --device "$device" "$@"); then
+    if row=$(timeout 180 "$bin" bench device --json -m "$model" --device "$device" ${OPTIONS:-} "$@"); then
         awk -v what="$what" -v step="$(number seconds_a_step)" -v beside="$(number seconds_beside)" -v peak="$(number peak)" -v stay="$(number resident)" -v nodes="$(number nodes)" \
             'BEGIN { printf "%-44s %9.3f %9.2f %8.2f %8.2f %6d\n", what, step, beside, peak / 1e9, stay / 1e9, nodes }'
     else
