@@ -31,6 +31,7 @@ INLINE void amx_end(void) { _tile_release(); }
 /* C[16 or 32][16 or 32], whole registers; constant `two` and `wide` leave no branch in the loop. */
 INLINE void amx_body(const tile *t, const bool two, const bool wide)
 {
+    __asm__ volatile("" ::"r"(t->a), "r"(t->b), "r"(t->c) : "memory"); /* all of it is in memory: the compiler sees no read in a tile's load */
     AMX_FROM(0, t, 0, 0);
     if (wide) AMX_FROM(1, t, 0, AMX_SIDE);
     if (two) AMX_FROM(2, t, AMX_SIDE, 0);
@@ -72,25 +73,21 @@ static void amx_whole(const tile *t, int m, int n)
  * multiple of AMX_PAIRS. */
 static void amx_tile(const tile *t, int m, int n)
 {
-    __asm__ volatile("" ::: "memory"); /* what was packed is in memory: the compiler sees no read of it in a tile's load */
     if (m % AMX_SIDE == 0 && n % AMX_SIDE == 0) {
         amx_whole(t, m, n);
         return;
     }
-    _Alignas(64) float edge[AMX_MR * NR]; /* multiply beside, then move the part that counts */
+    /* Beside, then the part that counts is moved.  What is there already goes in first, as in whole tiles: a row's sums do not depend on where the
+     * matrix ends. */
+    _Alignas(64) float edge[AMX_MR * NR] = {0};
     tile whole = *t;
     whole.c = edge;
     whole.ldc = NR;
-    whole.bias = NULL;
-    whole.add = false;
+    whole.add = true;
+    for (int i = 0; i < m && (t->add || t->bias); i++)
+        for (int j = 0; j < n; j += VL) v_store(edge + i * NR + j, v_loadn(t->add ? t->c + i * t->ldc + j : t->bias + j, n - j));
     amx_whole(&whole, m, n);
     for (int i = 0; i < m; i++)
-        for (int j = 0; j < n; j += VL) {
-            float *c = t->c + i * t->ldc + j;
-            vf v = v_load(edge + i * NR + j);
-            if (t->add) v += v_loadn(c, n - j);
-            else if (t->bias) v += v_loadn(t->bias + j, n - j);
-            v_storen(c, v, n - j);
-        }
+        for (int j = 0; j < n; j += VL) v_storen(t->c + i * t->ldc + j, v_load(edge + i * NR + j), n - j);
 }
 #endif
