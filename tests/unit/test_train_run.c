@@ -625,6 +625,7 @@ static const char plan_text[] =
     "validate_every = 0\nrank = 4\nexport_bf16 = no\nema = 0\n"
     "[stage first]\nkinds = subject\nrouting_loss = 1\n"
     "[stage second]\nkinds = subjects:2 style\nrouting_loss = 1\nplaceholder_loss = 1\nplaceholders = 1\ntrain_t5_rows = yes\ntoken_dropout = 0.3\n"
+    "[stage found]\nkinds = t2i\nself_reference = yes\nref_crop = 0.3\n"
     "[stage third]\nkinds = t2i\nself_reference = yes\nref_tokens = 0.25\nlr = 0\nlr_last = 0\n"
     "[stage last]\nstage = cfg\nkinds = subject\n";
 
@@ -632,7 +633,8 @@ static const char plan_text[] =
 static void test_stages(void **state)
 {
     (void)state;
-    static const char *const names[] = { "first", "second", "third", "last" };
+    enum { STAGES = 5 };
+    static const char *const names[STAGES] = { "first", "second", "found", "third", "last" };
     dreamo_error err = { 0 };
     dreamo_train_options o;
     scratch_write("plan-stages.conf", plan_text, sizeof plan_text - 1);
@@ -648,21 +650,21 @@ static void test_stages(void **state)
     if (dreamo_train(&o, &err)) fail_msg("%s", err.message);
     o.out = "stages2";
     watched.stop_after = 3; /* in every stage */
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < STAGES; i++) {
         assert_int_equal(dreamo_train(&o, &err), DREAMO_CANCELLED);
         o.resume = true;
     }
     watched.stop_after = 0;
     if (dreamo_train(&o, &err)) fail_msg("%s", err.message);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < STAGES; i++) {
         char a[64], b[64];
         snprintf(a, sizeof a, "stages/%s/ckpt-000004", names[i]);
         snprintf(b, sizeof b, "stages2/%s/ckpt-000004", names[i]);
         same_file(a, b, "weights.safetensors");
         same_file(a, b, "optim.safetensors");
     }
-    /* the third learns nothing at a rate of 0: what it has is what the second left */
-    same_file("stages/second/model/dreamo", "stages/third/model/dreamo", "dreamo.safetensors");
+    /* the third learns nothing at a rate of 0: what it has is what the one before left */
+    same_file("stages/found/model/dreamo", "stages/third/model/dreamo", "dreamo.safetensors");
     /* and the last has it beside its own LoRA */
     same_file("stages/third/model/dreamo", "stages/last/model/dreamo", "dreamo.safetensors");
     assert_true(file_exists("stages/last/model/dreamo/cfg.safetensors"));
