@@ -161,7 +161,7 @@ static void trained(int dim, layout l, attention_opts o, bool rounds, const char
                 continue;
             }
             double off = distance(mine[k], exact[k]);
-            if (!(off < 2e-2 && off > (k == LSE ? 1e-5 : 1e-4))) fail_msg("%s, %s, heads of %d: %s is off by %.3g", cpus[i].name, what, dim, names[k], off);
+            if (!(off < 1e-2 && off > (k == LSE ? 1e-5 : 1e-4))) fail_msg("%s, %s, heads of %d: %s is off by %.3g", cpus[i].name, what, dim, names[k], off);
             if (found < 0) memcpy(first[k].p, mine[k].p, nbytes);
             if (memcmp(first[k].p, mine[k].p, nbytes)) fail_msg("%s, %s, heads of %d: %s has other bytes than with one thread", cpus[i].name, what, dim, names[k]);
         }

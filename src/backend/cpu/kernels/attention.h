@@ -125,13 +125,12 @@ static void k_attention(device *dev, tensor y, tensor q, tensor k, tensor v, lay
 {
     att_job j = {.y = y, .q = q, .k = k, .v = v, .o = o, .lse = lse};
     if (!att_prepare(dev, &j, l, true, 0) || !j.longest) return;
-    const cpu_bf16 *bf16 = ((const cpu_state *)dev->state)->bf16;
-    bool fast = att_takes_bf16(dev, &j);
-    if (bf16 && bf16->attention && (fast || att_in_bf16(dev, &j))) {
-        bf16->attention(dev, &j);
+    const cpu_bf16 *tiles = att_in_bf16(dev, &j);
+    if (tiles) {
+        tiles->attention(dev, &j);
         return;
     }
-    if (fast) j.pairs = bf16->tiles;
+    if (att_takes_bf16(dev, &j)) j.pairs = ((const cpu_state *)dev->state)->bf16->tiles;
     att_forward(dev, j);
 }
 
@@ -248,9 +247,9 @@ static void k_attention_backward(device *dev, tensor dq, tensor dk, tensor dv, t
     att_job j = {.y = y, .q = q, .k = k, .v = v, .o = o, .lse = lse, .dq = dq, .dk = dk, .dv = dv, .dy = dy};
     size_t tasks = (size_t)l.samples * (size_t)o.heads;
     if (!att_prepare(dev, &j, l, false, o.relbias ? tasks * (size_t)o.relbias->out : 0) || !j.longest) return;
-    const cpu_bf16 *bf16 = ((const cpu_state *)dev->state)->bf16;
-    if (bf16 && bf16->attention_backward && att_in_bf16(dev, &j)) {
-        bf16->attention_backward(dev, &j);
+    const cpu_bf16 *tiles = dev->bf16 ? att_in_bf16(dev, &j) : NULL;
+    if (tiles) {
+        tiles->attention_backward(dev, &j);
         return;
     }
     j.work_each = 3 * (size_t)(j.longest + MR) * (size_t)j.wide + 4 * (size_t)j.longest + 2 * NR + 5 * (size_t)ATT_BACK_KEYS * (size_t)j.wide +

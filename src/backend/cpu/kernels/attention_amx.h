@@ -11,7 +11,7 @@
 #include "backend/cpu/kernels/attention_job.h"
 #include "backend/cpu/kernels/gemm.h"
 
-enum { AMX_KEYS = 128, AMX_QUERIES = NR }; /* a block of keys, multiples of 32; queries of a tile of scores */
+enum { AMX_KEYS = 128 }; /* a block of them, a multiple of 32 */
 
 /* One head's part of row i; zeros beyond n. */
 INLINE vf amx_part(const att_job *j, tensor x, const int *rows, int i, int n, int head, int c)

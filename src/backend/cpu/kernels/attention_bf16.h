@@ -16,8 +16,12 @@ static bool att_takes_bf16(const device *dev, const att_job *j)
     return dev->fast && ((const cpu_state *)dev->state)->bf16 && j->longest >= FAST_LENGTH && att_is_plain(j) && !j->lse.p;
 }
 
-/* What AMX covers both ways, on a device that is asked for products in bf16. */
-static bool att_in_bf16(const device *dev, const att_job *j) { return dev->bf16 && att_is_plain(j); }
+/* What AMX takes: plain attention of a device that is asked for products in bf16, and what is above; NULL: not this. */
+static const cpu_bf16 *att_in_bf16(const device *dev, const att_job *j)
+{
+    const cpu_bf16 *bf16 = ((const cpu_state *)dev->state)->bf16;
+    return bf16 && bf16->attention && att_is_plain(j) && (dev->bf16 || att_takes_bf16(dev, j)) ? bf16 : NULL;
+}
 
 INLINE void bf16_store(float *to, float low, float high)
 {
