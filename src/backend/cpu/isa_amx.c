@@ -1,5 +1,5 @@
 /* isa_amx.c - products and attention in bf16 for AMX; CMake adds the flags to this file alone. */
-#if defined(__AMX_BF16__) && defined(__AVX512BF16__)
+#if (defined(__AMX_BF16__) || defined(__AMXBF16__)) && defined(__AVX512BF16__) /* gcc, new clang; clang before 16 */
 #define MICRO_PAIRS
 #define MICRO_AMX
 #include "backend/cpu/cpu.h"
