@@ -302,6 +302,8 @@ dreamo_status recipe_check(const recipe *r, dreamo_error *err)
     if (r->save_every % r->ema_every)
         return fail(err, DREAMO_ARG, "save_every = %lld must be a multiple of ema_every = %lld", (long long)r->save_every,
                     (long long)r->ema_every);
+    if (r->ref_crop < 1 && !r->self_reference)
+        return fail(err, DREAMO_ARG, "ref_crop = %g is of the target shown as its own reference: it wants self_reference = yes", r->ref_crop);
     return DREAMO_OK;
 }
 

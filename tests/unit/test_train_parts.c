@@ -269,6 +269,13 @@ static void test_recipe(void **state)
     err = (dreamo_error){ 0 };
     assert_int_equal(recipe_check(&r, &err), DREAMO_ARG);
     assert_non_null(strstr(err.message, "multiple of micro = 3"));
+    recipe_defaults(&r);
+    r.ref_crop = 0.4;
+    err = (dreamo_error){ 0 };
+    assert_int_equal(recipe_check(&r, &err), DREAMO_ARG);
+    assert_non_null(strstr(err.message, "self_reference = yes"));
+    r.self_reference = true;
+    assert_int_equal(recipe_check(&r, &err), DREAMO_OK);
 }
 
 /* Slopes against central differences; undecided pairs cost log 2. */

@@ -17,6 +17,7 @@
 #include "format/safetensors.h"
 #include "train/stages/even_latent.h"
 #include "train/export.h"
+#include "train/flow/flow_item.h"
 #include "scratch.h"
 
 /* cmocka comes last: it has a macro called fail. */
@@ -686,6 +687,44 @@ static void test_stages(void **state)
     assert_false(folder_exists("wrong"));
 }
 
+/* A target's own rectangle: cut at whole tokens, no smaller than asked for, in many places; and its pixels are the target's. */
+static void test_ref_crop(void **state)
+{
+    (void)state;
+    dreamo_error err = { 0 };
+    recipe r;
+    recipe_defaults(&r);
+    r.self_reference = true;
+    r.ref_crop = 0.4;
+    r.ref_dropout = 0;
+    stage s = { .r = &r };
+    assert_int_equal(recipe_override(&r, "pictures=64x48", &err), DREAMO_OK);
+    if (network_open(&s.n, MODEL, NULL, PARTS_OF_A_MODEL, 0, &err) || data_open("data", &s.data, &err)) fail_msg("%s", err.message);
+    int cell = 2 * vae_factor(&s.n.vae->config), whole = 64 / cell * (48 / cell), moved = 0, parts = 0;
+    for (uint64_t i = 0; i < 40; i++) {
+        flow_item it = { .kind = DATA_T2I, .split = DATA_TRAIN, .index = i, .sigma = -1 };
+        if (flow_item_compose(&s, &it, true, &err)) fail_msg("%s", err.message);
+        const bitmap *t = it.target, *p = it.shown[0];
+        assert_int_equal(it.nrefs, 1);
+        assert_true(t->width == 64 && t->height == 48 && p->width % cell == 0 && p->height % cell == 0);
+        assert_true(p->width >= lrint(0.4 * 64 / cell) * cell && p->height >= lrint(0.4 * 48 / cell) * cell && p->width <= 64 && p->height <= 48);
+        bool found = false;
+        for (int y = 0; y + p->height <= 48 && !found; y += cell)
+            for (int x = 0; x + p->width <= 64 && !found; x += cell) {
+                found = true;
+                for (int row = 0; row < p->height && found; row++)
+                    found = !memcmp(p->data + (size_t)row * (size_t)p->width * 3, t->data + ((size_t)(y + row) * 64 + (size_t)x) * 3, (size_t)p->width * 3);
+                moved += found && (x || y);
+            }
+        assert_true(found);
+        parts += p->width / cell * (p->height / cell) < whole;
+        flow_item_free(&it);
+    }
+    assert_true(moved > 10 && parts > 20);
+    data_close(s.data);
+    network_close(&s.n);
+}
+
 /* A number of the last validation in a run's log. */
 static double validated(const char *out, const char *name)
 {
@@ -865,7 +904,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_falls_back), cmocka_unit_test(test_nan), cmocka_unit_test(test_backends_agree),
         cmocka_unit_test(test_from_nothing), cmocka_unit_test(test_even_channels),
-        cmocka_unit_test(test_subject_weight), cmocka_unit_test(test_mixture), cmocka_unit_test(test_stages), cmocka_unit_test(test_distil),
+        cmocka_unit_test(test_subject_weight), cmocka_unit_test(test_mixture), cmocka_unit_test(test_stages), cmocka_unit_test(test_ref_crop), cmocka_unit_test(test_distil),
         cmocka_unit_test(test_after),
     };
     return cmocka_run_group_tests(tests, enter, scratch_leave);
