@@ -45,8 +45,8 @@ static void moments(const float *pixels, int pictures, int w, int h, int side, d
         for (int b = 0; b <= a; b++) cov[b * dim + a] = cov[a * dim + b] = cov[a * dim + b] / count - mean[a] * mean[b];
 }
 
-/* Cyclic Jacobi (Golub and Van Loan, 8.5): a [n, n] symmetric becomes diagonal, v its eigenvectors in columns. */
-static void jacobi(double *a, double *v, int n)
+/* Cyclic Jacobi (Golub and Van Loan, 8.5). */
+void eigenvectors(double *a, double *v, int n)
 {
     for (int i = 0; i < n * n; i++) v[i] = i % (n + 1) == 0;
     for (int sweep = 0; sweep < 60; sweep++) {
@@ -101,7 +101,7 @@ dreamo_status pca_fit(pca *c, const float *pixels, int pictures, int w, int h, i
     dreamo_status s = DREAMO_OK;
     if (c->mean && c->variance && c->axis && cov && vectors && patch && taken) {
         moments(pixels, pictures, w, h, side, c->mean, cov, patch);
-        jacobi(cov, vectors, dim);
+        eigenvectors(cov, vectors, dim);
         take_largest(c, cov, vectors, taken);
     } else {
         pca_free(c);

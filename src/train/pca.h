@@ -17,6 +17,8 @@ dreamo_status pca_fit(pca *c, const float *pixels, int pictures, int w, int h, i
 void          pca_free(pca *c);
 /* Mean squared error of pictures put through the `kept` numbers and back. */
 double        pca_error(const pca *c, const float *pixels, int pictures, int w, int h);
+/* a [n, n], symmetric, becomes diagonal; v: its eigenvectors in columns, in no order. */
+void          eigenvectors(double *a, double *v, int n);
 /* 10 log10(range^2 / error), range 2: pictures lie in [-1, 1]. */
 double        psnr(double error);
 #endif

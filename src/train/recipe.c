@@ -78,6 +78,7 @@ static const entry entries[] = {
     { "edges", "autoencoder", ENTRY_NUMBER, AT(edges), 0, 100, 0, NULL },
     { "decoder_only", "autoencoder", ENTRY_BOOL, AT(decoder_only), 0, 1, 0, NULL },
     { "even_channels", "autoencoder", ENTRY_BOOL, AT(even_channels), 0, 1, 0, NULL },
+    { "visible_channels", "autoencoder", ENTRY_NUMBER, AT(visible_channels), 0, 1, 0, NULL },
     { "guidance", "flow", ENTRY_NUMBER, AT(guidance), 0, 100, 1, NULL },
     { "rejected", "after", ENTRY_KINDS, AT(rejected), 0, 0, 0, "auto" },
     { "cfg_scale", "after", ENTRY_NUMBER, AT(cfg_scale), 1, 100, 3, NULL },

@@ -47,7 +47,8 @@ typedef struct recipe {
     vae_init init;
     double kl, edges;
     bool decoder_only;                       /* the encoder stays: what was trained on its latents stays right */
-    bool even_channels;                      /* export: one variance for all channels of the latent (even_latent.h) */
+    bool even_channels;                      /* export: one variance for all channels of the latent, */
+    double visible_channels;                 /* then turned and scaled by what pictures show of them, to this power (latent_basis.h) */
     /* adapter */
     adapter_begin begin;
     int64_t rank;                            /* of a fresh adapter */

@@ -15,7 +15,6 @@
 #include "dreamo.h"
 #include "format/json.h"
 #include "format/safetensors.h"
-#include "train/stages/even_latent.h"
 #include "train/export.h"
 #include "train/flow/flow_item.h"
 #include "scratch.h"
@@ -557,14 +556,12 @@ static const float *numbers(const st_file *f, const char *name)
 static void test_even_channels(void **state)
 {
     (void)state;
-    double scale[3];
-    even_latent_scales((const double[]){ 1, 4, 0 }, 3, scale);
-    assert_true(fabs(scale[0] - 2 * scale[1]) < 1e-12 && scale[2] == 1);
-    static const char *const outs[2] = { "uneven", "even" };
-    st_file f[2];
-    for (int i = 0; i < 2; i++) {
+    enum { RUNS = 3 };
+    static const char *const outs[RUNS] = { "uneven", "even", "visible" };
+    st_file f[RUNS];
+    for (int i = 0; i < RUNS; i++) {
         char path[64];
-        run r = { .stage = "vae", .out = outs[i], .steps = 2, .more = { i ? "even_channels=yes" : "even_channels=no" } };
+        run r = { .stage = "vae", .out = outs[i], .steps = 2, .more = { i ? "even_channels=yes" : "even_channels=no", i == 2 ? "visible_channels=0.5" : NULL } };
         must_train(&r);
         snprintf(path, sizeof path, "%s/model/vae/diffusion_pytorch_model.safetensors", outs[i]);
         assert_int_equal(st_open(path, &f[i], NULL), DREAMO_OK);
@@ -572,8 +569,8 @@ static void test_even_channels(void **state)
     st_tensor *last = st_find(&f[0], "encoder.conv_out.weight"), *first = st_find(&f[0], "decoder.conv_in.weight");
     int n = (int)first->shape[1], moved = 0;
     size_t row = last->count / (size_t)(2 * n), taps = 9;
-    const float *w[2], *b[2], *d[2];
-    for (int i = 0; i < 2; i++) {
+    const float *w[RUNS], *b[RUNS], *d[RUNS];
+    for (int i = 0; i < RUNS; i++) {
         w[i] = numbers(&f[i], "encoder.conv_out.weight");
         b[i] = numbers(&f[i], "encoder.conv_out.bias");
         d[i] = numbers(&f[i], "decoder.conv_in.weight");
@@ -590,7 +587,21 @@ static void test_even_channels(void **state)
         for (size_t t = 0; t < taps; t++) assert_true(fabs(d[1][(size_t)k * taps + t] * s - d[0][(size_t)k * taps + t]) < 1e-6);
     }
     assert_true(moved > 0);
-    for (int i = 0; i < 2; i++) st_close(&f[i]);
+    /* turned and scaled anew: what goes through both layers is the same, what lies between is not */
+    double apart = 0;
+    for (size_t i = 0; i < row; i++)
+        for (size_t t = 0; t < taps; t++) {
+            double through[2] = { 0 };
+            for (int k = 0; k < n; k++)
+                for (int j = 0; j < 2; j++) through[j] += (double)d[2 * j][(size_t)k * taps + t] * w[2 * j][(size_t)k * row + i];
+            assert_true(fabs(through[0] - through[1]) < 1e-5);
+        }
+    for (int k = 0; k < n; k++) {
+        apart += fabs(w[2][(size_t)k * row] - w[1][(size_t)k * row]);
+        for (size_t i = 0; i < row; i++) assert_true(w[2][(size_t)(n + k) * row + i] == 0);
+    }
+    assert_true(apart > 1e-3);
+    for (int i = 0; i < RUNS; i++) st_close(&f[i]);
 }
 
 /* Kinds, sizes and sides in one batch; the parts of the loss are in the log, every kind is validated, and all of it is drawn. */

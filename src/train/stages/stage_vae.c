@@ -10,14 +10,14 @@
 #include "base/mem.h"
 #include "format/json.h"
 #include "train/flow/encode.h"
-#include "train/stages/even_latent.h"
 #include "train/export.h"
 #include "train/flow/flow.h"
 #include "train/init.h"
+#include "train/stages/latent_basis.h"
 #include "train/stages/stage.h"
 #include "train/stages/vae_loss.h"
 
-enum { PCA_PICTURES = 512, STATISTICS = 256, SHEET_ROWS = 8, SHEET_ZOOM = 3, VALIDATION_MICRO = 8, SIZE_STREAM = 0x53495a45 };
+enum { PCA_PICTURES = 512, STATISTICS = 256, PROBED = 64, SHEET_ROWS = 8, SHEET_ZOOM = 3, VALIDATION_MICRO = 8, SIZE_STREAM = 0x53495a45 };
 
 typedef struct vae_stage {
     int n, w, h, factor;      /* pictures in the micro-batch, their size; pixels a latent pixel */
@@ -242,42 +242,73 @@ static dreamo_status validate_vae(stage *s, train_log *log, int64_t step, dreamo
 
 /* ---- export ---- */
 
-/* Mean and variance of each channel of the latents of training pictures. */
-static dreamo_status latent_statistics(stage *s, double *mean, double *variance, dreamo_error *err)
+/* Of the latents of training pictures: each channel's mean, the covariance, the mean of the posterior's variances; and, when wanted, what pictures show of
+ * them (latent_basis.h). */
+typedef struct latent_facts { double *mean, *covariance, *posterior, *gram; } latent_facts;
+
+static void count_moments(const float *moments, int rows, int n, const latent_facts *of)
+{
+    for (int i = 0; i < rows; i++) {
+        const float *x = moments + (size_t)i * (size_t)(2 * n);
+        for (int k = 0; k < n; k++) {
+            of->mean[k] += (double)x[k] / rows;
+            of->posterior[k] += exp(fmin(fmax((double)x[n + k], -30), 20)) / rows;
+            for (int j = 0; j < n; j++) of->covariance[k * n + j] += (double)x[k] * (double)x[j] / rows;
+        }
+    }
+    for (int k = 0; k < n; k++)
+        for (int j = 0; j < n; j++) of->covariance[k * n + j] -= of->mean[k] * of->mean[j];
+}
+
+/* Of the first of these latents, a micro-batch at a time. */
+static dreamo_status look_at_decoder(stage *s, const float *moments, double *gram, dreamo_error *err)
 {
     vae_stage *v = s->self;
-    int channels = s->n.vae->config.latent_channels;
+    int n = s->n.vae->config.latent_channels, pixels = (int)latent_pixels(v);
+    rng r = rng_new((uint64_t)s->r->seed, ~(uint64_t)0);
+    int64_t count = 0;
+    float *z = mem_alloc((size_t)(VALIDATION_MICRO * pixels * n) * sizeof *z);
+    dreamo_status status = z ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for latents");
+    for (int at = 0; at < PROBED * pixels && !status; at += VALIDATION_MICRO * pixels) {
+        for (int i = 0; i < VALIDATION_MICRO * pixels; i++) memcpy(z + i * n, moments + (size_t)(at + i) * (size_t)(2 * n), (size_t)n * sizeof *z);
+        status = latent_gram(s->dev, s->n.vae, z, (grid){ VALIDATION_MICRO, v->h / v->factor, v->w / v->factor }, 1, &r, gram, &count, err);
+    }
+    for (int i = 0; i < n * n && count; i++) gram[i] /= (double)count;
+    params_zero_grad(&s->p, s->dev->threads);
+    mem_free(z);
+    return status;
+}
+
+static dreamo_status find_facts(stage *s, const latent_facts *of, dreamo_error *err)
+{
+    vae_stage *v = s->self;
+    int n = s->n.vae->config.latent_channels;
     look_at_held(v);
     int rows = STATISTICS * (int)latent_pixels(v);
-    float *pixels = NULL, *moments = mem_alloc((size_t)rows * (size_t)(2 * channels) * sizeof *moments);
-    dreamo_status status = moments ? draw_some(s, DATA_TRAIN, STATISTICS, &pixels, err)
-                                   : fail(err, DREAMO_MEMORY, "no memory for latents");
+    float *pixels = NULL, *moments = mem_alloc((size_t)rows * (size_t)(2 * n) * sizeof *moments);
+    dreamo_status status = moments ? draw_some(s, DATA_TRAIN, STATISTICS, &pixels, err) : fail(err, DREAMO_MEMORY, "no memory for latents");
     if (!status) status = look(s, pixels, STATISTICS, NULL, moments, NULL, err);
-    for (int k = 0; !status && k < channels; k++) {
-        double sum = 0, square = 0;
-        for (int i = 0; i < rows; i++) {
-            double x = moments[i * 2 * channels + k];
-            sum += x;
-            square += x * x;
-        }
-        mean[k] = sum / rows;
-        variance[k] = fmax(square / rows - mean[k] * mean[k], 0);
-    }
+    if (!status) count_moments(moments, rows, n, of);
+    if (!status && of->gram) status = look_at_decoder(s, moments, of->gram, err);
     mem_free(pixels);
     mem_free(moments);
     return status;
 }
 
-/* config.json with the shift and scale that make latents, each channel first multiplied by its own scale, have mean 0 and variance 1
- * over all channels. */
-static dreamo_status write_config(const char *path, const double *mean, const double *variance, const double *scale, int channels,
-                                  dreamo_error *err)
+/* config.json with the shift and scale that give the latents, in their new basis, mean 0 and variance 1 over all channels. */
+static dreamo_status write_config(const char *path, const latent_facts *of, const latent_basis *b, dreamo_error *err)
 {
     json_t *o = NULL;
     double middle = 0, square = 0;
-    for (int k = 0; k < channels; k++) {
-        middle += mean[k] * scale[k] / channels;
-        square += (variance[k] + mean[k] * mean[k]) * scale[k] * scale[k] / channels;
+    for (int k = 0; k < b->n; k++) {
+        const double *to = b->to + k * b->n;
+        double mean = 0, variance = 0;
+        for (int i = 0; i < b->n; i++) {
+            mean += to[i] * of->mean[i];
+            for (int j = 0; j < b->n; j++) variance += to[i] * of->covariance[i * b->n + j] * to[j];
+        }
+        middle += mean / b->n;
+        square += (fmax(variance, 0) + mean * mean) / b->n;
     }
     dreamo_status status = json_read(path, 1 << 20, &o, err);
     if (!status) {
@@ -293,25 +324,29 @@ static dreamo_status write_config(const char *path, const double *mean, const do
 
 static dreamo_status export_vae(stage *s, const char *folder, dreamo_error *err)
 {
-    int channels = s->n.vae->config.latent_channels;
+    int n = s->n.vae->config.latent_channels;
     size_t nbytes = s->p.count * sizeof(float);
-    char *config = mem_printf("%s/vae/config.json", folder),
-        *weights = mem_printf("%s/vae/diffusion_pytorch_model.safetensors", folder);
-    double *mean = mem_calloc(3 * (size_t)channels, sizeof *mean), *variance = mean + channels, *scale = variance + channels;
+    char *config = mem_printf("%s/vae/config.json", folder), *weights = mem_printf("%s/vae/diffusion_pytorch_model.safetensors", folder);
+    double *mean = mem_calloc((size_t)(2 * n + 2 * n * n), sizeof *mean), *variance = mem_alloc((size_t)n * sizeof *variance);
+    latent_facts of = { mean, mean + 2 * n, mean + n, s->r->visible_channels > 0 ? mean + 2 * n + n * n : NULL };
+    latent_basis b = { 0 };
     float *out = mem_alloc(nbytes);
-    dreamo_status status = config && weights && mean && out ? latent_statistics(s, mean, variance, err)
-                                                            : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+    dreamo_status status = config && weights && mean && variance && out ? latent_basis_new(&b, n, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
+    if (!status) status = find_facts(s, &of, err);
     if (!status) {
         memcpy(out, s->p.ema ? s->p.ema : s->p.value, nbytes);
-        for (int k = 0; k < channels; k++) scale[k] = 1;
-        if (s->r->even_channels) even_latent_scales(variance, channels, scale);
-        status = even_latent_apply(&s->p, out, channels, scale, err);
+        for (int k = 0; k < n; k++) variance[k] = fmax(of.covariance[k * n + k], 0);
+        if (s->r->even_channels) latent_even(&b, variance);
+        if (of.gram) status = latent_visible(&b, of.gram, s->r->visible_channels, err);
     }
+    if (!status) status = latent_basis_apply(&b, &s->p, out, of.posterior, err);
     if (!status) status = export_weights(weights, &s->p, out, 0, s->p.n, "", s->r->export_bf16, err);
-    if (!status) status = write_config(config, mean, variance, scale, channels, err);
+    if (!status) status = write_config(config, &of, &b, err);
+    latent_basis_free(&b);
     mem_free(config);
     mem_free(weights);
     mem_free(mean);
+    mem_free(variance);
     mem_free(out);
     return status;
 }
