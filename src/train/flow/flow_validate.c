@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-enum { WAYS = 3, NUMBERS = 2 * WAYS + 6 + FLOW_LEVELS, NAME = 64 };
+enum { WAYS = 3, NUMBERS = 2 * WAYS + 6 + 2 * FLOW_LEVELS, NAME = 64 };
 
 /* The numbers of one kind, with their names. */
 typedef struct told { const char *kind; int n; char name[NUMBERS][NAME]; log_part part[NUMBERS]; } told;
@@ -28,7 +28,7 @@ static void tell_spread(told *t, const char *what, const double *x, int n, doubl
 }
 
 /* Means over the samples in each quarter of the noise levels. */
-static void tell_levels(told *t, const double *loss, int n, double *picked)
+static void tell_levels(told *t, const char *name, const double *loss, int n, double *picked)
 {
     for (int q = 0; q < FLOW_LEVELS; q++) {
         char what[NAME];
@@ -37,22 +37,22 @@ static void tell_levels(told *t, const double *loss, int n, double *picked)
         for (int i = 0; i < n; i++)
             if ((int)(flow_level(i) * FLOW_LEVELS) == q) picked[count++] = loss[i];
         flow_spread(picked, count, &mean, &error);
-        snprintf(what, sizeof what, "level%d", q + 1);
+        snprintf(what, sizeof what, "%s%d", name, q + 1);
         tell(t, what, mean);
     }
 }
 
-static dreamo_status report_loss(told *t, train_log *log, int64_t step, const double *loss, int n, double *spare, dreamo_error *err)
+static dreamo_status report_loss(told *t, train_log *log, int64_t step, double *loss, int n, double *spare, dreamo_error *err)
 {
     double mean, error;
     tell_spread(t, "loss", loss, n, &mean, &error);
-    tell_levels(t, loss, n, spare);
+    tell_levels(t, "level", loss, n, spare);
     log_note(log, "step %lld: %s: %d held out: loss %.4f +- %.4f", (long long)step, t->kind, n, mean, error);
     return log_numbers(log, step, "validation", t->part, t->n, err);
 }
 
 /* loss: of each way, then how far references look inside their masks. */
-static dreamo_status report_ways(told *t, train_log *log, int64_t step, const double *loss, int n, double *spare, dreamo_error *err)
+static dreamo_status report_ways(told *t, train_log *log, int64_t step, double *loss, int n, double *spare, dreamo_error *err)
 {
     static const char *const way[WAYS] = { "right", "other", "none" }, *const gap[WAYS] = { "", "other_minus_right", "none_minus_right" };
     double mean[WAYS], error[WAYS], more[WAYS], more_error[WAYS];
@@ -62,7 +62,10 @@ static dreamo_status report_ways(told *t, train_log *log, int64_t step, const do
         for (int i = 0; i < n; i++) spare[i] = loss[k * n + i] - loss[i];
         tell_spread(t, gap[k], spare, n, &more[k], &more_error[k]);
     }
-    tell_levels(t, loss, n, spare);
+    tell_levels(t, "level", loss, n, spare);
+    double *gain = loss + n; /* another's is told */
+    for (int i = 0; i < n; i++) gain[i] = loss[2 * n + i] - loss[i];
+    tell_levels(t, "none_minus_right", gain, n, spare);
     const double *inside = loss + WAYS * n;
     flow_spread(inside, n, &more[0], &more_error[0]);
     if (isfinite(more[0])) tell_spread(t, "inside", inside, n, &more[0], &more_error[0]);
