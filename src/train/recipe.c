@@ -67,6 +67,7 @@ static const entry entries[] = {
     { "ref_tokens", "data", ENTRY_NUMBER, AT(ref_tokens), 0.001, 1, 1, NULL },
     { "self_reference", "data", ENTRY_BOOL, AT(self_reference), 0, 1, 0, NULL },
     { "ref_crop", "data", ENTRY_NUMBER, AT(ref_crop), 0.05, 1, 1, NULL },
+    { "ref_scale", "data", ENTRY_NUMBER, AT(ref_scale), 0.1, 1, 1, NULL },
     { "token_dropout", "flow", ENTRY_NUMBER, AT(token_dropout), 0, 0.95, 0, NULL },
     { "subject_weight", "flow", ENTRY_NUMBER, AT(subject_weight), 0, 1000, 0, NULL },
     { "density", "flow", ENTRY_CHOICE, AT(flow.density), 0, 0, FLOW_LOGIT_NORMAL, "logit-normal|uniform" },
@@ -303,8 +304,8 @@ dreamo_status recipe_check(const recipe *r, dreamo_error *err)
     if (r->save_every % r->ema_every)
         return fail(err, DREAMO_ARG, "save_every = %lld must be a multiple of ema_every = %lld", (long long)r->save_every,
                     (long long)r->ema_every);
-    if (r->ref_crop < 1 && !r->self_reference)
-        return fail(err, DREAMO_ARG, "ref_crop = %g is of the target shown as its own reference: it wants self_reference = yes", r->ref_crop);
+    if ((r->ref_crop < 1 || r->ref_scale < 1) && !r->self_reference)
+        return fail(err, DREAMO_ARG, "%s is of the target shown as its own reference: it wants self_reference = yes", r->ref_crop < 1 ? "ref_crop" : "ref_scale");
     return DREAMO_OK;
 }
 

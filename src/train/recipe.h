@@ -60,7 +60,8 @@ typedef struct recipe {
     double same_size;                        /* of composed training samples, the share whose subjects have the reference's size and are moved by whole tokens */
     double ref_tokens;                       /* share of a reference's tokens that is shown, at random */
     bool self_reference;                     /* the reference is the target itself */
-    double ref_crop;                         /* ... or a rectangle of its tokens, whose sides are this share of its own, or more */
+    double ref_crop;                         /* ... or a rectangle of its tokens, whose sides are this share of its own, or more, */
+    double ref_scale;                        /* shown smaller or larger by up to this factor */
     double token_dropout;                    /* share of picture tokens that pass the middle single blocks by */
     double label_weight;                     /* judge: of what captions say beside what references show */
     bool train_tables;                       /* task and index rows; a fresh adapter has none without */

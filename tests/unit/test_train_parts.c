@@ -276,6 +276,11 @@ static void test_recipe(void **state)
     assert_non_null(strstr(err.message, "self_reference = yes"));
     r.self_reference = true;
     assert_int_equal(recipe_check(&r, &err), DREAMO_OK);
+    recipe_defaults(&r);
+    r.ref_scale = 0.5;
+    err = (dreamo_error){ 0 };
+    assert_int_equal(recipe_check(&r, &err), DREAMO_ARG);
+    assert_non_null(strstr(err.message, "ref_scale"));
 }
 
 /* Slopes against central differences; undecided pairs cost log 2. */

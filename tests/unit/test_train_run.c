@@ -732,6 +732,27 @@ static void test_ref_crop(void **state)
         flow_item_free(&it);
     }
     assert_true(moved > 10 && parts > 20);
+
+    /* the whole of it in other sizes: no larger, of whole tokens, of the same mean */
+    r.ref_crop = 1;
+    r.ref_scale = 0.5;
+    unsigned sizes = 0;
+    for (uint64_t i = 0; i < 40; i++) {
+        flow_item it = { .kind = DATA_T2I, .split = DATA_TRAIN, .index = i, .sigma = -1 };
+        if (flow_item_compose(&s, &it, true, &err)) fail_msg("%s", err.message);
+        const bitmap *p = it.shown[0];
+        double mean[2] = { 0 };
+        assert_true(p->width % cell == 0 && p->height % cell == 0 && p->width >= 32 && p->width <= 64 && p->height >= 16 && p->height <= 48);
+        for (int k = 0; k < 2; k++) {
+            const bitmap *b = k ? p : it.target;
+            size_t n = (size_t)b->width * (size_t)b->height * 3;
+            for (size_t j = 0; j < n; j++) mean[k] += b->data[j] / (double)n;
+        }
+        if (fabs(mean[0] - mean[1]) > 3) fail_msg("%d x %d has mean %g instead of %g", p->width, p->height, mean[1], mean[0]);
+        sizes |= 1u << (p->width / cell);
+        flow_item_free(&it);
+    }
+    assert_true((sizes & (sizes - 1)) != 0);
     data_close(s.data);
     network_close(&s.n);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "image/resize.h"
 
 enum { VALIDATION_STREAM = 0x56414c, OTHERS_TRIED = 64 };
 
@@ -100,18 +101,32 @@ static int draw_part(int n, double least, rng *r, int *first)
     return part;
 }
 
-/* The target as its own reference, or a rectangle of its tokens: then what is copied has been moved, and the network must find how far. */
+/* A side of n tokens, made larger or smaller: whole tokens again, and no more than the target's. */
+static int scaled_part(int n, double by, int most)
+{
+    int part = (int)lrint(n * by);
+    return part < 1 ? 1 : part > most ? most : part;
+}
+
+/* The target as its own reference, or a rectangle of its tokens: then what is copied has been moved, and the network must find how far; and in another size,
+ * how large. */
 static dreamo_status refer_to_itself(const stage *s, flow_item *it, rng *r, dreamo_error *err)
 {
     const bitmap *whole = it->reference == REF_OTHER ? &it->other.target : &it->sample.target;
+    int cell = 2 * vae_factor(&s->n.vae->config), wide = whole->width / cell, high = whole->height / cell, left, top;
     it->self = (data_ref){ .task = DATA_IP, .slot = 1 };
     it->ref[0] = &it->self;
     it->shown[0] = whole;
-    if (s->r->ref_crop >= 1) return DREAMO_OK;
-    int cell = 2 * vae_factor(&s->n.vae->config), left, top;
-    int w = draw_part(whole->width / cell, s->r->ref_crop, r, &left), h = draw_part(whole->height / cell, s->r->ref_crop, r, &top);
+    if (s->r->ref_crop >= 1 && s->r->ref_scale >= 1) return DREAMO_OK;
+    int w = draw_part(wide, s->r->ref_crop, r, &left), h = draw_part(high, s->r->ref_crop, r, &top);
     it->shown[0] = &it->part;
-    return bitmap_cut(whole, left * cell, top * cell, w * cell, h * cell, &it->part, err);
+    if (s->r->ref_scale >= 1) return bitmap_cut(whole, left * cell, top * cell, w * cell, h * cell, &it->part, err);
+    double by = exp(log(s->r->ref_scale) * rng_range(r, -1, 1));
+    bitmap cut = { 0 };
+    dreamo_status status = bitmap_cut(whole, left * cell, top * cell, w * cell, h * cell, &cut, err);
+    if (!status) status = resize_lanczos(&cut, scaled_part(w, by, wide) * cell, scaled_part(h, by, high) * cell, &it->part, err);
+    bitmap_free(&cut);
+    return status;
 }
 
 dreamo_status flow_item_compose(const stage *s, flow_item *it, bool references, dreamo_error *err)
