@@ -149,7 +149,7 @@ static void test_gram(void **state)
         off += pow(got[i] / (double)count - want[i], 2);
         size += want[i] * want[i];
     }
-    if (!(size > 0) || off > 0.03 * 0.03 * size) fail_msg("relative error %g", sqrt(off / size));
+    if (!(size > 0) || off > 0.02 * 0.02 * size) fail_msg("relative error %g", sqrt(off / size));
     net_close(&t);
 }
 

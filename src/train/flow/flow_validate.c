@@ -42,7 +42,7 @@ static void tell_levels(told *t, const char *name, const double *loss, int n, do
     }
 }
 
-static dreamo_status report_loss(told *t, train_log *log, int64_t step, double *loss, int n, double *spare, dreamo_error *err)
+static dreamo_status report_loss(told *t, train_log *log, int64_t step, const double *loss, int n, double *spare, dreamo_error *err)
 {
     double mean, error;
     tell_spread(t, "loss", loss, n, &mean, &error);
@@ -51,8 +51,8 @@ static dreamo_status report_loss(told *t, train_log *log, int64_t step, double *
     return log_numbers(log, step, "validation", t->part, t->n, err);
 }
 
-/* loss: of each way, then how far references look inside their masks. */
-static dreamo_status report_ways(told *t, train_log *log, int64_t step, double *loss, int n, double *spare, dreamo_error *err)
+/* loss: of each way, then how far references look inside their masks.  spare: room for twice n. */
+static dreamo_status report_ways(told *t, train_log *log, int64_t step, const double *loss, int n, double *spare, dreamo_error *err)
 {
     static const char *const way[WAYS] = { "right", "other", "none" }, *const gap[WAYS] = { "", "other_minus_right", "none_minus_right" };
     double mean[WAYS], error[WAYS], more[WAYS], more_error[WAYS];
@@ -61,11 +61,9 @@ static dreamo_status report_ways(told *t, train_log *log, int64_t step, double *
         /* the same samples, noise and levels: pairs tell more than means */
         for (int i = 0; i < n; i++) spare[i] = loss[k * n + i] - loss[i];
         tell_spread(t, gap[k], spare, n, &more[k], &more_error[k]);
+        if (k == REF_NONE) tell_levels(t, gap[k], spare, n, spare + n);
     }
     tell_levels(t, "level", loss, n, spare);
-    double *gain = loss + n; /* another's is told */
-    for (int i = 0; i < n; i++) gain[i] = loss[2 * n + i] - loss[i];
-    tell_levels(t, "none_minus_right", gain, n, spare);
     const double *inside = loss + WAYS * n;
     flow_spread(inside, n, &more[0], &more_error[0]);
     if (isfinite(more[0])) tell_spread(t, "inside", inside, n, &more[0], &more_error[0]);
@@ -94,7 +92,7 @@ dreamo_status flow_validate(stage *s, flow_stage *f, train_log *log, int64_t ste
 {
     size_t n = (size_t)s->r->validation;
     if (!n) return DREAMO_OK;
-    double *loss = mem_alloc((WAYS + 2) * n * sizeof *loss);
+    double *loss = mem_alloc((WAYS + 3) * n * sizeof *loss);
     dreamo_status status = loss ? DREAMO_OK : fail(err, DREAMO_MEMORY, "no memory for validation");
     for (int i = 0; i < f->kinds.n && !status; i++) {
         data_kind kind = (data_kind)f->kinds.part[i].a;

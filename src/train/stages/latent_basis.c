@@ -131,17 +131,14 @@ dreamo_status latent_basis_apply(const latent_basis *b, const params *p, float *
 
 /* ---- what is seen ---- */
 
-typedef struct probe { const vae *m; const float *z; grid g; float *pixels, *u, *back; bool way_back; } probe;
+typedef struct probe { const vae *m; const float *z; grid g; float *pixels, *u, *back; } probe;
 
 static void decode(nn *cx, void *job)
 {
     probe *j = job;
     tensor z = tensor_leaf(cx, tensor_from(cx, j->g.n * j->g.h * j->g.w, j->m->config.latent_channels, j->z));
     tensor y = vae_decode(cx, j->m, z, j->g);
-    if (!j->way_back) {
-        tensor_read(cx, y, j->pixels);
-        return;
-    }
+    tensor_read(cx, y, j->pixels);
     stage_backward(cx, y, j->pixels, j->u);
     tensor slope = tensor_grad(cx, z);
     if (slope.p) tensor_read(cx, slope, j->back);
@@ -153,9 +150,8 @@ dreamo_status latent_gram(device *dev, const vae *m, const float *z, grid g, int
     size_t rows = (size_t)(g.n * g.h * g.w), values = rows * (size_t)(f * f * m->config.image_channels), latent = rows * (size_t)n;
     float *pixels = mem_calloc(2 * values + latent, sizeof *pixels);
     if (!pixels) return fail(err, DREAMO_MEMORY, "no memory for %d decoded pictures", g.n);
-    probe job = { m, z, g, pixels, pixels + values, pixels + 2 * values, false };
-    dreamo_status s = sized_run(dev, false, false, decode, &job, err);
-    job.way_back = true;
+    probe job = { m, z, g, pixels, pixels + values, pixels + 2 * values };
+    dreamo_status s = DREAMO_OK;
     for (int i = 0; i < probes && !s; i++) {
         flow_noise(r, job.u, values);
         s = sized_run(dev, true, false, decode, &job, err);
