@@ -103,16 +103,20 @@ static double on_grid(rng *r, double middle, double grid, double lo, double hi)
 static double horizon_of(const plan *p) { return p->s.horizon * p->high; }
 
 /* In the reference's size and where whole tokens match.  A subject may touch the border, and may stand a little into the ground. */
-placement place_like_reference(const plan *p, const data_params *o, const look *l, double fill, rng *r)
+placement place_like_reference(const making *m, const plan *p, const look *l, double fill)
 {
     placement at = { .scale = fill, .turn = l->turn, .mirror = l->mirror };
     double hx, hy;
     look_extent(&l->t, l->turn, fill, &hx, &hy);
-    at.x = on_grid(r, 0.5, o->grid, hx, p->wide - hx);
+    at.x = on_grid(m->r, m->ref_share / 2, m->grid, hx, p->wide - hx);
     double ground = horizon_of(p) + 0.10 - hy, highest = p->s.horizon < 1 && ground > hy ? ground : hy, lowest = p->high - hy;
-    at.y = on_grid(r, 0.5, o->grid, highest < lowest ? highest : lowest, lowest);
+    at.y = on_grid(m->r, m->ref_share / 2, m->grid, highest < lowest ? highest : lowest, lowest);
     return at;
 }
+
+double meet_tokens(const making *m, double at) { return m->ref_share / 2 + m->grid * round((at - m->ref_share / 2) / m->grid); }
+
+double meet_tokens_below(const making *m, double at) { return m->ref_share / 2 + m->grid * ceil((at - m->ref_share / 2) / m->grid - 1e-9); }
 
 double place_height(const plan *p, double hy, double nearness, rng *r)
 {

@@ -7,7 +7,7 @@
 
 void data_params_init(data_params *p)
 {
-    *p = (data_params){ .scale_lo = 0.45, .scale_hi = 0.8, .ref_fill = 0.85, .same = 0.5, .grid = 0.125, .turn = 12, .view_step = 2, .mirror = 0.1,
+    *p = (data_params){ .scale_lo = 0.45, .scale_hi = 0.8, .ref_fill = 0.85, .same = 0.5, .grid = 16, .turn = 12, .view_step = 2, .mirror = 0.1,
                         .shadow = 0.4, .light = 1, .solid_share = 0.3, .words = 0.5, .shuffle = 0.25 };
 }
 
@@ -40,7 +40,8 @@ static dreamo_status make_plan(const asset_set *d, const data_params *o, const d
 {
     rng r = sample_rng(q);
     double shorter = q->width < q->height ? q->width : q->height;
-    making m = { .d = d, .o = o, .split = q->split, .index = q->index, .r = &r, .ref_share = ref_side / shorter, .told = q->kind == DATA_T2I };
+    making m = { .d = d, .o = o, .split = q->split, .index = q->index, .r = &r, .ref_share = ref_side / shorter, .grid = o->grid / shorter, .told = q->kind == DATA_T2I };
+    while (m.grid > 1.0 / 7) m.grid /= 2; /* so small a picture would have no place to choose */
     *p = (plan){ .wide = q->width / shorter, .high = q->height / shorter };
     switch (q->kind) {
     case DATA_T2I: return plan_t2i(&m, p, err);
@@ -114,7 +115,7 @@ static dreamo_status check_params(const data_params *p, const data_request *q, d
     if (!(p->same >= 0 && p->same <= 1)) return fail(err, DREAMO_ARG, "same: %g is not in 0..1", p->same);
     if (!(p->words >= 0 && p->words <= 1)) return fail(err, DREAMO_ARG, "words: %g is not in 0..1", p->words);
     if (!(p->shuffle >= 0 && p->shuffle <= 1)) return fail(err, DREAMO_ARG, "shuffle: %g is not in 0..1", p->shuffle);
-    if (!(p->grid > 0.01 && p->grid <= 1)) return fail(err, DREAMO_ARG, "grid: %g is not within 0.01..1", p->grid);
+    if (!(p->grid >= 1 && p->grid <= 1024)) return fail(err, DREAMO_ARG, "grid: %g is not within 1..1024", p->grid);
     if (!(p->turn >= 0 && p->turn <= 180)) return fail(err, DREAMO_ARG, "turn: %g is not within 0..180", p->turn);
     return DREAMO_OK;
 }

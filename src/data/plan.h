@@ -57,7 +57,7 @@ typedef struct making {
     data_split split;
     uint64_t index;
     rng *r;
-    double ref_share;           /* side of a reference / shorter side of the target */
+    double ref_share, grid;     /* sides of a reference and of a token / shorter side of the target */
     bool told;                  /* captions tell all that the picture shows: T2I has no reference to carry it */
 } making;
 
@@ -87,7 +87,11 @@ const person  *pick_person(const making *m, int nth);              /* the nth of
 /* A scene on which none of these colours vanishes. */
 scene scene_for(const float (*colours)[3], int n, rng *r);
 placement place_freely(const plan *p, const data_params *o, const look *l, rng *r);
-placement place_like_reference(const plan *p, const data_params *o, const look *l, double fill, rng *r);
+placement place_like_reference(const making *m, const plan *p, const look *l, double fill);
+/* The nearest place to `at` of something's middle, or the nearest below, from which its tokens are those of its reference: drawn in the middle of
+ * that, it is whole tokens away. */
+double meet_tokens(const making *m, double at);
+double meet_tokens_below(const making *m, double at);
 /* Foot of something of this half height: on the ground between `nearest` and the horizon, or anywhere where there is none; y of its middle. */
 double place_height(const plan *p, double hy, double nearness, rng *r);
 

@@ -48,14 +48,29 @@ static void settle(const making *m, plan *p, const tile *t, int n)
     scene_phrase(&p->s, p->scene, sizeof p->scene);
 }
 
-/* How much of a reference something fills that is `shown` large in the target: the same size, where that is wanted and leaves enough to see. */
-static double fill_of(const making *m, double shown, bool same)
+/* Can a reference show something in its size, `shown` in the target, so that enough is seen? */
+static bool fits(const making *m, double shown) { return shown >= 0.4 * m->ref_share && shown <= 0.97 * m->ref_share; }
+
+/* How much of a reference it fills then, if so it shall be. */
+static double fill_of(const making *m, double shown, bool same) { return same && fits(m, shown) ? shown / m->ref_share : m->o->ref_fill; }
+
+static double longest(const tile *t) { return t->width > t->height ? t->width : t->height; }
+
+/* Moves a bust down, for below it is cut off, so that a part of its frame, which is to be in the reference's size, stands whole tokens away from
+ * there.  `v`: the variant that the part is of; all variants of a person have one frame. */
+static void meet_part(const making *m, actor *a, const person *who, int target, const tile *part, int v)
 {
-    double fill = shown / m->ref_share;
-    return same && fill >= 0.4 && fill <= 0.97 ? fill : m->o->ref_fill;
+    double unit = a->at.scale / longest(&a->t);
+    int64_t pixels = (int64_t)who->width * who->height;
+    int64_t here = (a->t.rgba - who->rgba) / 4 - pixels * target, there = (part->rgba - who->rgba) / 4 - pixels * v;
+    double x = ((double)(there % who->width - here % who->width) + (part->width - a->t.width) / 2.0) * unit;
+    double y = ((double)(there / who->width - here / who->width) + (part->height - a->t.height) / 2.0) * unit;
+    if (!fits(m, unit * longest(part))) return;
+    a->at.x = meet_tokens(m, a->at.x + x) - x;
+    a->at.y = meet_tokens_below(m, a->at.y + y) - y;
 }
 
-/* A reference's head, in the target's size as often as o->same says. `shown`: the longest side of the head there. */
+/* A reference's head.  `shown`: the longest side of such a head in the target; `same`: in that size, if it fits. */
 static void refer_head(const making *m, plan *p, const person *who, int v, double shown, bool same)
 {
     char name[64];
@@ -64,7 +79,13 @@ static void refer_head(const making *m, plan *p, const person *who, int v, doubl
     plan_refer(p, DATA_FACE, &head, fill_of(m, shown, same), name, identity_of(m, who))->part = PART_PLAIN;
 }
 
-static double longest(const tile *t) { return t->width > t->height ? t->width : t->height; }
+/* The reference of whom bust `a` shows, in variant v; its head is drawn in the scale of the bust where it is to be the same. */
+static void refer_bust(const making *m, plan *p, actor *a, const person *who, int target, int v, bool same)
+{
+    tile head = person_tile(who, v, true);
+    if (same) meet_part(m, a, who, target, &head, v);
+    refer_head(m, p, who, v, a->at.scale * longest(&head) / longest(&a->t), same);
+}
 
 /* A bust in column i of n; busts are cut off below, so they stand on the lower border. */
 static actor *add_bust(const making *m, plan *p, const tile *t, int i, int n, int layer)
@@ -104,9 +125,8 @@ dreamo_status plan_people(const making *m, int count, plan *p, dreamo_error *err
     settle(m, p, bust, count);
     snprintf(p->subject, sizeof p->subject, "%s", *who[0]->words ? who[0]->words : who[0]->noun);
     for (int i = 0; i < count; i++) {
-        double scale = add_bust(m, p, &bust[i], i, count, i)->at.scale;
-        tile head = person_tile(who[i], target[i], true);
-        refer_head(m, p, who[i], reference[i], scale * longest(&head) / longest(&bust[i]), same);
+        actor *a = add_bust(m, p, &bust[i], i, count, i);
+        refer_bust(m, p, a, who[i], target[i], reference[i], same);
     }
     plan_slots(p, m->o, m->r);
     static const char *const pairs[] = { "%0 to the left of %1, %s", "%0 next to %1, %s", "%0 and %1, %s" };
@@ -123,8 +143,8 @@ dreamo_status plan_person(const making *m, const person *who, const person *show
     const char *phrases = phrase;
     (void)err;
     settle(m, p, &bust, 1);
-    double scale = add_bust(m, p, &bust, 0, 1, shown ? 0 : NO_LAYER)->at.scale;
-    if (shown) refer_head(m, p, shown, reference, scale * longest(&head) / longest(&bust), rng_double(m->r) < m->o->same);
+    actor *a = add_bust(m, p, &bust, 0, 1, shown ? 0 : NO_LAYER);
+    if (shown) refer_head(m, p, shown, reference, a->at.scale * longest(&head) / longest(&bust), rng_double(m->r) < m->o->same);
     plan_slots(p, m->o, m->r);
     snprintf(p->subject, sizeof p->subject, "%s", *who->words ? who->words : who->noun);
     person_phrase(m, who, &who->variants[v], true, phrase, sizeof phrase);
@@ -194,16 +214,21 @@ static dreamo_status plan_figure(const making *m, bool own_face, plan *p, dreamo
     at.x = p->wide / 2 + rng_range(m->r, -1, 1) * (close ? 0.08 : 0.22) * p->wide;
     double top = rng_range(m->r, 0.03, 0.07) + 0.19 * at.scale; /* of the body: the head is above it */
     at.y = close ? top + at.scale / 2 : p->high - 0.02 - at.scale / 2;
+    fit neck = fit_head;
+    neck.y = 0.045 - 0.5 * fit_head.width * head.height / head.width; /* the chin, or the end of the neck, a little below the body's top */
+    bool same_face = own_face && rng_double(m->r) < m->o->same, same = rng_double(m->r) < m->o->same;
+    placement face = fitted(&at, &neck, &head), dress = fitted(&at, &fit_part[w[0].g->part], &clothes[0]);
+    if (same_face || same) { /* one of the references meets its tokens */
+        const placement *met = same_face && fits(m, face.scale) ? &face : &dress;
+        if (fits(m, met->scale)) at.x += meet_tokens(m, met->x) - met->x, at.y += meet_tokens(m, met->y) - met->y;
+    }
     plan_add(p, &body, at, NO_LAYER)->standing = !close;
     int first = own_face;
     for (int i = pieces - 1; i >= 0; i--) plan_add(p, &clothes[i], fitted(&at, &fit_part[w[i].g->part], &clothes[i]), first + i);
-    fit neck = fit_head;
-    neck.y = 0.045 - 0.5 * fit_head.width * head.height / head.width; /* the chin, or the end of the neck, a little below the body's top */
     actor *a = plan_add(p, &head, fitted(&at, &neck, &head), own_face ? 0 : NO_LAYER);
     a->part = PART_PLAIN;
     a->matte_layer = NO_LAYER;
-    if (own_face) refer_head(m, p, who, reference, a->at.scale, rng_double(m->r) < m->o->same);
-    bool same = rng_double(m->r) < m->o->same;
+    if (own_face) refer_head(m, p, who, reference, a->at.scale, same_face);
     for (int i = 0; i < pieces; i++) {
         double shown = p->actor[1 + (pieces - 1 - i)].at.scale;
         char name[64];
@@ -263,12 +288,12 @@ static dreamo_status plan_avatar(const making *m, bool own_face, plan *p, dreamo
         bust = person_tile(who, target, false);
     } while (!cut_clothes(&bust, &cut));
     const variant *v = &who->variants[target];
-    tile head = person_tile(who, target, true);
     settle(m, p, &bust, 1);
     actor *a = add_bust(m, p, &bust, 0, 1, own_face ? 0 : NO_LAYER);
     a->matte_layer = own_face;
     bool same = rng_double(m->r) < m->o->same;
-    if (own_face) refer_head(m, p, who, reference, a->at.scale * longest(&head) / longest(&bust), same);
+    if (own_face) refer_bust(m, p, a, who, target, reference, same);
+    else if (same) meet_part(m, a, who, target, &cut, target);
     double shown = a->at.scale * longest(&cut) / longest(&bust);
     snprintf(name, sizeof name, "%.30s, %.28s", *v->clothes ? v->clothes : "clothes", who->system);
     plan_refer(p, DATA_IP, &cut, fill_of(m, shown, same), name, identity_of(m, who) * 64u + (uint64_t)target + 500000000u)->part = PART_MATTE;
@@ -304,14 +329,17 @@ dreamo_status plan_id_subject(const making *m, plan *p, dreamo_error *err)
     (void)err;
     pick_variants(m, who, &reference, &target);
     look_pair(s, m->o, m->r, &shown, &seen);
-    tile both[2] = { person_tile(who, target, false), seen.t }, head = person_tile(who, target, true);
+    tile both[2] = { person_tile(who, target, false), seen.t };
     settle(m, p, both, 2);
-    double scale = add_bust(m, p, &both[0], side, 2, 0)->at.scale, hx, hy, size = rng_range(m->r, 0.36, 0.48);
+    actor *a = add_bust(m, p, &both[0], side, 2, 0);
+    double hx, hy, size = rng_range(m->r, 0.36, 0.48);
     look_extent(&seen.t, seen.turn, size, &hx, &hy);
     double x = (1.5 - side) * p->wide / 2;
-    plan_add(p, &seen.t, (placement){ x, p->high - hy - rng_range(m->r, 0.02, 0.10), size, seen.turn, seen.mirror }, 1)->standing = true;
+    placement at = { x, p->high - hy - rng_range(m->r, 0.02, 0.10), size, seen.turn, seen.mirror };
     bool same = rng_double(m->r) < m->o->same;
-    refer_head(m, p, who, reference, scale * longest(&head) / longest(&both[0]), same);
+    if (same && fits(m, size)) at = (placement){ meet_tokens(m, at.x), meet_tokens(m, at.y), size, 0, false };
+    plan_add(p, &seen.t, at, 1)->standing = true;
+    refer_bust(m, p, a, who, target, reference, same);
     plan_refer(p, DATA_IP, &shown.t, fill_of(m, size, same), s->concept,
                (uint64_t)(s - m->d->subjects) + 1);
     plan_slots(p, m->o, m->r);

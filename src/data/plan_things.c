@@ -32,7 +32,7 @@ dreamo_status plan_subject(const making *m, plan *p, dreamo_error *err)
     placement at;
     if (same && fill > 0) {
         target.turn = 0, target.mirror = false;
-        at = place_like_reference(p, m->o, &target, scale, m->r);
+        at = place_like_reference(m, p, &target, scale);
     } else
         at = place_freely(p, m->o, &target, m->r), fill = m->o->ref_fill;
     plan_add(p, &target.t, at, 0)->standing = true;
@@ -106,10 +106,15 @@ static void sized_phrase(const char *size, const char *phrase, char *out, size_t
     else snprintf(out, nbytes, "%s %s", size, phrase);
 }
 
-static void refer_thing(const making *m, plan *p, const thing *t, bool same)
+/* In the reference's size, where that fits: upright and whole tokens away. */
+static double like_reference(const making *m, thing *t)
 {
-    double fill = same ? same_fill(m, t->at.scale) : 0;
-    plan_refer(p, DATA_IP, &t->reference.t, fill > 0 ? fill : m->o->ref_fill, t->s->concept, identity_of(m, t->s));
+    double fill = same_fill(m, t->at.scale);
+    if (fill > 0) {
+        t->at.x = meet_tokens(m, t->at.x), t->at.y = meet_tokens(m, t->at.y);
+        t->at.turn = 0, t->at.mirror = false;
+    }
+    return fill;
 }
 
 dreamo_status plan_subjects(const making *m, plan *p, dreamo_error *err)
@@ -135,8 +140,10 @@ dreamo_status plan_subjects(const making *m, plan *p, dreamo_error *err)
     if (n == 2) place_pair(m, p, t, how);
     else
         for (int i = 0; i < 3; i++) place_column(m, p, &t[i], i, 3, 0.46);
+    double fill[3] = { 0 };
+    for (int i = 0; i < n && same; i++) fill[i] = like_reference(m, &t[i]);
     for (int i = n - 1; i >= 0; i--) plan_add(p, &t[i].target.t, t[i].at, i)->standing = true; /* the first is the nearest */
-    for (int i = 0; i < n; i++) refer_thing(m, p, &t[i], same);
+    for (int i = 0; i < n; i++) plan_refer(p, DATA_IP, &t[i].reference.t, fill[i] > 0 ? fill[i] : m->o->ref_fill, t[i].s->concept, identity_of(m, t[i].s));
     plan_slots(p, m->o, m->r);
     if (n == 3) {
         static const char *const rows[] = { "%0, %1 and %2 side by side, %s", "%0 on the left, %1 in the middle and %2 on the right, %s" };

@@ -49,10 +49,10 @@ typedef enum data_split {
 typedef struct data_params {
     double scale_lo, scale_hi;  /* longest side of a subject in the target, 0.45 .. 0.8 */
     double ref_fill;            /* longest side in the reference, 0.85; T2I on white: at most this */
-    double same;                /* SUBJECT: probability that the target shows the subject in the reference's size, upright, moved
-                                   by whole steps of `grid`, 0.5.  Copying by whole tokens is what a small network learns first;
-                                   the other samples, moved, scaled and turned freely, keep it from learning nothing else */
-    double grid;                /* 1/8: a token of the small model */
+    double same;                /* probability that the target shows what references show in their size, upright, moved by whole
+                                   tokens, 0.5.  That is what a small network learns to copy first; the other samples, moved, scaled
+                                   and turned freely, keep it from learning nothing else */
+    double grid;                /* side of a token in pixels, 16; in pictures of fewer than 7 tokens half of it, or a quarter */
     double turn;                /* flat subjects: largest turn in the plane between reference and target, degrees, 12 */
     int view_step;              /* solid subjects: most steps of yaw between the two views, 2 */
     double mirror;              /* probability that a flat subject is mirrored in the target, 0.1 */

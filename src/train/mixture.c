@@ -24,13 +24,19 @@ static bool whole(const char *word, int *value)
 static bool read_what(mixture_part *p, mixture_of of, char *word)
 {
     data_kind kind;
-    char *x = strchr(word, 'x');
+    char *x = strchr(word, 'x'), *slash = strchr(word, '/');
     switch (of) {
     case MIXTURE_KINDS:
         if (!data_kind_find(word, &kind)) return false;
         p->a = (int)kind;
         return true;
-    case MIXTURE_SIDES: return whole(word, &p->a) && (p->a == 0 || p->a >= 8);
+    case MIXTURE_SIDES:
+        if (slash) {
+            *slash = '\0';
+            if (!data_kind_find(word, &kind)) return false;
+            p->b = 1 + (int)kind;
+        }
+        return whole(slash ? slash + 1 : word, &p->a) && (p->a == 0 || p->a >= 8);
     default:
         if (x) *x = '\0';
         if (!whole(word, &p->a) || !whole(x ? x + 1 : word, &p->b)) return false;
@@ -40,7 +46,7 @@ static bool read_what(mixture_part *p, mixture_of of, char *word)
 
 static dreamo_status read_part(mixture *m, mixture_of of, const char *where, const char *name, const char *word, dreamo_error *err)
 {
-    static const char *const allowed[] = { DATA_KIND_NAMES, "WIDTHxHEIGHT, 8 to 4096; SIDEx0 and 0x0", "sides, 8 to 4096, and 0" };
+    static const char *const allowed[] = { DATA_KIND_NAMES, "WIDTHxHEIGHT, 8 to 4096; SIDEx0 and 0x0", "sides, 8 to 4096, and 0; KIND/SIDE" };
     mixture_part p = { .share = 1 };
     char what[WORD];
     const char *colon = strchr(word, ':');
@@ -60,6 +66,13 @@ static dreamo_status read_part(mixture *m, mixture_of of, const char *where, con
     return DREAMO_OK;
 }
 
+static bool has_general(const mixture *m)
+{
+    for (int i = 0; i < m->n; i++)
+        if (m->part[i].b == 0) return true;
+    return false;
+}
+
 dreamo_status mixture_read(mixture *m, mixture_of of, const char *where, const char *name, const char *text, dreamo_error *err)
 {
     dreamo_status s = DREAMO_OK;
@@ -76,6 +89,8 @@ dreamo_status mixture_read(mixture *m, mixture_of of, const char *where, const c
         at += strspn(at, " \t");
     }
     if (!s && !out.n && !automatic) s = fail(err, DREAMO_ARG, "%s: %s: is empty", where, name);
+    if (!s && of == MIXTURE_SIDES && !has_general(&out))
+        s = fail(err, DREAMO_ARG, "%s: %s = %s: lacks a side for the other kinds, one without a kind", where, name, text);
     if (!s) *m = out;
     return s;
 }
@@ -89,10 +104,20 @@ void mixture_write(const mixture *m, mixture_of of, char *out, size_t room)
         char what[WORD], share[WORD] = "";
         if (of == MIXTURE_KINDS) snprintf(what, sizeof what, "%s", data_kind_name((data_kind)p->a));
         else if (of == MIXTURE_SIZES) snprintf(what, sizeof what, "%dx%d", p->a, p->b);
-        else snprintf(what, sizeof what, "%d", p->a);
+        else snprintf(what, sizeof what, "%s%s%d", p->b ? data_kind_name((data_kind)(p->b - 1)) : "", p->b ? "/" : "", p->a);
         if (p->share != 1) snprintf(share, sizeof share, ":%.17g", p->share);
         used += (size_t)snprintf(out + used, room - used, "%s%s%s", i ? " " : "", what, share);
     }
+}
+
+mixture mixture_for(const mixture *m, int kind)
+{
+    mixture own = { 0 }, general = { 0 };
+    for (int i = 0; i < m->n; i++) {
+        mixture *to = m->part[i].b == 0 ? &general : m->part[i].b == 1 + kind ? &own : NULL;
+        if (to) to->part[to->n++] = m->part[i];
+    }
+    return own.n ? own : general;
 }
 
 const mixture_part *mixture_draw(const mixture *m, rng *r)

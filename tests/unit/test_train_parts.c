@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "data/sample.h"
 #include "format/safetensors.h"
 #include "train/ema.h"
 #include "train/flow/encode.h"
@@ -322,7 +323,7 @@ static void test_mixture(void **state)
     static const struct { mixture_of of; const char *in, *out; } good[] = {
         { MIXTURE_KINDS, "subject:4  id-style\tt2i:0.5", "subject:4 id-style t2i:0.5" }, { MIXTURE_KINDS, "auto", "auto" },
         { MIXTURE_SIZES, "128x128:6 96 64x128", "128x128:6 96x96 64x128" }, { MIXTURE_SIZES, "0x0", "0x0" }, { MIXTURE_SIZES, "256x0", "256x0" },
-        { MIXTURE_SIDES, "128:2 0 64", "128:2 0 64" },
+        { MIXTURE_SIDES, "128:2 0 64", "128:2 0 64" }, { MIXTURE_SIDES, "96:3 128 id/64:2 id/48", "96:3 128 id/64:2 id/48" },
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         mixture m = { 0 };
@@ -341,6 +342,9 @@ static void test_mixture(void **state)
     mixture_fails(MIXTURE_SIZES, "4x128", "4x128");
     mixture_fails(MIXTURE_SIZES, "99999x16", "99999x16");
     mixture_fails(MIXTURE_SIDES, "12a", "12a");
+    mixture_fails(MIXTURE_SIDES, "64 cats/64", "cats/64");
+    mixture_fails(MIXTURE_SIDES, "id/64", "without a kind");
+    mixture_fails(MIXTURE_SIDES, "64 id/64 id/64", "twice");
     mixture_fails(MIXTURE_SIDES, "8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24", "more than 16");
 
     /* shares are met */
@@ -350,6 +354,14 @@ static void test_mixture(void **state)
     assert_int_equal(mixture_read(&m, MIXTURE_SIDES, "here", "list", "8:1 16:2 24:5", NULL), DREAMO_OK);
     for (int i = 0; i < 8000; i++) count[mixture_draw(&m, &r)->a / 8 - 1]++;
     assert_true(abs(count[0] - 1000) < 120 && abs(count[1] - 2000) < 150 && abs(count[2] - 5000) < 180);
+
+    /* a kind's own sides, where it has some */
+    assert_int_equal(mixture_read(&m, MIXTURE_SIDES, "here", "list", "96:3 128 id/64:2 id/48", NULL), DREAMO_OK);
+    mixture id = mixture_for(&m, DATA_ID), ids = mixture_for(&m, DATA_IDS);
+    assert_int_equal(id.n, 2);
+    assert_true(id.part[0].a == 64 && id.part[0].share == 2 && id.part[1].a == 48);
+    assert_int_equal(ids.n, 2);
+    assert_true(ids.part[0].a == 96 && ids.part[0].share == 3 && ids.part[1].a == 128);
 }
 
 int main(void)

@@ -135,7 +135,8 @@ dreamo_status flow_item_compose(const stage *s, flow_item *it, bool references, 
     bool training = it->sigma < 0;
     rng r = rng_new((uint64_t)p->seed + (training ? 0 : VALIDATION_STREAM), it->index);
     const mixture_part *size = mixture_draw(&p->pictures, &r);
-    data_request q = { it->kind, it->split, (uint64_t)p->seed, it->index, size->a, size->b, mixture_draw(&p->ref_sides, &r)->a };
+    mixture sides = mixture_for(&p->ref_sides, (int)it->kind);
+    data_request q = { it->kind, it->split, (uint64_t)p->seed, it->index, size->a, size->b, mixture_draw(&sides, &r)->a };
     data_params how;
     data_params_init(&how);
     if (training) how.same = p->same_size;

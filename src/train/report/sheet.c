@@ -41,7 +41,8 @@ static dreamo_status compose_row(void *arg, int i, dreamo_error *err)
     int before = 0; /* rows of this kind above */
     for (int k = 0; k < i; k++) before += j->row[k].kind == row->kind;
     const mixture_part *size = &r->pictures.part[i % r->pictures.n];
-    data_request q = { row->kind, j->split, (uint64_t)r->seed, (uint64_t)before, size->a, size->b, r->ref_sides.part[i % r->ref_sides.n].a };
+    mixture sides = mixture_for(&r->ref_sides, (int)row->kind);
+    data_request q = { row->kind, j->split, (uint64_t)r->seed, (uint64_t)before, size->a, size->b, sides.part[i % sides.n].a };
     return data_sample_make(j->s->data, NULL, &q, &row->sample, err);
 }
 
