@@ -195,6 +195,7 @@ typedef struct dreamo_model_about {
     int max_side, max_steps; /* what a request may ask for at most */
     int max_refs;            /* 0: the model has no adapter for references */
     uint64_t weight_bytes;   /* mapped */
+    int ref_res_face, ref_res_several; /* of a face, of each of several references; ref_res: of one other */
 } dreamo_model_about;
 DREAMO_API dreamo_status dreamo_about(const dreamo_model *model, dreamo_model_about *out, dreamo_error *err); /* set out->size first */
 

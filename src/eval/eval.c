@@ -79,7 +79,6 @@ static dreamo_status draw_candidates(evaluation *e, const kinds *k, dreamo_error
 {
     unsigned heads = heads_of(e, k);
     int side = e->judge.net->config.side; /* a larger picture would only be made smaller again */
-    side = e->made.ref_side < side ? e->made.ref_side : side;
     dreamo_status s = DREAMO_OK;
     for (int h = 0; h < JUDGE_HEADS && !s; h++)
         if (heads >> h & 1) s = candidates_draw(&e->pool[h], &e->judge, e->among ? e->among : e->data, h, e->o->candidates + SPARE, e->o->seed, side, err);

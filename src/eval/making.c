@@ -73,8 +73,8 @@ static dreamo_status take_folder(const pictures *p, const char *model, const cha
         mem_free(path);
         return s;
     }
-    now = mem_printf("{\"model\":\"%s\",\"data\":\"%s\",\"seed\":%llu,\"width\":%d,\"height\":%d,\"ref_side\":%d,\"steps\":%d,\"guidance\":%g,\"true_cfg\":%g,\"placed\":%d%s}\n", hex,
-                     data_hash, (unsigned long long)o->seed, p->width, p->height, p->ref_side, o->steps, o->guidance, o->true_cfg, o->placed, o->pairs ? ",\"split\":\"train\"" : "");
+    now = mem_printf("{\"model\":\"%s\",\"data\":\"%s\",\"seed\":%llu,\"width\":%d,\"height\":%d,\"ref_side\":[%d,%d,%d],\"steps\":%d,\"guidance\":%g,\"true_cfg\":%g,\"placed\":%d%s}\n", hex,
+                     data_hash, (unsigned long long)o->seed, p->width, p->height, p->ref_side, p->ref_side_face, p->ref_side_several, o->steps, o->guidance, o->true_cfg, o->placed, o->pairs ? ",\"split\":\"train\"" : "");
     s = path && now ? folder_make(o->keep, err) : fail(err, DREAMO_MEMORY, "%s: no memory", o->keep);
     if (!s && !file_exists(path)) s = file_replace(path, now, strlen(now), err);
     else if (!s && !(s = file_read(path, 1 << 16, &then, &nbytes, err)) && strcmp(now, then) != 0) {
@@ -108,13 +108,27 @@ static dreamo_status check_other(const pictures *p, const char *data_hash, dream
 
 /* ---- opening ---- */
 
+static int side_of(const dreamo_eval_options *o, int res, int cell, int shorter)
+{
+    return o->ref_side ? o->ref_side : res > 0 && res <= 1024 ? res / cell * cell : shorter;
+}
+
+int pictures_ref_side(const pictures *p, data_kind kind)
+{
+    switch (kind) {
+    case DATA_T2I: case DATA_SUBJECT: case DATA_STYLE: return p->ref_side;
+    case DATA_ID: return p->ref_side_face;
+    default: return p->ref_side_several;
+    }
+}
+
 dreamo_status pictures_open(pictures *p, const dreamo_eval_options *o, const char *data_hash, dreamo_error *err)
 {
     dreamo_model_about about = { .size = sizeof about };
     *p = (pictures){ .o = o, .width = o->width, .height = o->height, .to = { o->progress, o->user } };
     if (!o->model) {
         if (!p->width) p->width = p->height = 128;
-        p->ref_side = o->ref_side ? o->ref_side : p->width < p->height ? p->width : p->height;
+        p->ref_side = p->ref_side_face = p->ref_side_several = o->ref_side ? o->ref_side : p->width < p->height ? p->width : p->height;
         return DREAMO_OK;
     }
     dreamo_status s = dreamo_open(o->model, &p->m, err);
@@ -122,7 +136,9 @@ dreamo_status pictures_open(pictures *p, const dreamo_eval_options *o, const cha
     if (s) return s;
     if (!p->width) p->width = about.width, p->height = about.height;
     int shorter = p->width < p->height ? p->width : p->height;
-    p->ref_side = o->ref_side ? o->ref_side : about.ref_res > 0 && about.ref_res <= 1024 ? about.ref_res / about.cell * about.cell : shorter;
+    p->ref_side = side_of(o, about.ref_res, about.cell, shorter);
+    p->ref_side_face = side_of(o, about.ref_res_face, about.cell, shorter);
+    p->ref_side_several = side_of(o, about.ref_res_several, about.cell, shorter);
     const char *shipped = dreamo_default_model();
     if (o->keep) s = take_folder(p, o->model->dir ? o->model->dir : shipped ? shipped : "", data_hash, err);
     return !s && o->against ? check_other(p, data_hash, err) : s;

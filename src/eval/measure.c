@@ -56,7 +56,7 @@ dreamo_status measure_sample(const evaluation *e, data_kind kind, int i, data_sa
 {
     int held = data_given(e->data) ? data_count(e->data, kind, split_of(e)) : e->o->n;
     data_split split = i < held ? split_of(e) : DATA_TRAIN;
-    data_request q = { kind, split, e->o->seed, (uint64_t)(i < held ? i : i - held), e->made.width, e->made.height, e->made.ref_side };
+    data_request q = { kind, split, e->o->seed, (uint64_t)(i < held ? i : i - held), e->made.width, e->made.height, pictures_ref_side(&e->made, kind) };
     return data_sample_make(e->data, NULL, &q, out, err);
 }
 

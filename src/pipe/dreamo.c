@@ -173,7 +173,7 @@ dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_refe
     const reporter to = { progress, user };
     dreamo_model *m = (dreamo_model *)(uintptr_t)model; /* its lock, and the device behind it */
     device *dev = borrow(m);
-    s = reference_prepare(m->prep, dev, r, index, model_cell(m), m->defaults.ref_res, &to, &ref, err);
+    s = reference_prepare(m->prep, dev, r, index, model_cell(m), model_ref_sides(m, 1), &to, &ref, err);
     give_back(m, dev);
     if (s == DREAMO_OK) *out = (dreamo_image){ .width = ref.rgb.width, .height = ref.rgb.height, .rgb = ref.rgb.data };
     return s;
@@ -191,7 +191,8 @@ dreamo_status dreamo_about(const dreamo_model *m, dreamo_model_about *out, dream
                                  .threads = pool_threads(m->dev->threads), .width = d->width, .height = d->height, .steps = d->steps,
                                  .ref_res = d->ref_res, .guidance = d->guidance, .true_cfg = d->true_cfg, .cell = cell,
                                  .max_side = REQUEST_SIDE_MAX - REQUEST_SIDE_MAX % cell, .max_steps = DENOISE_STEPS_MAX,
-                                 .max_refs = slots < CONDITION_REFS ? slots : CONDITION_REFS, .weight_bytes = model_weight_bytes(m) };
+                                 .max_refs = slots < CONDITION_REFS ? slots : CONDITION_REFS, .weight_bytes = model_weight_bytes(m), .ref_res_face = d->ref_res_face,
+                                 .ref_res_several = d->ref_res_several };
     memcpy(out, &a, size);
     return DREAMO_OK;
 }

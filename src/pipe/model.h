@@ -18,7 +18,8 @@
 
 /* What a request gets when it does not say: DIR/dreamo/defaults.json, else FLUX's and the DreamO demo's. */
 typedef struct model_defaults {
-    int width, height, steps, ref_res;
+    int width, height, steps;
+    int ref_res, ref_res_face, ref_res_several; /* side of a reference; of a face; of each of several */
     double guidance, true_cfg;
     bool known;          /* the model was trained at about this size */
 } model_defaults;
@@ -61,6 +62,8 @@ struct dreamo_model {
 
 /* Side of a token in picture pixels: 2 x the autoencoder's factor. */
 int model_cell(const dreamo_model *m);
+/* Sides of a request's references that do not say theirs. */
+prep_sides model_ref_sides(const dreamo_model *m, int nrefs);
 /* The device if it has memory of its own, on which references are then prepared, too; else NULL. */
 device *model_own_device(const dreamo_model *m);
 dtype model_weights_type(const dreamo_model *m);     /* of most of the transformer */

@@ -39,13 +39,13 @@ static dreamo_status show(const reference *r, const prepared *p, const reporter 
     return !to->call || to->call(to->user, &event) ? DREAMO_OK : fail(err, DREAMO_CANCELLED, "stopped");
 }
 
-dreamo_status reference_prepare(prep *with, device *dev, const dreamo_reference *r, int index, int cell, int default_res, const reporter *to, reference *out,
+dreamo_status reference_prepare(prep *with, device *dev, const dreamo_reference *r, int index, int cell, prep_sides sides, const reporter *to, reference *out,
                                 dreamo_error *err)
 {
     prepared p;
     *out = (reference){ .slot = r->slot ? r->slot : index + 1 };
     reference_name(r, index, out->name, sizeof out->name);
-    dreamo_status s = prep_run(with, dev, r, out->name, cell, default_res, to, &p, err);
+    dreamo_status s = prep_run(with, dev, r, out->name, cell, sides, to, &p, err);
     if (s != DREAMO_OK) return s;
     out->task = p.task;
     out->rgb = p.rgb;

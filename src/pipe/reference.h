@@ -20,8 +20,8 @@ typedef struct reference {
     char name[96];             /* for messages */
 } reference;
 
-/* Prepare reference number `index` (from 0) of a request; `cell` is the side of a token in pixels; dev as in prep_run. */
-dreamo_status reference_prepare(prep *with, device *dev, const dreamo_reference *r, int index, int cell, int default_res, const reporter *to, reference *out,
+/* Prepare reference number `index` (from 0) of a request; `cell` is the side of a token in pixels; dev and sides as in prep_run. */
+dreamo_status reference_prepare(prep *with, device *dev, const dreamo_reference *r, int index, int cell, prep_sides sides, const reporter *to, reference *out,
                                 dreamo_error *err);
 void          reference_free(reference *r);
 void          reference_name(const dreamo_reference *r, int index, char *out, size_t nbytes); /* of its file, or the caller's name, or its number */

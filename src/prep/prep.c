@@ -130,9 +130,9 @@ static dreamo_status read_bytes(const dreamo_reference *r, const char *name, con
     return DREAMO_OK;
 }
 
-static void key_of(const prep *p, const device *dev, const dreamo_reference *r, const char *picture, int cell, int res, char out[65])
+static void key_of(const prep *p, const device *dev, const dreamo_reference *r, const char *picture, int cell, prep_sides sides, char out[65])
 {
-    const int numbers[] = { (int)r->task, (int)r->cut, r->face, r->box[0], r->box[1], r->box[2], r->box[3], r->garment, r->as_stored, cell, res, r->path || r->data ? 0 : r->image->width };
+    const int numbers[] = { (int)r->task, (int)r->cut, r->face, r->box[0], r->box[1], r->box[2], r->box[3], r->garment, r->as_stored, cell, r->res, sides.face, sides.other, r->path || r->data ? 0 : r->image->width };
     sha256 h;
     sha256_init(&h);
     sha256_add(&h, DREAMO_VERSION_TEXT, sizeof DREAMO_VERSION_TEXT);
@@ -196,10 +196,11 @@ static dreamo_status take_box(work *w, dreamo_error *err)
 
 /* ---- bringing to size ---- */
 
-static dreamo_status fit_to_grid(work *w, int cell, int default_res, dreamo_error *err)
+static dreamo_status fit_to_grid(work *w, int cell, prep_sides sides, dreamo_error *err)
 {
     enum { SIDE_MAX = 16384 };
-    int wide = w->rgb.width, high = w->rgb.height, width = wide - wide % cell, height = high - high % cell, res = w->r->res ? w->r->res : default_res;
+    int wide = w->rgb.width, high = w->rgb.height, width = wide - wide % cell, height = high - high % cell;
+    int res = w->r->res ? w->r->res : w->task == DREAMO_ID ? sides.face : sides.other;
     if (res > 0) area_size(wide, high, res, cell, &width, &height);
     if (width < cell || height < cell)
         return fail(err, DREAMO_CONTENT, "%s: %d x %d pixels become %d x %d; a reference needs at least %d on both sides", w->name, wide, high, width, height, cell);
@@ -218,7 +219,7 @@ static dreamo_status fit_to_grid(work *w, int cell, int default_res, dreamo_erro
 
 /* ---- all of it ---- */
 
-static dreamo_status prepare(work *w, const unsigned char *bytes, size_t nbytes, int cell, int default_res, stored *out, dreamo_error *err)
+static dreamo_status prepare(work *w, const unsigned char *bytes, size_t nbytes, int cell, prep_sides sides, stored *out, dreamo_error *err)
 {
     dreamo_status s = read_picture(w, bytes, nbytes, err);
     if (!s) s = take_box(w, err);
@@ -228,7 +229,7 @@ static dreamo_status prepare(work *w, const unsigned char *bytes, size_t nbytes,
     else if (!s && w->task == DREAMO_ID) s = cut_face(w, err);
     else if (!s && w->task == DREAMO_IP) s = cut_thing(w, err);
     else if (!s) snprintf(w->how, sizeof w->how, "%s", w->holes ? "alpha on white" : "as it is");
-    if (!s) s = fit_to_grid(w, cell, default_res, err);
+    if (!s) s = fit_to_grid(w, cell, sides, err);
     face_list_free(&w->found);
     out->rgb = w->rgb;
     out->task = w->task;
@@ -237,7 +238,7 @@ static dreamo_status prepare(work *w, const unsigned char *bytes, size_t nbytes,
     return s;
 }
 
-dreamo_status prep_run(prep *p, device *dev, const dreamo_reference *r, const char *name, int cell, int default_res, const reporter *to, prepared *out, dreamo_error *err)
+dreamo_status prep_run(prep *p, device *dev, const dreamo_reference *r, const char *name, int cell, prep_sides sides, const reporter *to, prepared *out, dreamo_error *err)
 {
     char key[65], *owned = NULL;
     const unsigned char *bytes = NULL;
@@ -248,14 +249,14 @@ dreamo_status prep_run(prep *p, device *dev, const dreamo_reference *r, const ch
     if (!s) s = read_bytes(r, name, &bytes, &nbytes, &owned, err);
     if (s) return s;
     sha256_hex(bytes, nbytes, out->sha256);
-    key_of(p, dev, r, out->sha256, cell, r->res ? r->res : default_res, key);
+    key_of(p, dev, r, out->sha256, cell, sides, key);
     if (pthread_mutex_lock(&p->busy) != 0) s = fail(err, DREAMO_BUSY, "%s: another reference is being prepared, and this is its callback", name);
     else {
         if (store_get(&p->s, key, &result)) {
             s = tell_again(to, result.told, err);
         } else if ((s = use_device(&p->t, dev, err)) == DREAMO_OK) {
             work w = { .t = &p->t, .r = r, .name = name, .to = to, .task = r->task };
-            s = prepare(&w, bytes, nbytes, cell, default_res, &result, err);
+            s = prepare(&w, bytes, nbytes, cell, sides, &result, err);
             if (!s) s = store_put(&p->s, key, &result, err);
         }
         pthread_mutex_unlock(&p->busy);

@@ -27,9 +27,12 @@ typedef struct prepared {
     char how[200];           /* "cut out by BEN2", "face 1 of 2 (0.99)" */
 } prepared;
 
-/* name: of the picture in messages.  Sides of the result are multiples of `cell`, its area about that of a square of r->res, or default_res where that is 0.
+/* Sides of references that do not say theirs: a face's, and everything else's. */
+typedef struct prep_sides { int face, other; } prep_sides;
+
+/* name: of the picture in messages.  Sides of the result are multiples of `cell`, its area about that of a square of r->res, or of `sides` where that is 0.
  * dev: on which the networks compute, nobody else's during the call; NULL: the processor.  Says NOTE and WARNING lines. */
-dreamo_status prep_run(prep *p, device *dev, const dreamo_reference *r, const char *name, int cell, int default_res, const reporter *to, prepared *out, dreamo_error *err);
+dreamo_status prep_run(prep *p, device *dev, const dreamo_reference *r, const char *name, int cell, prep_sides sides, const reporter *to, prepared *out, dreamo_error *err);
 /* What a reference asks for, without looking at its picture: `what` begins the message ("reference 1"). */
 dreamo_status prep_check(const dreamo_reference *r, const char *what, dreamo_error *err);
 #endif

@@ -310,7 +310,7 @@ static void link_model(void)
 static void test_own_adapter(void **state)
 {
     (void)state;
-    static const char text[] = "{\"width\": 48, \"height\": 32, \"steps\": 2, \"guidance\": 2.5, \"ref_res\": 32}";
+    static const char text[] = "{\"width\": 48, \"height\": 32, \"steps\": 2, \"guidance\": 2.5, \"ref_res\": 32, \"ref_res_several\": 48}";
     dreamo_error err = { 0 };
     link_model();
     assert_int_equal(folder_make("own_model/dreamo", &err), DREAMO_OK);
@@ -331,6 +331,12 @@ static void test_own_adapter(void **state)
     assert_true(out.width == 48 && out.height == 32 && heard.steps == 2);
     assert_non_null(strstr(out.metadata, "\"guidance\":2.5"));
     assert_non_null(strstr(heard.line[DREAMO_EVENT_REF], "32x32 from 64x64"));
+    dreamo_image_free(&out);
+    const dreamo_reference both[2] = { ref, ref };
+    r.refs = both;
+    r.nrefs = 2;
+    assert_int_equal(dreamo_generate(m, &r, &out, &err), DREAMO_OK);
+    assert_non_null(strstr(heard.line[DREAMO_EVENT_REF], "48x48 from 64x64"));
     dreamo_image_free(&out);
     dreamo_close(m);
 
