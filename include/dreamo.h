@@ -195,7 +195,7 @@ typedef struct dreamo_model_about {
     int max_side, max_steps; /* what a request may ask for at most */
     int max_refs;            /* 0: the model has no adapter for references */
     uint64_t weight_bytes;   /* mapped */
-    int ref_res_face, ref_res_several; /* of a face, of each of several references; ref_res: of one other */
+    int ref_res_face, ref_res_style, ref_res_several; /* side of a face, of a style, of each of several things and faces; ref_res: of one thing */
 } dreamo_model_about;
 DREAMO_API dreamo_status dreamo_about(const dreamo_model *model, dreamo_model_about *out, dreamo_error *err); /* set out->size first */
 

@@ -55,23 +55,24 @@ static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
 {
     model_defaults *d = &m->defaults;
     bool flux = m->dit->config.heads * m->dit->config.head_dim == FLUX_WIDTH;
-    *d = (model_defaults){ .known = flux, .width = 1024, .height = 1024, .steps = 12, .ref_res = 512, .ref_res_face = 512, .ref_res_several = 512, .guidance = 4.5, .true_cfg = 1 };
+    *d = (model_defaults){ .known = flux, .width = 1024, .height = 1024, .steps = 12, .ref_res = 512, .ref_res_face = 512, .ref_res_style = 512, .ref_res_several = 512, .guidance = 4.5, .true_cfg = 1 };
     char *path = mem_printf("%s/dreamo/defaults.json", m->dir);
     if (!path) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
     json_t *o = NULL;
     dreamo_status s = DREAMO_OK;
     if (file_exists(path)) {
-        int64_t width = 1024, height = 1024, steps = 12, res = 512, face = 0, several = 0;
+        int64_t width = 1024, height = 1024, steps = 12, res = 512, face = 0, style = 0, several = 0;
         s = json_read(path, 1 << 16, &o, err);
         if (s == DREAMO_OK) s = json_get_int(o, path, "width", 8, 4096, width, &width, err);
         if (s == DREAMO_OK) s = json_get_int(o, path, "height", 8, 4096, height, &height, err);
         if (s == DREAMO_OK) s = json_get_int(o, path, "steps", 1, 60, steps, &steps, err);
         if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res", 8, 4096, res, &res, err);
         if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res_face", 8, 4096, res, &face, err);
+        if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res_style", 8, 4096, res, &style, err);
         if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res_several", 8, 4096, res, &several, err);
         if (s == DREAMO_OK) s = json_get_number(o, path, "guidance", 0, 100, d->guidance, &d->guidance, err);
         if (s == DREAMO_OK) s = json_get_number(o, path, "true_cfg", 1, 100, d->true_cfg, &d->true_cfg, err);
-        *d = (model_defaults){ (int)width, (int)height, (int)steps, (int)res, (int)face, (int)several, d->guidance, d->true_cfg, true };
+        *d = (model_defaults){ (int)width, (int)height, (int)steps, (int)res, (int)face, (int)style, (int)several, d->guidance, d->true_cfg, true };
         json_decref(o);
     }
     mem_free(path);
@@ -81,7 +82,7 @@ static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
 prep_sides model_ref_sides(const dreamo_model *m, int nrefs)
 {
     const model_defaults *d = &m->defaults;
-    return nrefs > 1 ? (prep_sides){ d->ref_res_several, d->ref_res_several } : (prep_sides){ d->ref_res_face, d->ref_res };
+    return nrefs > 1 ? (prep_sides){ d->ref_res_several, d->ref_res_several, d->ref_res_style } : (prep_sides){ d->ref_res, d->ref_res_face, d->ref_res_style };
 }
 
 /* FLUX.1-schnell's file under the shipped configurations, which are FLUX.1-dev's: a whole folder has its own. */

@@ -19,7 +19,7 @@
 /* What a request gets when it does not say: DIR/dreamo/defaults.json, else FLUX's and the DreamO demo's. */
 typedef struct model_defaults {
     int width, height, steps;
-    int ref_res, ref_res_face, ref_res_several; /* side of a reference; of a face; of each of several */
+    int ref_res, ref_res_face, ref_res_style, ref_res_several; /* side of a thing, a face, a style; of each of several things or faces */
     double guidance, true_cfg;
     bool known;          /* the model was trained at about this size */
 } model_defaults;

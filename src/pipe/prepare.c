@@ -51,7 +51,7 @@ dreamo_status dreamo_prep_run(dreamo_prep *p, const dreamo_reference *r, int ind
     *out = (dreamo_image){ 0 };
     reference ref;
     const reporter to = { progress, user };
-    dreamo_status s = reference_prepare(p->with, p->dev, r, index, p->cell, (prep_sides){ p->res, p->res }, &to, &ref, err);
+    dreamo_status s = reference_prepare(p->with, p->dev, r, index, p->cell, (prep_sides){ p->res, p->res, p->res }, &to, &ref, err);
     if (s) return s;
     *out = (dreamo_image){ .width = ref.rgb.width, .height = ref.rgb.height, .rgb = ref.rgb.data };
     if (task) *task = ref.task;

@@ -132,7 +132,7 @@ static dreamo_status read_bytes(const dreamo_reference *r, const char *name, con
 
 static void key_of(const prep *p, const device *dev, const dreamo_reference *r, const char *picture, int cell, prep_sides sides, char out[65])
 {
-    const int numbers[] = { (int)r->task, (int)r->cut, r->face, r->box[0], r->box[1], r->box[2], r->box[3], r->garment, r->as_stored, cell, r->res, sides.face, sides.other, r->path || r->data ? 0 : r->image->width };
+    const int numbers[] = { (int)r->task, (int)r->cut, r->face, r->box[0], r->box[1], r->box[2], r->box[3], r->garment, r->as_stored, cell, r->res, sides.ip, sides.id, sides.style, r->path || r->data ? 0 : r->image->width };
     sha256 h;
     sha256_init(&h);
     sha256_add(&h, DREAMO_VERSION_TEXT, sizeof DREAMO_VERSION_TEXT);
@@ -200,7 +200,7 @@ static dreamo_status fit_to_grid(work *w, int cell, prep_sides sides, dreamo_err
 {
     enum { SIDE_MAX = 16384 };
     int wide = w->rgb.width, high = w->rgb.height, width = wide - wide % cell, height = high - high % cell;
-    int res = w->r->res ? w->r->res : w->task == DREAMO_ID ? sides.face : sides.other;
+    int res = w->r->res ? w->r->res : w->task == DREAMO_ID ? sides.id : w->task == DREAMO_STYLE ? sides.style : sides.ip;
     if (res > 0) area_size(wide, high, res, cell, &width, &height);
     if (width < cell || height < cell)
         return fail(err, DREAMO_CONTENT, "%s: %d x %d pixels become %d x %d; a reference needs at least %d on both sides", w->name, wide, high, width, height, cell);

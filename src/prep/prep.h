@@ -27,8 +27,8 @@ typedef struct prepared {
     char how[200];           /* "cut out by BEN2", "face 1 of 2 (0.99)" */
 } prepared;
 
-/* Sides of references that do not say theirs: a face's, and everything else's. */
-typedef struct prep_sides { int face, other; } prep_sides;
+/* Sides of references that do not say theirs. */
+typedef struct prep_sides { int ip, id, style; } prep_sides;
 
 /* name: of the picture in messages.  Sides of the result are multiples of `cell`, its area about that of a square of r->res, or of `sides` where that is 0.
  * dev: on which the networks compute, nobody else's during the call; NULL: the processor.  Says NOTE and WARNING lines. */

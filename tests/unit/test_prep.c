@@ -54,7 +54,7 @@ static prepared run(prep *p, dreamo_reference r, int res, dreamo_status want, co
     prepared out;
     dreamo_error err = { 0 };
     last = (heard){ 0 };
-    dreamo_status s = prep_run(p, NULL, &r, "it", 16, (prep_sides){ res, res }, &to, &out, &err);
+    dreamo_status s = prep_run(p, NULL, &r, "it", 16, (prep_sides){ res, res, res }, &to, &out, &err);
     if (s != want || (want && !strstr(err.message, says)) || (!want && !strstr(out.how, says))) fail_msg("%d: \"%s\" \"%s\", wanted %d: \"%s\"", s, err.message, out.how, want, says);
     return out;
 }

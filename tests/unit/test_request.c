@@ -332,7 +332,7 @@ static void test_own_adapter(void **state)
     assert_non_null(strstr(out.metadata, "\"guidance\":2.5"));
     assert_non_null(strstr(heard.line[DREAMO_EVENT_REF], "32x32 from 64x64"));
     dreamo_image_free(&out);
-    const dreamo_reference both[2] = { ref, ref };
+    const dreamo_reference both[2] = { ref, { .task = DREAMO_IP, .path = TOY, .cut = DREAMO_CUT_OFF } };
     r.refs = both;
     r.nrefs = 2;
     assert_int_equal(dreamo_generate(m, &r, &out, &err), DREAMO_OK);
