@@ -41,8 +41,8 @@ const char   *st_meta(const st_file *f, const char *key);
 
 /* A set of tensors from one file or from shards named by an index file. */
 typedef struct st_set { int nfiles; st_file *files; char *name; /* what to call it in messages */ } st_set;
-/* path: a .safetensors or GGUF file, a .safetensors.index.json, or a folder; `stem` picks stem.safetensors or
- * stem.safetensors.index.json in a folder. */
+/* path: a .safetensors or GGUF file, a .safetensors.index.json, or a folder; `stem` picks stem.safetensors,
+ * stem.safetensors.index.json or stem.gguf in a folder. */
 dreamo_status st_set_open(const char *path, const char *stem, st_set *out, dreamo_error *err);
 void          st_set_close(st_set *s);
 st_tensor    *st_set_find(const st_set *s, const char *name);

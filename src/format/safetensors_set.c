@@ -103,15 +103,17 @@ static dreamo_status open_index(st_set *s, const char *path, dreamo_error *err)
 
 dreamo_status st_set_open(const char *path, const char *stem, st_set *out, dreamo_error *err)
 {
-    char *file = NULL, *index = NULL;
+    char *file = NULL, *index = NULL, *gguf = NULL;
     dreamo_status s = DREAMO_OK;
     *out = (st_set){ .name = mem_strdup(path) };
     if (folder_exists(path)) {
         file = mem_printf("%s/%s.safetensors", path, stem);
         index = mem_printf("%s/%s.safetensors.index.json", path, stem);
-        if (!file || !index) s = fail(err, DREAMO_MEMORY, "%s: no memory", path);
+        gguf = mem_printf("%s/%s.gguf", path, stem); /* of a model in blocks, as runs that began with --dit x.gguf leave it */
+        if (!file || !index || !gguf) s = fail(err, DREAMO_MEMORY, "%s: no memory", path);
         else if (file_exists(file)) s = set_add(out, file, err);
         else if (file_exists(index)) s = open_index(out, index, err);
+        else if (file_exists(gguf)) s = set_add(out, gguf, err);
         else s = fail(err, DREAMO_NOT_FOUND, "%s: holds neither %s.safetensors nor %s.safetensors.index.json", path, stem, stem);
     } else {
         s = ends(path, ".index.json") ? open_index(out, path, err) : set_add(out, path, err);
@@ -119,6 +121,7 @@ dreamo_status st_set_open(const char *path, const char *stem, st_set *out, dream
     if (!s && !out->name) s = fail(err, DREAMO_MEMORY, "%s: no memory", path);
     mem_free(file);
     mem_free(index);
+    mem_free(gguf);
     if (s) st_set_close(out);
     return s;
 }

@@ -243,6 +243,10 @@ check 2 "is a LoRA that is fused" convert -q model -o lora.safetensors --fuse lo
 small - 0 x --seed 3 -o c1.jpg
 small - 0 x --seed 3 -o c2.jpg --dit c.gguf # bf16 in, bf16 out: the same picture (JPEG: no metadata)
 cmp -s c1.jpg c2.jpg || { echo "not ok: another picture from the converted transformer"; failed=$((failed + 1)); }
+cp -r model blocks && rm blocks/transformer/diffusion_pytorch_model* && cp c.gguf blocks/transformer/diffusion_pytorch_model.gguf
+check 0 - generate -q -m blocks --lora lora.safetensors -s 32x32 --steps 1 x --seed 3 -o c3.jpg
+cmp -s c1.jpg c3.jpg || { echo "not ok: another picture from a folder with GGUF"; failed=$((failed + 1)); }
+rm -r blocks
 check 0 - convert -q model -o c.safetensors --to f32 --fuse lora.safetensors
 "$dreamo" info c.safetensors | grep -q "FLUX.1 transformer with 2 + 2 blocks, BFL's names" || { echo "not ok: info c.safetensors"; failed=$((failed + 1)); }
 check 0 - generate -q -m model --dit c.safetensors x -r ip=toy.png -s 32x32 --steps 1 -o c3.png
