@@ -133,8 +133,6 @@ static bool inked(const data_sample *s, int i)
     return p[0] < 255 || p[1] < 255 || p[2] < 255;
 }
 
-static bool covered(const data_sample *s, int i) { return s->ref[0].mask[i] == 255; }
-
 /* Of the pixels that reference k's mask covers, how many are the reference's, moved by the best whole number of tokens. */
 static double shifted_share(const data_sample *s, int k, int token, int *bx, int *by)
 {
