@@ -92,12 +92,17 @@ scene scene_for(const float (*colours)[3], int n, rng *r)
 
 static double between(rng *r, double lo, double hi) { return lo < hi ? rng_range(r, lo, hi) : (lo + hi) / 2; }
 
-/* One of the places middle + k grid that lie in lo..hi; where none does, the nearest to them. */
-static double on_grid(rng *r, double middle, double grid, double lo, double hi)
+double meet_tokens(const making *m, double at) { return m->ref_share / 2 + m->grid * round((at - m->ref_share / 2) / m->grid); }
+
+double meet_tokens_below(const making *m, double at) { return m->ref_share / 2 + m->grid * ceil((at - m->ref_share / 2) / m->grid - 1e-9); }
+
+/* One of the places in lo..hi from which tokens meet; where none does, the nearest to them. */
+static double somewhere_met(const making *m, double lo, double hi)
 {
-    int first = (int)ceil((lo - middle) / grid - 1e-9), last = (int)floor((hi - middle) / grid + 1e-9);
-    if (first > last) return middle + grid * round(((lo + hi) / 2 - middle) / grid);
-    return middle + grid * (first + (int)rng_below(r, (uint32_t)(last - first + 1)));
+    double middle = m->ref_share / 2;
+    int first = (int)ceil((lo - middle) / m->grid - 1e-9), last = (int)floor((hi - middle) / m->grid + 1e-9);
+    if (first > last) return meet_tokens(m, (lo + hi) / 2);
+    return middle + m->grid * (first + (int)rng_below(m->r, (uint32_t)(last - first + 1)));
 }
 
 static double horizon_of(const plan *p) { return p->s.horizon * p->high; }
@@ -108,15 +113,11 @@ placement place_like_reference(const making *m, const plan *p, const look *l, do
     placement at = { .scale = fill, .turn = l->turn, .mirror = l->mirror };
     double hx, hy;
     look_extent(&l->t, l->turn, fill, &hx, &hy);
-    at.x = on_grid(m->r, m->ref_share / 2, m->grid, hx, p->wide - hx);
+    at.x = somewhere_met(m, hx, p->wide - hx);
     double ground = horizon_of(p) + 0.10 - hy, highest = p->s.horizon < 1 && ground > hy ? ground : hy, lowest = p->high - hy;
-    at.y = on_grid(m->r, m->ref_share / 2, m->grid, highest < lowest ? highest : lowest, lowest);
+    at.y = somewhere_met(m, highest < lowest ? highest : lowest, lowest);
     return at;
 }
-
-double meet_tokens(const making *m, double at) { return m->ref_share / 2 + m->grid * round((at - m->ref_share / 2) / m->grid); }
-
-double meet_tokens_below(const making *m, double at) { return m->ref_share / 2 + m->grid * ceil((at - m->ref_share / 2) / m->grid - 1e-9); }
 
 double place_height(const plan *p, double hy, double nearness, rng *r)
 {

@@ -138,6 +138,7 @@ static double shifted_share(const data_sample *s, int k, int token, int *bx, int
 {
     const bitmap *ref = &s->ref[k].picture;
     int best = -1, all = 0;
+    *bx = *by = 0;
     for (int i = 0; i < s->width * s->height; i++) all += s->ref[k].mask[i] == 255;
     for (int ty = -s->height; ty <= s->height; ty += token)
         for (int tx = -s->width; tx <= s->width; tx += token) {
@@ -152,7 +153,7 @@ static double shifted_share(const data_sample *s, int k, int token, int *bx, int
                 }
             if (equal > best) best = equal, *bx = tx, *by = ty;
         }
-    return all ? (double)best / all : 1;
+    return all ? (double)best / all : 0; /* hidden whole: nothing was found */
 }
 
 /* In the reference's size: a flat subject's pixels are those of its reference, whole tokens away. */

@@ -344,6 +344,16 @@ static int most_refs(data_kind kind)
     return kind == DATA_T2I ? 0 : kind == DATA_SUBJECT || kind == DATA_ID || kind == DATA_STYLE ? 1 : kind == DATA_SUBJECTS || kind == DATA_IDS ? 3 : 2;
 }
 
+static int largest_side(const mixture *sides, int shorter)
+{
+    int side = 0;
+    for (int i = 0; i < sides->n; i++) {
+        int this = sides->part[i].a ? sides->part[i].a : shorter;
+        if (this > side) side = this;
+    }
+    return side;
+}
+
 /* The largest sample that the recipe can draw. */
 static dreamo_status largest(const stage *s, const flow_stage *f, condition_sample *c, dreamo_error *err)
 {
@@ -355,18 +365,18 @@ static dreamo_status largest(const stage *s, const flow_stage *f, condition_samp
         int least = p->part[i].a < p->part[i].b ? p->part[i].a : p->part[i].b;
         if (least > shorter) shorter = least;
     }
-    for (int i = 0; i < sides->n; i++) {
-        int this = sides->part[i].a ? sides->part[i].a : shorter;
-        if (this > side) side = this;
-    }
+    side = largest_side(sides, shorter);
     int w = p->part[best].a, h = p->part[best].b;
     for (int i = 0; i < p->n; i++) /* a picture's own shape has at most the area of the references' side */
         if (!p->part[i].a && side * side > w * h) w = h = side;
     if (!w) return fail(err, DREAMO_ARG, "pictures = 0x0: a plan needs sizes, here or in ref_sides");
     *c = (condition_sample){ .out = grid_of(f, w, h) };
+    side = 0;
     for (int i = 0; f->references && i < f->kinds.n; i++) {
-        int refs = most_refs((data_kind)f->kinds.part[i].a);
-        if (refs > c->nrefs) c->nrefs = refs;
+        int kind = f->kinds.part[i].a, refs = most_refs((data_kind)kind);
+        mixture own = mixture_for(sides, kind);
+        int this = largest_side(&own, shorter);
+        if (refs * this * this > c->nrefs * side * side) c->nrefs = refs, side = this;
     }
     for (int k = 0; k < c->nrefs; k++) {
         c->ref[k] = grid_of(f, side, side);
