@@ -158,6 +158,50 @@ static void night_at(const filter *f, const bitmap *from, int x, int y, byte *to
     to[0] = clip(g * 0.15), to[1] = clip(20 + g * 0.90), to[2] = clip(g * 0.25);
 }
 
+/* A colour of this hue (0 red, 1/3 blue, 2/3 green, 1 red again), `light` 0..1, `grey` of the way to no colour at all. */
+static void colour(double hue, double light, double grey, double out[3])
+{
+    for (int k = 0; k < 3; k++) {
+        double t = hue + k / 3.0;
+        t = (t - (int)t) * 6 - 3;
+        t = (t < 0 ? -t : t) - 1;
+        t = t < 0 ? 0 : t > 1 ? 1 : t;
+        double full = light < 0.5 ? 2 * light * t : 1 - 2 * (1 - light) * (1 - t);
+        out[k] = 255 * (full + grey * (light - full));
+    }
+}
+
+/* Any hue but greens, which a blackboard has. */
+static double no_green(double p) { return 0.82 + 0.7 * p; }
+
+static void lines_at(const filter *f, const bitmap *from, int x, int y, byte *to)
+{
+    bool dark = f->p[0] < 0.5;
+    double line = edge(from, x, y) / (18 + 20 * f->p[3]), ground[3], ink[3], shade = dark ? f->p[0] : f->p[0] - 0.5;
+    colour(no_green(f->p[1]), dark ? 0.08 + 0.4 * shade : 0.97 - 0.4 * shade, 0.2, ground);
+    colour(f->p[2], dark ? 0.75 : 0.25, 0.2, ink);
+    line = line > 1 ? 1 : line;
+    for (int k = 0; k < 3; k++) to[k] = clip(ground[k] + line * (ink[k] - ground[k]));
+}
+
+/* Dark joints: a mosaic's are pale. */
+static void tiles_at(const filter *f, const bitmap *from, int x, int y, byte *to)
+{
+    int n = step_of(from, 5 + 8 * f->p[0]), x0 = x / n * n, y0 = y / n * n;
+    double mean[3], joint[3];
+    block_mean(from, x0, y0, n, mean);
+    colour(f->p[1], 0.05 + 0.25 * f->p[2], 0.3, joint);
+    for (int k = 0; k < 3; k++) to[k] = clip(x == x0 || y == y0 ? joint[k] : mean[k]);
+}
+
+static void duotone_at(const filter *f, const bitmap *from, int x, int y, byte *to)
+{
+    double g = grey_of(at(from, x, y)) / 255, low[3], high[3];
+    colour(f->p[0], 0.08 + 0.2 * f->p[1], 0.1, low);
+    colour(f->p[2], 0.75 + 0.2 * f->p[3], 0.1, high);
+    for (int k = 0; k < 3; k++) to[k] = clip(low[k] + g * (high[k] - low[k]));
+}
+
 static void chalk_at(const filter *f, const bitmap *from, int x, int y, byte *to)
 {
     const byte *p = at(from, x, y);
@@ -216,6 +260,9 @@ PER_PIXEL(charcoal)
 PER_PIXEL(neon)
 PER_PIXEL(night)
 PER_PIXEL(stained)
+PER_PIXEL(lines)
+PER_PIXEL(tiles)
+PER_PIXEL(duotone)
 PER_PIXEL(mosaic)
 PER_PIXEL(chalk)
 
@@ -259,6 +306,9 @@ static const style styles[FILTERS] = {
     [FILTER_NEON] = { "neon", "in glowing neon lines", neon },
     [FILTER_STAINED] = { "stained-glass", "as stained glass", stained },
     [FILTER_NIGHT] = { "night-vision", "in green night vision", night },
+    [FILTER_LINES] = { "lines", "drawn in coloured lines", lines },
+    [FILTER_TILES] = { "tiles", "in square tiles", tiles },
+    [FILTER_DUOTONE] = { "duotone", "printed in two colours", duotone },
     [FILTER_MOSAIC] = { "mosaic", "as a tile mosaic", mosaic },
     [FILTER_CHALK] = { "chalk", "as a chalk drawing on a blackboard", chalk },
 };
@@ -269,7 +319,9 @@ bool filter_held_out(filter_kind k) { return k >= FILTER_MOSAIC; }
 
 filter filter_pick(data_split split, rng *r)
 {
-    int first = split == DATA_VAL ? FILTER_MOSAIC : FILTER_PIXELS, end = split == DATA_VAL ? FILTERS : FILTER_MOSAIC;
+    int first = FILTER_MOSAIC, end = FILTERS;
+    if (split == DATA_TRAIN && rng_below(r, 2)) first = FILTER_PIXELS, end = FILTER_LINES; /* one of a dozen, which a name would do for */
+    else if (split == DATA_TRAIN) first = FILTER_LINES, end = FILTER_MOSAIC;              /* as no other picture looks: the reference has to be read */
     filter f = { .kind = (filter_kind)(first + (int)rng_below(r, (uint32_t)(end - first))) };
     for (int i = 0; i < 4; i++) f.p[i] = rng_double(r);
     return f;

@@ -7,6 +7,7 @@
 typedef enum filter_kind {
     FILTER_NONE, FILTER_PIXELS, FILTER_POSTER, FILTER_INK, FILTER_HALFTONE, FILTER_HATCH, FILTER_BLUEPRINT, FILTER_SEPIA, FILTER_WATERCOLOUR,
     FILTER_CHARCOAL, FILTER_NEON, FILTER_STAINED, FILTER_NIGHT,
+    FILTER_LINES, FILTER_TILES, FILTER_DUOTONE, /* families: colours and sizes of every picture's own, to be read off the reference */
     FILTER_MOSAIC, FILTER_CHALK, /* never trained on */
     FILTERS
 } filter_kind;

@@ -100,7 +100,6 @@ typedef struct data_request {
  * The bucket of a picture: the size in multiples of 16, at most side x side pixels, no side more than three times the other, whose
  * proportions are the nearest to the picture's. */
 void data_bucket(int width, int height, int side, int *bucket_width, int *bucket_height);
-int  data_bucket_longest(int side); /* the longest side that a bucket for this area may have */
 
 enum { DATA_CAPTION = 2048 };   /* bytes of a caption, with its NUL */
 
@@ -137,8 +136,8 @@ void          data_sample_free(data_sample *s); /* a zeroed sample is allowed */
 /* The caption alone, without drawing.  The kind must be one that can be made (data_can). */
 dreamo_status data_sample_words(const data_set *d, const data_request *q, char *out, size_t nbytes, dreamo_error *err);
 
-/* A contact sheet: `count` samples in `columns`, each references | target | masks over the target, sizes magnified `zoom` times,
- * free shapes each in the middle of a square;
+/* A contact sheet: `count` samples in `columns`, each references | target | masks over the target, sizes magnified `zoom` times;
+ * given samples each in the middle of the largest one's place, and no masks where none has any;
  * captions in order into *captions (one a line, mem_free), when it is not NULL. */
 dreamo_status data_sheet(const data_set *d, const data_params *params, const data_request *first, int count, int columns, int zoom,
                          bitmap *sheet, char **captions, dreamo_error *err);

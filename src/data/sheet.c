@@ -52,6 +52,32 @@ static dreamo_status append_line(char **text, const char *line, dreamo_error *er
     return DREAMO_OK;
 }
 
+/* What a sample takes: its references' and its target's places, and whether there are masks to show. */
+typedef struct room { int refs, ref_width, ref_height, width, height; bool masks; } room;
+
+static int larger(int a, int b) { return a > b ? a : b; }
+
+/* Pictures of one's own: what those of this sheet need. */
+static dreamo_status measure(const data_set *d, const data_params *params, data_request q, int count, room *r, dreamo_error *err)
+{
+    dreamo_status status = DREAMO_OK;
+    *r = (room){ 0 };
+    for (int i = 0; i < count && !status; i++, q.index++) {
+        data_sample s;
+        if ((status = data_sample_make(d, params, &q, &s, err))) break;
+        r->refs = larger(r->refs, s.nrefs);
+        r->width = larger(r->width, s.width);
+        r->height = larger(r->height, s.height);
+        for (int k = 0; k < s.nrefs; k++) {
+            r->ref_width = larger(r->ref_width, s.ref[k].picture.width);
+            r->ref_height = larger(r->ref_height, s.ref[k].picture.height);
+            r->masks |= s.ref[k].mask != NULL;
+        }
+        data_sample_free(&s);
+    }
+    return status;
+}
+
 dreamo_status data_sheet(const data_set *d, const data_params *params, const data_request *first, int count, int columns, int zoom,
                          bitmap *sheet, char **captions, dreamo_error *err)
 {
@@ -61,15 +87,16 @@ dreamo_status data_sheet(const data_set *d, const data_params *params, const dat
     bool free_shapes = !q.height;
     int most = free_shapes ? q.width : q.width > q.height ? q.width : q.height, least = free_shapes || q.width < q.height ? q.width : q.height;
     if (least < 16 || most > 1024) return fail(err, DREAMO_ARG, "contact sheet: a picture of %d x %d is not in 16..1024", q.width, q.height);
-    int width = free_shapes ? data_bucket_longest(q.width) : q.width, height = free_shapes ? width : q.height;
-    int side = q.ref_side ? q.ref_side : least, refs = data_most_refs(d, q.kind);
-    if (free_shapes) side = data_bucket_longest(side);
-    int cell_width = (refs * side + 2 * width) * zoom + GAP, cell_height = (height > side ? height : side) * zoom + GAP;
-    dreamo_status status = bitmap_new(sheet, columns * cell_width + GAP, (count + columns - 1) / columns * cell_height + GAP, 3, err);
+    int side = q.ref_side ? q.ref_side : least;
+    room r = { data_most_refs(d, q.kind), side, side, q.width, q.height, true };
+    dreamo_status status = free_shapes ? measure(d, params, q, count, &r, err) : DREAMO_OK;
+    if (status) return status;
+    int cell_width = (r.refs * r.ref_width + (r.masks ? 2 : 1) * r.width) * zoom + GAP, cell_height = larger(r.height, r.ref_height) * zoom + GAP;
+    status = bitmap_new(sheet, columns * cell_width + GAP, (count + columns - 1) / columns * cell_height + GAP, 3, err);
     if (status) return status;
     memset(sheet->data, 128, (size_t)sheet->width * (size_t)sheet->height * 3);
     char *text = NULL;
-    byte *masks = mem_alloc((size_t)width * (size_t)height * 3);
+    byte *masks = mem_alloc((size_t)r.width * (size_t)r.height * 3);
     if (!masks) status = fail(err, DREAMO_MEMORY, "no memory for a contact sheet");
     for (int i = 0; i < count && !status; i++) {
         data_sample s;
@@ -77,11 +104,13 @@ dreamo_status data_sheet(const data_set *d, const data_params *params, const dat
         if ((status = data_sample_make(d, params, &q, &s, err))) break;
         int left = GAP + i % columns * cell_width, top = GAP + i / columns * cell_height;
         for (int k = 0; k < s.nrefs; k++)
-            put(sheet, left + k * side * zoom, top, side, side, s.ref[k].picture.data, s.ref[k].picture.width, s.ref[k].picture.height, zoom);
-        left += refs * side * zoom;
-        put(sheet, left, top, width, height, s.target.data, s.width, s.height, zoom);
-        lay_masks(&s, masks);
-        put(sheet, left + width * zoom, top, width, height, masks, s.width, s.height, zoom);
+            put(sheet, left + k * r.ref_width * zoom, top, r.ref_width, r.ref_height, s.ref[k].picture.data, s.ref[k].picture.width, s.ref[k].picture.height, zoom);
+        left += r.refs * r.ref_width * zoom;
+        put(sheet, left, top, r.width, r.height, s.target.data, s.width, s.height, zoom);
+        if (r.masks) {
+            lay_masks(&s, masks);
+            put(sheet, left + r.width * zoom, top, r.width, r.height, masks, s.width, s.height, zoom);
+        }
         if (captions) status = append_line(&text, *s.placed ? s.placed : s.caption, err);
         data_sample_free(&s);
     }

@@ -62,13 +62,6 @@ void data_bucket(int width, int height, int side, int *bucket_width, int *bucket
     *bucket_height = best[!high];
 }
 
-int data_bucket_longest(int side)
-{
-    int longest, other;
-    data_bucket(4, 1, side, &longest, &other); /* more than any may have */
-    return longest;
-}
-
 /* The middle of `from` in the proportions of width x height, then in that size. */
 static dreamo_status fill_size(const bitmap *from, int width, int height, bitmap *out, dreamo_error *err)
 {
