@@ -40,7 +40,7 @@ bool          nn_taping(const nn *cx);
 
 /* What was done since nn_reset: for dry plans and for the bench.  weights: bytes of the stored weights that were read, each once; of tables
  * the rows that were asked for; sent: what these take on a device with memory of its own, without tables (the host looks those up); both are counted
- * by dry runs only.  largest: of one weight's share of sent the most.  scores: bytes of the largest attention with a bias, [heads, rows, rows], which
+ * by dry runs only.  largest: of one weight's share of sent the most.  scores: bytes of the largest attention with a bias, [heads, rows, rows], or of what a linear layer's adapters add, which
  * devices may spell out. */
 typedef struct nn_counts { int64_t ops; double flops, bytes, weights, sent, largest, scores; size_t work_peak, keep_peak; } nn_counts;
 nn_counts nn_count(const nn *cx);

@@ -65,17 +65,19 @@ tensor op_linear(nn *cx, tensor x, const weight *w)
     if (!nn_require(cx, x.cols == w->in && w->kh * w->kw == 1, "linear %s: x has %d columns, the weight takes %d (%d x %d taps)",
                     name_of(w), x.cols, w->in, w->kh, w->kw)) return none;
     int ranks = 0;
-    double flops = 2.0 * x.rows * w->in * w->out;
+    double flops = 2.0 * x.rows * w->in * w->out, beside = 0; /* what adapters add, each by itself: devices keep twice that free, for it and for the sum */
     for (const adapter *a = w->adapters; a; a = a->next) {
         if (!nn_require(cx, a->row0 >= 0 && a->rows >= 0 && a->row0 + a->rows <= w->out,
                         "linear %s: an adapter of rows %d + %d, the weight has %d", name_of(w), a->row0, a->rows, w->out))
             return none;
+        beside += (double)sizeof(float) * x.rows * a->rows;
         ranks += a->rank;
         flops += 2.0 * x.rows * a->rank * (w->in + a->rows);
     }
     tensor y = tensor_new(cx, x.rows, w->out), low = ranks ? tensor_new(cx, x.rows, ranks) : none;
     if (!nn_ok(cx)) return none;
     cx->be->linear(cx->dev, y, x, w, low);
+    if (beside > cx->counts.scores) cx->counts.scores = beside;
     nn_done(cx, flops, tensor_nbytes(x) + tensor_nbytes(y) + weight_nbytes(w));
     nn_reads(cx, w, 0);
     record *r = tape_add(cx, linear_back, weight_trains(w), &y, x, none, none);

@@ -300,7 +300,7 @@ static void combine(float *pos, const float *neg, size_t n, float s, bool offici
 
 static bool cfg_active(const denoise_input *in, int step)
 {
-    return in->negative && in->how->true_cfg > 1 && step >= in->how->cfg_start && step < in->how->cfg_end;
+    return in->negative && step >= in->how->cfg_start && step < in->how->cfg_end;
 }
 
 typedef struct loop { denoise_input *in; int n; nn *cx; pass pos, neg; const float *sigmas; size_t each; dump *d; } loop;
@@ -327,7 +327,7 @@ static void move(loop *l, int k, int i)
         const float *neg = l->neg.velocity + (size_t)k * l->each;
         dump_tensor(l->d, DT_F32, SHAPE(rows, channels), v, "step.%d.v_pos", i);
         dump_tensor(l->d, DT_F32, SHAPE(rows, channels), neg, "step.%d.v_neg", i);
-        combine(v, neg, l->each, how->true_cfg, how->official);
+        combine(v, neg, l->each, how->cfg_share, how->official);
     }
     dump_tensor(l->d, DT_F32, SHAPE(rows, channels), v, "step.%d.v", i);
     schedule_step(in->x, v, l->each, l->sigmas[i], l->sigmas[i + 1], how->official);

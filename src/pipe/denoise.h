@@ -8,6 +8,7 @@ typedef struct sampling {
     int steps;
     float guidance, first_guidance, negative_guidance;
     float true_cfg;                 /* 1 = off */
+    float cfg_share;                /* of it that the two passes add: all, or what is beyond the one pass's own (dreamo_model.said_cfg) */
     int cfg_start, cfg_end;         /* true CFG in steps start <= i < end */
     bool official;                  /* bf16 rounding places */
 } sampling;

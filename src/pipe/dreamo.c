@@ -192,7 +192,7 @@ dreamo_status dreamo_about(const dreamo_model *m, dreamo_model_about *out, dream
                                  .ref_res = d->ref_res, .guidance = d->guidance, .true_cfg = d->true_cfg, .cell = cell,
                                  .max_side = REQUEST_SIDE_MAX - REQUEST_SIDE_MAX % cell, .max_steps = DENOISE_STEPS_MAX,
                                  .max_refs = slots < CONDITION_REFS ? slots : CONDITION_REFS, .weight_bytes = model_weight_bytes(m), .ref_res_face = d->ref_res_face,
-                                 .ref_res_style = d->ref_res_style, .ref_res_several = d->ref_res_several };
+                                 .ref_res_style = d->ref_res_style, .ref_res_several = d->ref_res_several, .ref_res_faces = d->ref_res_faces };
     memcpy(out, &a, size);
     return DREAMO_OK;
 }

@@ -55,13 +55,14 @@ static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
 {
     model_defaults *d = &m->defaults;
     bool flux = m->dit->config.heads * m->dit->config.head_dim == FLUX_WIDTH;
-    *d = (model_defaults){ .known = flux, .width = 1024, .height = 1024, .steps = 12, .ref_res = 512, .ref_res_face = 512, .ref_res_style = 512, .ref_res_several = 512, .guidance = 4.5, .true_cfg = 1 };
+    *d = (model_defaults){ .known = flux, .width = 1024, .height = 1024, .steps = 12, .guidance = 4.5, .true_cfg = 1,
+                           .ref_res = 512, .ref_res_face = 512, .ref_res_style = 512, .ref_res_several = 512, .ref_res_faces = 512 };
     char *path = mem_printf("%s/dreamo/defaults.json", m->dir);
     if (!path) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
     json_t *o = NULL;
     dreamo_status s = DREAMO_OK;
     if (file_exists(path)) {
-        int64_t width = 1024, height = 1024, steps = 12, res = 512, face = 0, style = 0, several = 0;
+        int64_t width = 1024, height = 1024, steps = 12, res = 512, face = 0, style = 0, several = 0, faces = 0;
         s = json_read(path, 1 << 16, &o, err);
         if (s == DREAMO_OK) s = json_get_int(o, path, "width", 8, 4096, width, &width, err);
         if (s == DREAMO_OK) s = json_get_int(o, path, "height", 8, 4096, height, &height, err);
@@ -70,9 +71,11 @@ static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
         if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res_face", 8, 4096, res, &face, err);
         if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res_style", 8, 4096, res, &style, err);
         if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res_several", 8, 4096, res, &several, err);
+        if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res_faces", 8, 4096, several, &faces, err);
         if (s == DREAMO_OK) s = json_get_number(o, path, "guidance", 0, 100, d->guidance, &d->guidance, err);
         if (s == DREAMO_OK) s = json_get_number(o, path, "true_cfg", 1, 100, d->true_cfg, &d->true_cfg, err);
-        *d = (model_defaults){ (int)width, (int)height, (int)steps, (int)res, (int)face, (int)style, (int)several, d->guidance, d->true_cfg, true };
+        *d = (model_defaults){ .width = (int)width, .height = (int)height, .steps = (int)steps, .ref_res = (int)res, .ref_res_face = (int)face, .ref_res_style = (int)style,
+                               .ref_res_several = (int)several, .ref_res_faces = (int)faces, .guidance = d->guidance, .true_cfg = d->true_cfg, .known = true };
         json_decref(o);
     }
     mem_free(path);
@@ -82,7 +85,7 @@ static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
 prep_sides model_ref_sides(const dreamo_model *m, int nrefs)
 {
     const model_defaults *d = &m->defaults;
-    return nrefs > 1 ? (prep_sides){ d->ref_res_several, d->ref_res_several, d->ref_res_style } : (prep_sides){ d->ref_res, d->ref_res_face, d->ref_res_style };
+    return nrefs > 1 ? (prep_sides){ d->ref_res_several, d->ref_res_faces, d->ref_res_style } : (prep_sides){ d->ref_res, d->ref_res_face, d->ref_res_style };
 }
 
 /* FLUX.1-schnell's file under the shipped configurations, which are FLUX.1-dev's: a whole folder has its own. */
@@ -136,8 +139,10 @@ static dreamo_status add_lora(dreamo_model *m, const char *path, float scale, co
     if (s == DREAMO_OK && f->ranks_differ && m->official)
         s = report_line(to, DREAMO_EVENT_WARNING, err, "%s: its ranks differ and no alpha is given: each module's alpha is its rank; the official pipeline's diffusers (0.33.1) took the first one's for all", path);
     if (s != DREAMO_OK || scale == 0) return s; /* as if it were not there, tables included */
+    bool processor = m->dev && !model_own_device(m); /* elsewhere, and where it is not chosen yet, memory may be scarcer than products */
+    if (!m->official && processor) lora_merge_thick(f); /* official numerics round a pair's products apart */
     lora_attach(f);
-    s = lora_merge(&m->merged, f, false, err);
+    s = lora_merge(&m->merged, f, false, m->dev ? m->dev->threads : NULL, err);
     if (s == DREAMO_OK && f->tables.task && m->tables.task)
         s = report_line(to, DREAMO_EVENT_WARNING, err, "%s: its embedding tables replace those of an earlier LoRA", path);
     tables_replace(&m->tables, &f->tables);
@@ -157,22 +162,35 @@ static dreamo_status add_variant(dreamo_model *m, const dreamo_model_options *o,
     return s;
 }
 
-/* The variant's, then the caller's list; without either the folder's own adapter with scale 1,
- * unless one was fused into the transformer. */
+/* DIR/dreamo: DreamO's adapter and what the trainer puts on top of it (stage_after.c).  With `cfg` one pass says what the default true CFG says with two. */
+static dreamo_status add_own(dreamo_model *m, const reporter *to, dreamo_error *err)
+{
+    dreamo_status s = DREAMO_OK;
+    for (int i = 0; s == DREAMO_OK && i < LORA_OWN; i++) {
+        char *path = mem_printf("%s/dreamo/%s.safetensors", m->home, lora_own[i]);
+        if (!path) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
+        if (file_exists(path)) {
+            s = add_lora(m, path, 1, to, err);
+            if (strcmp(lora_own[i], "cfg") == 0) m->said_cfg = m->defaults.true_cfg;
+        }
+        mem_free(path);
+    }
+    return s;
+}
+
+/* The variant's, then the caller's list; without either the folder's own with scale 1, unless an adapter was fused into the transformer. */
 static dreamo_status add_loras(dreamo_model *m, const dreamo_model_options *o, const reporter *to, dreamo_error *err)
 {
     m->loras = mem_calloc((size_t)o->nloras + VARIANT_MOST, sizeof *m->loras);
     if (!m->loras) return fail(err, DREAMO_MEMORY, "no memory for %d LoRAs", o->nloras);
+    m->said_cfg = 1;
     dreamo_status s = tables_read(&m->files[MODEL_DIT].set, m->dir, m->dit, m->t5->config.width, &m->own, err);
     tables_replace(&m->tables, &m->own);
     if (s == DREAMO_OK && o->variant) s = add_variant(m, o, to, err);
     for (int i = 0; s == DREAMO_OK && i < o->nloras; i++) s = add_lora(m, o->loras[i].path, o->loras[i].scale, to, err);
-    if (s == DREAMO_OK && o->nloras == 0 && !o->variant && !o->no_default_lora && !m->own.task) {
-        char *own = mem_printf("%s/dreamo/dreamo.safetensors", m->home);
-        if (!own) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", m->dir);
-        if (file_exists(own)) s = add_lora(m, own, 1, to, err);
-        mem_free(own);
-    }
+    if (s == DREAMO_OK && o->nloras == 0 && !o->variant && !o->no_default_lora && !m->own.task) s = add_own(m, to, err);
+    const char *fused = variant_fused(&m->files[MODEL_DIT].set);
+    if (fused && strstr(fused, "cfg.safetensors@")) m->said_cfg = m->defaults.true_cfg;
     return s == DREAMO_OK ? replace_token_rows(m, err) : s;
 }
 
@@ -383,7 +401,7 @@ static dreamo_status introduce(const dreamo_model *m, const reporter *to, dreamo
     int threads = pool_threads(m->dev->threads);
     return report_line(to, DREAMO_EVENT_OPEN, err, "%s, %d + %d blocks of %d, %s, %d LoRA%s, %s on %d thread%s, %s numerics%s",
                        slash && slash[1] ? slash + 1 : m->source, d->layers, d->single_layers, d->heads * d->head_dim,
-                       dtype_name(model_weights_type(m)), m->nloras, m->nloras == 1 ? "" : "s", device_name(m->dev), threads,
+                       dtype_name(m->stored), m->nloras, m->nloras == 1 ? "" : "s", device_name(m->dev), threads,
                        threads == 1 ? "" : "s", m->official ? "official" : "exact", m->fast ? ", fast" : "");
 }
 
@@ -400,6 +418,7 @@ static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dr
     if (s == DREAMO_OK) choose_numerics(m, o->numerics);
     for (int i = 0; s == DREAMO_OK && i < MODEL_PARTS; i++)
         if (m->files[i].warning) s = report_line(&to, DREAMO_EVENT_WARNING, err, "%s", m->files[i].warning);
+    if (s == DREAMO_OK) m->stored = model_weights_type(m);
     if (s == DREAMO_OK) s = add_loras(m, o, &to, err);
     if (s == DREAMO_OK && is_auto(o)) s = choose_device(m, o, &to, err);
     if (s != DREAMO_OK) return s;

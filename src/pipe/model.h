@@ -19,7 +19,8 @@
 /* What a request gets when it does not say: DIR/dreamo/defaults.json, else FLUX's and the DreamO demo's. */
 typedef struct model_defaults {
     int width, height, steps;
-    int ref_res, ref_res_face, ref_res_style, ref_res_several; /* side of a thing, a face, a style; of each of several things or faces */
+    int ref_res, ref_res_face, ref_res_style; /* side of a thing, a face, a style */
+    int ref_res_several, ref_res_faces;       /* of a thing and a face where there are several references */
     double guidance, true_cfg;
     bool known;          /* the model was trained at about this size */
 } model_defaults;
@@ -32,6 +33,7 @@ struct dreamo_model {
     char *dir;                  /* with the configuration files: the same, or the shipped ones of FLUX.1-dev */
     parts parts;                /* weight files outside it, found in a folder of them */
     bound_files files[MODEL_PARTS];
+    dtype stored;               /* of most of the transformer in its files: merged layers are fp32 */
     dit *dit;
     t5 *t5;
     clip *clip;
@@ -41,6 +43,7 @@ struct dreamo_model {
     int text_tokens;            /* T5's, padding included */
     schedule_config schedule;
     model_defaults defaults;
+    double said_cfg;            /* the true CFG that one pass says by itself: 1, or the default where a LoRA was distilled from it */
     int nloras;
     lora_file *loras;
     lora_merged merged;         /* layers that LoKr and its kin change */

@@ -42,10 +42,11 @@ static dreamo_status check_sampling(generation *g, dreamo_error *err)
     if (start < 0 || end < start)
         return fail(err, DREAMO_ARG, "true CFG in steps %d to %d: the first must be 0 or more, the end not before it", start, end);
     g->negative_words = r->negative ? r->negative : "";
+    double said = cfg > 1 ? g->m->said_cfg : 1; /* one pass is neg + said (pos - neg) already */
     g->how = (sampling){ .steps = steps, .guidance = (float)guidance, .first_guidance = (float)first,
-                         .negative_guidance = (float)negative, .true_cfg = (float)cfg,
+                         .negative_guidance = (float)negative, .true_cfg = (float)cfg, .cfg_share = (float)(cfg / said),
                          .cfg_start = start, .cfg_end = end, .official = g->m->official };
-    g->cfg = cfg > 1 && start < end && start < steps;
+    g->cfg = cfg > 1 && cfg != said && start < end && start < steps;
     if (!g->m->dit->config.guidance && (r->guidance >= 0 || r->first_guidance > 0)) {
         s = report_line(&g->to, DREAMO_EVENT_WARNING, err, "guidance has no effect: this transformer was made without it");
         if (s != DREAMO_OK) return s;
@@ -53,6 +54,7 @@ static dreamo_status check_sampling(generation *g, dreamo_error *err)
     const char *unused = g->cfg ? NULL : r->negative ? "the negative prompt has" : r->cfg_start || r->cfg_end ? "the window of true CFG has"
                        : r->negative_guidance >= 0 ? "the negative guidance has" : NULL;
     if (!unused) return DREAMO_OK;
+    if (cfg > 1 && cfg == said) return report_line(&g->to, DREAMO_EVENT_WARNING, err, "%s no effect: this model says true CFG %g in one pass; of a larger one what goes beyond has", unused, cfg);
     return report_line(&g->to, DREAMO_EVENT_WARNING, err, "%s no effect: %s", unused, cfg > 1 ? "no step lies in the true CFG window" : "true CFG is 1");
 }
 

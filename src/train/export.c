@@ -8,6 +8,7 @@
 #include "base/half.h"
 #include "base/mem.h"
 #include "format/safetensors.h"
+#include "weights/lora.h"
 
 /* The same weights in another form, which came with the model folder: they are not the same any more. */
 static void remove_older(const char *path)
@@ -16,6 +17,19 @@ static void remove_older(const char *path)
     char *older = mem_printf("%.*s.gguf", stem, path);
     if (older) remove(older);
     mem_free(older);
+}
+
+dreamo_status export_remove_atop(const char *dir, const char *but, dreamo_error *err)
+{
+    dreamo_status s = DREAMO_OK;
+    for (int i = 1; i < LORA_OWN && !s; i++) {
+        if (but && strcmp(lora_own[i], but) == 0) continue;
+        char *path = mem_printf("%s/%s.safetensors", dir, lora_own[i]);
+        if (!path) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", dir);
+        if (file_exists(path)) s = file_remove(path, err);
+        mem_free(path);
+    }
+    return s;
 }
 
 dreamo_status export_weights(const char *path, const params *p, const float *vector, int first, int n, const char *prefix,

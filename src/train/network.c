@@ -84,10 +84,13 @@ static dreamo_status bind_part(network *n, network_part part, const char *path, 
 
 static bool has_weights(const char *folder, const char *stem)
 {
-    char *file = mem_printf("%s/%s.safetensors", folder, stem), *index = mem_printf("%s/%s.safetensors.index.json", folder, stem);
-    bool there = (file && file_exists(file)) || (index && file_exists(index));
-    mem_free(file);
-    mem_free(index);
+    static const char *const ending[] = { "safetensors", "safetensors.index.json", "gguf" };
+    bool there = false;
+    for (size_t i = 0; i < sizeof ending / sizeof *ending && !there; i++) {
+        char *file = mem_printf("%s/%s.%s", folder, stem, ending[i]);
+        there = file && file_exists(file);
+        mem_free(file);
+    }
     return there;
 }
 

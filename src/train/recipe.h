@@ -14,7 +14,7 @@
 typedef enum train_stage { STAGE_VAE, STAGE_BASE, STAGE_ADAPTER, STAGE_CFG, STAGE_SFT, STAGE_DPO, STAGE_JUDGE, STAGE_MATTING } train_stage;
 typedef enum vae_init { INIT_PLAIN, INIT_PCA } vae_init;
 typedef enum products { PRODUCTS_FP32, PRODUCTS_BF16 } products; /* what a step's products round their operands to */
-typedef enum adapter_begin { BEGIN_FRESH, BEGIN_MODEL } adapter_begin; /* MODEL: as the model folder's dreamo/dreamo.safetensors has it */
+typedef enum adapter_begin { BEGIN_FRESH, BEGIN_MODEL } adapter_begin; /* MODEL: as the model folder's dreamo/dreamo.safetensors has it; cfg, sft, dpo: dreamo/NAME.safetensors */
 typedef enum lora_layers { LAYERS_ATTENTION, LAYERS_ALL } lora_layers; /* of the blocks: DreamO's, or MLPs and modulation too */
 
 typedef struct recipe {

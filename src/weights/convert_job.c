@@ -168,7 +168,7 @@ static dreamo_status add_lora(convert_job *j, const dreamo_lora *l, dreamo_error
     if (s || l->scale == 0) return s; /* as if it were not there, tables included */
     if (j->o->official) round_factors(f);
     lora_attach(f);
-    s = lora_merge(&j->merged, f, true, err); /* matrices are changed row by row */
+    s = lora_merge(&j->merged, f, true, NULL, err); /* matrices are changed row by row */
     if (s) return s;
     char *fused = j->fused ? mem_printf("%s, %s@%g", j->fused, base_name(l->path), (double)l->scale)
                            : mem_printf("%s@%g", base_name(l->path), (double)l->scale);

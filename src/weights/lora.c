@@ -12,6 +12,8 @@
 #include "weights/kind.h"
 #include "weights/lora/group.h"
 
+const char *const lora_own[LORA_OWN] = { "dreamo", "sft", "dpo", "cfg" };
+
 /* ---- strength ---- */
 
 /* The alpha that most modules have; the first of them in a tie. */
@@ -366,9 +368,21 @@ void lora_close(lora_file *f)
 
 /* ---- weights' lists ---- */
 
+void lora_merge_thick(lora_file *f)
+{
+    const int64_t most = 1 << 22; /* numbers of a layer: its copy is fp32, and a large model's would not fit in memory */
+    for (int i = 0; i < f->nmodules; i++) {
+        const adapter *a = &f->modules[i].a;
+        const weight *w = f->modules[i].w;
+        int64_t in = w->in, rows = a->rows;
+        f->modules[i].merge = w->kh == 1 && w->kw == 1 && in * w->out <= most && 4 * a->rank * (in + rows) >= in * rows;
+    }
+}
+
 void lora_attach(lora_file *f)
 {
     for (int i = 0; i < f->nmodules; i++) {
+        if (f->modules[i].merge) continue;
         adapter **end = &f->modules[i].w->adapters;
         while (*end) end = &(*end)->next;
         *end = &f->modules[i].a;

@@ -1,6 +1,6 @@
 /* lora.h - adapter files: read, check against the model, attach to its weights (spec 2.7-2.10).
  *
- * LoRA in every naming is applied when a layer is multiplied, nothing is merged.  LoKr, LoHa, OFT, DoRA and plain differences have no such form:
+ * LoRA in every naming is applied when a layer is multiplied; only a small layer's whose pair is not much thinner than the layer may be merged (lora_merge_thick).  LoKr, LoHa, OFT, DoRA and plain differences have no such form:
  * they are changes (lora/change.h), merged into copies of layers (lora/merge.h).  A file may adapt the text encoders, too, and may carry
  * DreamO's three embedding tables (spec 2.1).  A file made for another model is refused; keys that mean nothing here are listed. */
 #ifndef WEIGHTS_LORA_H
@@ -15,6 +15,7 @@ typedef struct lora_module {
     weight *w;                   /* the weight it belongs to */
     char *stem;                  /* its name in the file, without role */
     const char *suffix_A, *suffix_B; /* stem + suffix = the file's tensor names */
+    bool merge;                  /* into a copy of the layer, as a change is */
 } lora_module;
 
 /* What is added to a bias or a norm's gain: factor * add. */
@@ -35,6 +36,10 @@ typedef struct lora_file {
     char *warning;               /* what is in the file and not used, or does nothing; NULL: none */
 } lora_file;
 
+/* A model folder's own, dreamo/NAME.safetensors, in the order in which they are applied: DreamO's adapter, then what was trained on top of it. */
+enum { LORA_OWN = 4 };
+extern const char *const lora_own[LORA_OWN];
+
 /* The networks that a file may adapt; text encoders NULL: what is for them is told as not used. */
 typedef struct lora_networks { dit *dit; clip *clip; t5 *t5; } lora_networks;
 
@@ -43,6 +48,8 @@ dreamo_status lora_open_all(const char *path, float scale, const lora_networks *
 /* For the transformer alone; text_width: columns of the T5 encoder that the file's table must fit. */
 dreamo_status lora_open(const char *path, float scale, dit *m, int text_width, lora_file *out, dreamo_error *err);
 void          lora_close(lora_file *f); /* detach first; a zeroed file is allowed */
-void          lora_attach(lora_file *f); /* the modules' adapters go to the end of their weights' lists; changes are lora_merge's */
+/* Pairs that cost a product a quarter as much as their layer's rows and more, as those of small models do, are to be merged: the sum is the same but for rounding. */
+void          lora_merge_thick(lora_file *f);
+void          lora_attach(lora_file *f); /* the modules' adapters go to the end of their weights' lists; changes and what is to be merged are lora_merge's */
 void          lora_detach(lora_file *f);
 #endif

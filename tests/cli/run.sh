@@ -161,8 +161,9 @@ check 2 "here it is --guidance, or --true-cfg" generate x --cfg 7
 # what is in a file or a request, and not used, is told
 small "lacks 7 characters of the prompt, which it does not read: \"一只红色 的玩具\"" 0 "a red 一只红色 toy 的玩具" -o o.png
 small "the window of true CFG has no effect" 0 x --cfg-steps 0..1 -o o.png
-small - 0 x --true-cfg 3 -o o.png
-"$dreamo" info o.png | grep -q 'true_cfg: 3' || { echo "not ok: true CFG alone"; failed=$((failed + 1)); }
+small - 0 x --device auto --lora lora.safetensors -o o.png
+small - 0 x --true-cfg 4 -o o.png
+"$dreamo" info o.png | grep -q 'true_cfg: 4' || { echo "not ok: true CFG alone"; failed=$((failed + 1)); }
 rm o.png
 
 # adapters of other kinds, weights that are none
@@ -323,6 +324,7 @@ train() { "$dreamo" train small.conf -m model --data "$data/assets" --threads 1 
 cp -rL model other && mv other/vae/diffusion_pytorch_model.safetensors other/vae/ae.gguf
 check 10 "other/vae: holds ae.gguf, and not diffusion_pytorch_model.safetensors; give it with --vae" train small.conf -m other --data "$data/assets" -o other.run
 rm -r other
+check 0 - train "$data/../../recipes/mini/cfg.conf" -m "$data/../../models/dreamo-mini" --data "$data/assets" -o plan.run --plan
 train -o open.run >/dev/null 2>&1 || expect "a small training"
 for how in 1 2 3 4; do # a closed descriptor is not given to the next file that is opened
     case $how in 1) train -o closed.run 2>&- >/dev/null ;; 2) train -o closed.run --json >&- 2>/dev/null ;; 3) train -o closed.run <&- >&- 2>&- ;; 4) train -o closed.run --json <&- >&- 2>&- ;; esac

@@ -106,9 +106,12 @@ static void compare_matrix(void *user, const param *p)
 
 typedef struct entry { const char *file; float scale; } entry;
 
-static void check_stack(const entry *stack, int n, const char *fused)
+/* Applied in products, and merged into copies: of both must come what the official loader made. */
+static void check_stack_as(const entry *stack, int n, const char *fused, bool merged)
 {
     st_set files;
+    lora_merged layers = { 0 };
+    pool *threads = pool_new(2);
     dit *m = open_tiny(&files);
     lora_file loras[8];
     dreamo_error err = { 0 };
@@ -117,12 +120,17 @@ static void check_stack(const entry *stack, int n, const char *fused)
         dreamo_status s = lora_open(stack[i].file, stack[i].scale, m, TEXT_WIDTH, &loras[i], &err);
         if (s != DREAMO_OK) fail_msg("%s", err.message);
         if (loras[i].warning) fail_msg("%s", loras[i].warning);
+        for (int k = 0; k < loras[i].nmodules; k++) loras[i].modules[k].merge = merged && k % 3;
         lora_attach(&loras[i]);
+        assert_int_equal(lora_merge(&layers, &loras[i], false, threads, &err), DREAMO_OK);
     }
+    assert_true(merged == (layers.nlayers > 0));
     assert_int_equal(st_open(fused, &c.fused, &err), DREAMO_OK);
     dit_visit(m, compare_matrix, &c);
     assert_int_equal(c.compared, c.fused.ntensors);
     st_close(&c.fused);
+    lora_unmerge(&layers);
+    pool_free(threads);
     for (int i = 0; i < n; i++) {
         lora_detach(&loras[i]);
         lora_close(&loras[i]);
@@ -131,6 +139,26 @@ static void check_stack(const entry *stack, int n, const char *fused)
     dit_free(m);
     st_set_close(&files);
     assert_int_equal(mem_live(), 0);
+}
+
+static void check_stack(const entry *stack, int n, const char *fused)
+{
+    check_stack_as(stack, n, fused, false);
+    check_stack_as(stack, n, fused, true);
+}
+
+/* A pair that costs a product a quarter of its layer's rows is merged, a thinner one, a large layer's and a convolution's are not. */
+static void test_what_is_merged(void **state)
+{
+    weight layer = { .in = 64, .out = 192, .kh = 1, .kw = 1 }, kernel = { .in = 64, .out = 64, .kh = 3, .kw = 3 }, large = { .in = 3072, .out = 3072, .kh = 1, .kw = 1 };
+    lora_module m[] = { { .w = &layer, .a = { .rows = 64, .rank = 8 } }, { .w = &layer, .a = { .rows = 64, .rank = 7 } }, { .w = &layer, .a = { .rows = 192, .rank = 12 } },
+                        { .w = &kernel, .a = { .rows = 64, .rank = 64 } }, { .w = &large, .a = { .rows = 3072, .rank = 1024 } } };
+    lora_file f = { .modules = m, .nmodules = 5 };
+    (void)state;
+    lora_merge_thick(&f);
+    assert_true(m[0].merge && !m[1].merge && m[2].merge && !m[3].merge && !m[4].merge);
+    lora_attach(&f);
+    assert_true(layer.adapters == &m[1].a && !m[1].a.next && kernel.adapters == &m[3].a && large.adapters == &m[4].a);
 }
 
 static void test_v11_stack(void **state)
@@ -232,7 +260,7 @@ static void check_merged(const char *file, const char *merged, float strength)
     assert_int_equal(st_open(merged, &c.merged, &err), DREAMO_OK);
     assert_int_equal(st_set_open(TEST_DATA "/models/tiny/transformer", "diffusion_pytorch_model", &c.base, &err), DREAMO_OK);
     lora_attach(&f);
-    assert_int_equal(lora_merge(&layers, &f, false, &err), DREAMO_OK);
+    assert_int_equal(lora_merge(&layers, &f, false, NULL, &err), DREAMO_OK);
     dit_visit(m, check_param, &c);
     assert_int_equal(c.compared, c.merged.ntensors);
     lora_unmerge(&layers);
@@ -704,7 +732,7 @@ static void test_failed_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_scales), cmocka_unit_test(test_refusals), cmocka_unit_test(test_failed_allocations),
-                                        cmocka_unit_test(test_same_lora_other_names), cmocka_unit_test(test_kohya), cmocka_unit_test(test_v11_stack),
+                                        cmocka_unit_test(test_same_lora_other_names), cmocka_unit_test(test_kohya), cmocka_unit_test(test_what_is_merged), cmocka_unit_test(test_v11_stack),
                                         cmocka_unit_test(test_lycoris), cmocka_unit_test(test_peft), cmocka_unit_test(test_converted), cmocka_unit_test(test_other_methods),
                                         cmocka_unit_test(test_metadata), cmocka_unit_test(test_text_encoders),
                                         cmocka_unit_test(test_renamed), cmocka_unit_test(test_there_and_back) };

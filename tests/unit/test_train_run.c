@@ -773,12 +773,37 @@ static double validated(const char *out, const char *name)
     return value;
 }
 
+/* A picture by a model folder's own LoRAs, without its adapter, or with another true CFG than its own (0). */
+static uint64_t made_by(const char *model, bool own, double true_cfg)
+{
+    dreamo_error err = { 0 };
+    dreamo_model *m;
+    dreamo_model_options o;
+    dreamo_image made;
+    dreamo_request q;
+    dreamo_model_options_init(&o);
+    o.dir = model;
+    o.no_default_lora = !own;
+    if (dreamo_open(&o, &m, &err)) fail_msg("%s", err.message);
+    dreamo_request_init(&q);
+    q.prompt = "a cat";
+    q.steps = 2;
+    q.true_cfg = true_cfg;
+    if (dreamo_generate(m, &q, &made, &err)) fail_msg("%s", err.message);
+    uint64_t hash = hash_fnv1a((const char *)made.rgb, (size_t)made.width * (size_t)made.height * 3);
+    dreamo_image_free(&made);
+    dreamo_close(m);
+    return hash;
+}
+
 /* LoRAs on top of DreamO's adapter: one pass comes near to what true CFG says; none of them moves the adapter. */
 static void test_after(void **state)
 {
     (void)state;
     run first = { .stage = "adapter", .out = "after-adapter", .steps = 4, .more = { "save_every=4", "lr=1e-2" } };
     must_train(&first);
+    static const char defaults[] = "{\"width\": 32, \"height\": 32, \"ref_res\": 32, \"true_cfg\": 3}";
+    scratch_write("after-adapter/model/dreamo/defaults.json", defaults, sizeof defaults - 1);
     run c = { .stage = "cfg", .out = "cfg", .model = "after-adapter/model", .steps = 80,
               .more = { "lr=1e-2", "rank=16", "validate_every=80", "save_every=80" } };
     must_train(&c);
@@ -786,6 +811,37 @@ static void test_after(void **state)
         fail_msg("cfg: %g from the teacher, %g before", validated("cfg", "apart"), validated("cfg", "apart_before"));
     assert_true(file_exists("cfg/model/dreamo/cfg.safetensors"));
     same_file("after-adapter/model/dreamo", "cfg/model/dreamo", "dreamo.safetensors");
+    /* 3 is the default: by two passes without it, with it by the one that 1 asks for; 4 is a third more than that pass says */
+    uint64_t two = made_by("after-adapter/model", true, 0), one = made_by("cfg/model", true, 0);
+    assert_true(two == made_by("after-adapter/model", true, 3) && two != made_by("after-adapter/model", true, 1));
+    assert_true(one == made_by("cfg/model", true, 3) && one == made_by("cfg/model", true, 1) && one != two);
+    assert_true(made_by("cfg/model", true, 4) != one && made_by("cfg/model", false, 0) == made_by("cfg/model", false, 3) && made_by("cfg/model", false, 0) != made_by("cfg/model", false, 1));
+
+    /* going on from it at a rate of 0 is where it was; there is nothing to go on from where there is none */
+    dreamo_error err = { 0 };
+    run further = { .stage = "cfg", .out = "further", .model = "cfg/model", .steps = 2, .more = { "lr=0", "begin=model", "rank=2", "save_every=2" } };
+    must_train(&further);
+    same_file("cfg/model/dreamo", "further/model/dreamo", "cfg.safetensors");
+    run nowhere = { .stage = "dpo", .out = "nowhere", .model = "cfg/model", .steps = 2, .more = { "begin=model" } };
+    assert_int_equal(train(&nowhere, &err), DREAMO_NOT_FOUND);
+    assert_non_null(strstr(err.message, "dpo.safetensors"));
+    assert_non_null(strstr(err.hint, "begin = fresh"));
+
+    /* what else the folder has lies beneath: to another LoRA, which says nothing yet, the network is what the one pass was */
+    run bare = { .stage = "sft", .out = "bare", .model = "after-adapter/model", .steps = 2, .more = { "lr=0", "validate_every=2", "save_every=2" } };
+    run atop = { .stage = "sft", .out = "atop", .model = "cfg/model", .steps = 2, .more = { "lr=0", "validate_every=2", "save_every=2" } };
+    must_train(&bare);
+    must_train(&atop);
+    if (fabs(validated("atop", "subject.right") - validated("cfg", "loss")) > 2e-3 * validated("cfg", "loss") || fabs(validated("bare", "subject.right") - validated("cfg", "loss")) < 0.02)
+        fail_msg("sft: %g on cfg, which has %g; %g without it", validated("atop", "subject.right"), validated("cfg", "loss"), validated("bare", "subject.right"));
+    assert_true(made_by("atop/model", true, 0) == one && file_exists("atop/model/dreamo/sft.safetensors"));
+
+    /* an adapter that goes on keeps it, a fresh one does not */
+    run on = { .stage = "adapter", .out = "on", .model = "cfg/model", .steps = 2, .more = { "save_every=2", "begin=model" } };
+    run anew = { .stage = "adapter", .out = "anew", .model = "cfg/model", .steps = 2, .more = { "save_every=2" } };
+    must_train(&on);
+    must_train(&anew);
+    assert_true(file_exists("on/model/dreamo/cfg.safetensors") && !file_exists("anew/model/dreamo/cfg.safetensors"));
 
     /* before a step is made the network is what it was: every pair is undecided */
     run d = { .stage = "dpo", .out = "dpo", .model = "after-adapter/model", .steps = 4, .more = { "lr=1e-2", "rejected=style", "validate_every=4" } };
@@ -802,7 +858,7 @@ static void test_after(void **state)
     must_train(&s);
     assert_true(file_exists("sft/samples/step-000002.png"));
 
-    dreamo_error err = { 0 };
+    err = (dreamo_error){ 0 };
     run odd = { .stage = "dpo", .out = "odd", .model = "after-adapter/model", .steps = 2, .more = { "micro=1" } };
     assert_int_equal(train(&odd, &err), DREAMO_ARG);
     err = (dreamo_error){ 0 };

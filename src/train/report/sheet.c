@@ -94,7 +94,6 @@ static dreamo_status make_row(sheet_job *j, int row, dreamo_error *err)
     q.width = sample->width;
     q.height = sample->height;
     q.refs = ref;
-    q.true_cfg = j->w.true_cfg;
     for (int k = 0; j->w.references && k < sample->nrefs; k++) {
         const data_ref *from = &sample->ref[k];
         picture[k] = (dreamo_image){ .width = from->picture.width, .height = from->picture.height, .rgb = from->picture.data };
@@ -116,22 +115,18 @@ static dreamo_status make_row(sheet_job *j, int row, dreamo_error *err)
 dreamo_status sheet_generated(stage *s, const char *model, const char *path, const mixture *kinds, sheet_wishes w, dreamo_error *err)
 {
     sheet_job j = { .s = s, .w = w };
-    char *own = mem_printf("%s/dreamo/dreamo.safetensors", model); /* is not loaded by itself where others are given */
-    dreamo_lora loras[2] = { { .path = own, .scale = 1 }, { .path = w.lora, .scale = 1 } };
     dreamo_model_options o;
     dreamo_model_options_init(&o);
     o.dir = model;
     o.backend = backend_for_pictures(s->dev->be->name);
     o.threads = pool_threads(s->dev->threads);
-    o.loras = loras;
-    o.nloras = w.lora ? 2 : 0;
     if (w.frozen) {
         o.dit = s->n.from[PART_DIT];
         o.t5 = s->n.from[PART_T5];
         o.clip = s->n.from[PART_CLIP];
     }
     o.vae = s->n.from[PART_VAE]; /* only its own stage trains it, which draws other sheets */
-    dreamo_status status = own ? compose_rows(&j, kinds, err) : fail(err, DREAMO_MEMORY, "%s: no memory", model);
+    dreamo_status status = compose_rows(&j, kinds, err);
     if (!status) status = dreamo_open(&o, &j.m, err);
     if (!status) status = bitmap_new(&j.out, (j.refs + 1 + w.seeds) * j.width * ZOOM, j.rows * j.height * ZOOM, 3, err);
     if (!status) memset(j.out.data, 255, (size_t)j.out.width * (size_t)j.out.height * 3);
@@ -139,7 +134,6 @@ dreamo_status sheet_generated(stage *s, const char *model, const char *path, con
     if (!status) status = image_write_png(path, &j.out, NULL, 0, true, err);
     for (int row = 0; row < j.rows && j.row; row++) data_sample_free(&j.row[row].sample);
     mem_free(j.row);
-    mem_free(own);
     bitmap_free(&j.out);
     dreamo_close(j.m);
     return status;

@@ -8,8 +8,6 @@
 typedef struct sheet_wishes {
     bool references;
     int seeds;
-    const char *lora;       /* applied on top of the model's adapter; NULL: none */
-    double true_cfg;        /* 0: as the model says */
     bool frozen;            /* the networks themselves are not trained: they are taken from where the run has them */
 } sheet_wishes;
 

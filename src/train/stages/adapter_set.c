@@ -113,10 +113,8 @@ dreamo_status adapter_set_fresh(adapter_set *a, params *p, dit *m, int rank, con
     return s ? s : add_tables(a, p, 1 + CONDITION_REFS, c->heads * c->head_dim, text->config.width, err);
 }
 
-dreamo_status adapter_set_from_file(adapter_set *a, params *p, const lora_file *f, int t5_first, dreamo_error *err)
+static dreamo_status pairs_from_file(adapter_set *a, params *p, const lora_file *f, int t5_first, dreamo_error *err)
 {
-    if (!f->tables.task || !f->tables.idx || !f->tables.t5)
-        return fail(err, DREAMO_MISMATCH, "%s: has no task, index and T5 embedding tables", f->path);
     if (f->nchanges || f->nvectors) return fail(err, DREAMO_MISMATCH, "%s: only a plain LoRA is trained on; this holds LoKr, LoHa, OFT, DoRA or differences", f->path);
     dreamo_status s = begin(a, f->nmodules, t5_first, err);
     for (int i = 0; !s && i < f->nmodules; i++) {
@@ -130,8 +128,18 @@ dreamo_status adapter_set_from_file(adapter_set *a, params *p, const lora_file *
         snprintf(name, sizeof name, "%s%s", from->stem, from->suffix_B);
         if (!s) s = add_matrix(p, name, from->a.rows, from->a.rank, &m->up, err);
     }
+    return s;
+}
+
+dreamo_status adapter_set_from_file(adapter_set *a, params *p, const lora_file *f, int t5_first, dreamo_error *err)
+{
+    if (!f->tables.task || !f->tables.idx || !f->tables.t5)
+        return fail(err, DREAMO_MISMATCH, "%s: has no task, index and T5 embedding tables", f->path);
+    dreamo_status s = pairs_from_file(a, p, f, t5_first, err);
     return s ? s : add_tables(a, p, f->tables.nslots, f->tables.width, f->tables.text_width, err);
 }
+
+dreamo_status adapter_set_pairs_from_file(adapter_set *a, params *p, const lora_file *f, dreamo_error *err) { return pairs_from_file(a, p, f, -1, err); }
 
 /* ---- beginning ---- */
 
@@ -157,6 +165,7 @@ static void begin_from_file(adapter_set *a, params *p, const lora_file *f)
         copy_slot(p, a->module[i].down, f->modules[i].a.A);
         copy_slot(p, a->module[i].up, f->modules[i].a.B);
     }
+    if (a->task_slot < 0) return;
     copy_slot(p, a->task_slot, f->tables.task);
     copy_slot(p, a->idx_slot, f->tables.idx);
     if (a->t5_slot >= 0) copy_slot(p, a->t5_slot, f->tables.t5);

@@ -24,6 +24,8 @@ dreamo_status adapter_set_fresh(adapter_set *a, params *p, dit *m, int rank, con
 dreamo_status adapter_set_from_file(adapter_set *a, params *p, const lora_file *f, int t5_first, dreamo_error *err);
 /* The pairs of a fresh one, or pairs on every linear layer of the blocks, and no tables: a LoRA that goes on top of DreamO's. */
 dreamo_status adapter_set_pairs(adapter_set *a, params *p, dit *m, int rank, bool everywhere, dreamo_error *err);
+/* Those of a LoRA file that went on top; tables that it has are left out. */
+dreamo_status adapter_set_pairs_from_file(adapter_set *a, params *p, const lora_file *f, dreamo_error *err);
 /* After params_allocate: begin (fresh: random A; T5 rows as the encoder has them; from a file: its values), then hang everything
  * into the networks.  train_t5: the rows of [ref#1] to [res] get gradients.  From then on the set may not move. */
 dreamo_status adapter_set_attach(adapter_set *a, params *p, const lora_file *f, uint64_t seed, t5 *text, bool train_t5,

@@ -2,6 +2,7 @@
  *
  * Validation asks the question that matters: is the loss on held-out samples lower with the right references than with others', and than
  * with none? */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -94,6 +95,7 @@ static dreamo_status export_adapter(stage *s, const char *folder, dreamo_error *
     const float *used = s->p.ema ? s->p.ema : s->p.value;
     dreamo_status status = dir && path ? folder_make(dir, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
     if (!status) status = export_weights(path, &s->p, used, 0, s->p.n, "", s->r->export_bf16, err);
+    if (!status && s->r->begin == BEGIN_FRESH) status = export_remove_atop(dir, NULL, err);
     mem_free(dir);
     mem_free(path);
     return status;

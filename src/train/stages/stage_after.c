@@ -5,6 +5,7 @@
  *   sft   flow matching on data that are chosen with care
  *   dpo   preferences (dpo.h): a sample's own target against the picture that was rejected for it, where the data tells one, or another one's
  *         target, of the same kind or of those that recipe.rejected lists; the network before training is the same one with this LoRA switched off
+ * The others of these that the model folder has lie beneath, frozen: what is trained is what the folder will be, all together.
  * Export: dreamo/NAME.safetensors beside DreamO's own, in its naming. */
 #include <math.h>
 #include <string.h>
@@ -19,10 +20,13 @@
 
 enum { SEEDS = 3 };
 
+typedef struct frozen_lora { params p; adapter_set set; } frozen_lora;
+
 typedef struct after_stage {
     flow_stage flow;
     params frozen;                  /* DreamO's adapter and tables */
     adapter_set dreamo, set;
+    frozen_lora beneath[LORA_OWN];
     lora_file file;
     flow_batch alone;               /* cfg: the same noise without references and words */
     flow_out out;
@@ -51,6 +55,51 @@ static dreamo_status open_dreamo(stage *s, after_stage *a, dreamo_error *err)
     return status;
 }
 
+/* An adapter that the stage before began anew is not the one that the model folder's LoRAs were made for. */
+static bool has_beneath(const stage *s) { return !s->begin_from || s->r->begin == BEGIN_MODEL; }
+
+static dreamo_status open_beneath(stage *s, frozen_lora *b, const char *path, dreamo_error *err)
+{
+    lora_file f = { 0 };
+    dreamo_status status = lora_open(path, 1, s->n.dit, s->n.t5->config.width, &f, err);
+    if (!status) status = adapter_set_pairs_from_file(&b->set, &b->p, &f, err);
+    if (!status) status = params_allocate(&b->p, false, err);
+    if (!status) status = adapter_set_attach(&b->set, &b->p, &f, 0, s->n.t5, false, err);
+    if (!status) adapter_set_freeze(&b->set);
+    lora_close(&f);
+    return status;
+}
+
+static dreamo_status open_others(stage *s, after_stage *a, dreamo_error *err)
+{
+    dreamo_status status = DREAMO_OK;
+    for (int i = 1; i < LORA_OWN && has_beneath(s) && !status; i++) {
+        if (strcmp(lora_own[i], s->kind->name) == 0) continue;
+        char *path = mem_printf("%s/dreamo/%s.safetensors", s->model, lora_own[i]);
+        if (!path) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", s->model);
+        if (file_exists(path)) status = open_beneath(s, &a->beneath[i], path, err);
+        mem_free(path);
+    }
+    return status;
+}
+
+/* A LoRA of its own, or the model folder's of the same name. */
+static dreamo_status begin_after(stage *s, after_stage *a, dreamo_error *err)
+{
+    lora_file f = { 0 };
+    bool on = s->r->begin == BEGIN_MODEL;
+    char *path = mem_printf("%s/dreamo/%s.safetensors", s->model, s->kind->name);
+    dreamo_status status = path ? DREAMO_OK : fail(err, DREAMO_MEMORY, "%s: no memory for a path", s->model);
+    if (!status && on && (status = lora_open(path, 1, s->n.dit, s->n.t5->config.width, &f, err)) != DREAMO_OK)
+        hint(err, "begin = fresh begins a new one");
+    if (!status) status = on ? adapter_set_pairs_from_file(&a->set, &s->p, &f, err) : adapter_set_pairs(&a->set, &s->p, s->n.dit, (int)s->r->rank, s->r->layers == LAYERS_ALL, err);
+    if (!status) status = params_allocate(&s->p, s->r->ema > 0, err);
+    if (!status) status = adapter_set_attach(&a->set, &s->p, on ? &f : NULL, (uint64_t)s->r->seed, s->n.t5, false, err);
+    lora_close(&f);
+    mem_free(path);
+    return status;
+}
+
 static dreamo_status open_after(stage *s, dreamo_error *err)
 {
     after_stage *a = s->self = mem_calloc(1, sizeof *a);
@@ -63,9 +112,8 @@ static dreamo_status open_after(stage *s, dreamo_error *err)
     if (with && with < samples) return fail(err, DREAMO_ARG, "%d of %d samples have a rejected picture; preferences need one in each, or in none", with, samples);
     dreamo_status status = network_open(&s->n, s->model, s->file, all, s->data ? 0 : all, err);
     if (!status) status = open_dreamo(s, a, err);
-    if (!status) status = adapter_set_pairs(&a->set, &s->p, s->n.dit, (int)s->r->rank, s->r->layers == LAYERS_ALL, err);
-    if (!status) status = params_allocate(&s->p, s->r->ema > 0, err);
-    if (!status) status = adapter_set_attach(&a->set, &s->p, NULL, (uint64_t)s->r->seed, s->n.t5, false, err);
+    if (!status) status = open_others(s, a, err);
+    if (!status) status = begin_after(s, a, err);
     if (!status) status = flow_stage_open(s, &a->flow, true, err);
     if (!status) status = flow_batch_new(&a->alone, &s->n.dit->config, a->flow.room, err);
     if (status) return status;
@@ -85,6 +133,10 @@ static void close_after(stage *s)
     flow_stage_close(&a->flow);
     flow_batch_free(&a->alone);
     adapter_set_free(&a->set);
+    for (int i = 0; i < LORA_OWN; i++) {
+        adapter_set_free(&a->beneath[i].set);
+        params_free(&a->beneath[i].p);
+    }
     adapter_set_free(&a->dreamo);
     lora_close(&a->file);
     params_free(&a->frozen);
@@ -363,6 +415,7 @@ static dreamo_status export_after(stage *s, const char *folder, dreamo_error *er
     const float *used = s->p.ema ? s->p.ema : s->p.value;
     dreamo_status status = dir && path ? folder_make(dir, err) : fail(err, DREAMO_MEMORY, "%s: no memory", folder);
     if (!status) status = export_weights(path, &s->p, used, 0, s->p.n, "", s->r->export_bf16, err);
+    if (!status && !has_beneath(s)) status = export_remove_atop(dir, s->kind->name, err);
     if (!status && s->begin_from) status = bring_adapter(s, folder, err);
     mem_free(dir);
     mem_free(path);
@@ -372,12 +425,7 @@ static dreamo_status export_after(stage *s, const char *folder, dreamo_error *er
 static dreamo_status sheet_after(stage *s, const char *model, const char *path, dreamo_error *err)
 {
     const after_stage *a = s->self;
-    char *lora = mem_printf("%s/dreamo/%s.safetensors", model, s->kind->name);
-    if (!lora) return fail(err, DREAMO_MEMORY, "%s: no memory", model);
-    sheet_wishes w = { true, SEEDS, lora, s->r->stage == STAGE_CFG ? 1 : 0, true };
-    dreamo_status status = sheet_generated(s, model, path, &a->flow.kinds, w, err);
-    mem_free(lora);
-    return status;
+    return sheet_generated(s, model, path, &a->flow.kinds, (sheet_wishes){ .references = true, .seeds = SEEDS, .frozen = true }, err);
 }
 
 const stage_kind stage_cfg = { "cfg", open_after, close_after, micro_after, plan_after, use_after, validate_after, export_after, sheet_after };

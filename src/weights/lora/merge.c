@@ -44,6 +44,13 @@ static uint64_t copies_nbytes(lora_merged *m, const lora_file *f)
     return n;
 }
 
+/* A pair of thin matrices as a change. */
+static lora_change of_pair(const lora_module *module)
+{
+    const adapter *a = &module->a;
+    return (lora_change){ .kind = CHANGE_PRODUCT, .w = module->w, .row0 = a->row0, .rows = a->rows, .strength = a->scale, .scale = 1, .f = { a->B, a->A }, .n = { a->rank } };
+}
+
 static dreamo_status check_memory(lora_merged *m, const lora_file *f, dreamo_error *err)
 {
     uint64_t needs = copies_nbytes(m, f), free = memory_free();
@@ -53,14 +60,33 @@ static dreamo_status check_memory(lora_merged *m, const lora_file *f, dreamo_err
     return hint(err, "store the model with it once: dreamo convert MODEL -o OUT.gguf --fuse %.120s", f->path);
 }
 
+typedef struct rows_job { merged_layer *l; const lora_change *c; int start, rows; float *data; } rows_job; /* part `data` begins at row `start` of the layer */
+
+static void copy_rows(void *arg, int task, int worker)
+{
+    const rows_job *j = arg;
+    int r = task * CHUNK, n = j->rows - r < CHUNK ? j->rows - r : CHUNK;
+    (void)worker;
+    stored_values(&j->l->was, j->start + r, n, 0, j->l->w->in, j->data + (size_t)r * (size_t)j->l->w->in);
+}
+
+static void add_rows(void *arg, int task, int worker)
+{
+    const rows_job *j = arg;
+    int r = task * CHUNK, n = j->rows - r < CHUNK ? j->rows - r : CHUNK;
+    (void)worker;
+    change_add_rows(j->c, &j->l->was, j->start + r, n, j->data + (size_t)r * (size_t)j->l->w->in);
+}
+
+static void for_rows(pool *threads, rows_job *j, pool_fn fn) { pool_run(threads, (j->rows + CHUNK - 1) / CHUNK, fn, j); }
+
 /* The part's numbers in memory of ours. */
-static bool copy_part(merged_layer *l, int k, int start)
+static bool copy_part(merged_layer *l, int k, int start, pool *threads)
 {
     weight_part *p = &l->w->part[k];
     float *data = mem_aligned((size_t)p->rows * (size_t)l->w->in * sizeof *data);
     if (!data) return false;
-    for (int r = 0; r < p->rows; r += CHUNK)
-        stored_values(&l->was, start + r, p->rows - r < CHUNK ? p->rows - r : CHUNK, 0, l->w->in, data + (size_t)r * (size_t)l->w->in);
+    for_rows(threads, &(rows_job){ .l = l, .start = start, .rows = p->rows, .data = data }, copy_rows);
     l->data[k] = data;
     p->type = DT_F32;
     p->data = data;
@@ -68,7 +94,7 @@ static bool copy_part(merged_layer *l, int k, int start)
     return true;
 }
 
-static dreamo_status merge_change(lora_merged *m, const lora_change *c, const char *path, dreamo_error *err)
+static dreamo_status merge_change(lora_merged *m, const lora_change *c, const char *path, pool *threads, dreamo_error *err)
 {
     merged_layer *l = find_layer(m, c->w);
     if (!l) {
@@ -81,8 +107,8 @@ static dreamo_status merge_change(lora_merged *m, const lora_change *c, const ch
     for (int k = 0, start = 0; k < c->w->nparts; start += c->w->part[k++].rows) {
         int rows = c->w->part[k].rows;
         if (!overlap(c->row0, c->rows, start, rows)) continue;
-        if (!l->data[k] && !copy_part(l, k, start)) return fail(err, DREAMO_MEMORY, "%s: no memory for a layer of %d x %d", path, rows, c->w->in);
-        change_add_rows(c, &l->was, start, rows, l->data[k]);
+        if (!l->data[k] && !copy_part(l, k, start, threads)) return fail(err, DREAMO_MEMORY, "%s: no memory for a layer of %d x %d", path, rows, c->w->in);
+        for_rows(threads, &(rows_job){ l, c, start, rows, l->data[k] }, add_rows);
     }
     return DREAMO_OK;
 }
@@ -108,10 +134,14 @@ static dreamo_status merge_vector(lora_merged *m, const lora_vector *v, const ch
     return DREAMO_OK;
 }
 
-dreamo_status lora_merge(lora_merged *m, const lora_file *f, bool vectors_only, dreamo_error *err)
+dreamo_status lora_merge(lora_merged *m, const lora_file *f, bool vectors_only, pool *threads, dreamo_error *err)
 {
     dreamo_status s = vectors_only ? DREAMO_OK : check_memory(m, f, err);
-    for (int i = 0; s == DREAMO_OK && !vectors_only && i < f->nchanges; i++) s = merge_change(m, &f->changes[i], f->path, err);
+    for (int i = 0; s == DREAMO_OK && !vectors_only && i < f->nchanges; i++) s = merge_change(m, &f->changes[i], f->path, threads, err);
+    for (int i = 0; s == DREAMO_OK && !vectors_only && i < f->nmodules; i++) {
+        lora_change pair = of_pair(&f->modules[i]);
+        if (f->modules[i].merge) s = merge_change(m, &pair, f->path, threads, err);
+    }
     for (int i = 0; s == DREAMO_OK && i < f->nvectors; i++) s = merge_vector(m, &f->vectors[i], f->path, err);
     return s;
 }
