@@ -195,7 +195,8 @@ typedef struct dreamo_model_about {
     int max_side, max_steps; /* what a request may ask for at most */
     int max_refs;            /* 0: the model has no adapter for references */
     uint64_t weight_bytes;   /* mapped */
-    int ref_res_face, ref_res_style, ref_res_several; /* side of a face, of a style, of each of several things and faces; ref_res: of one thing */
+    int ref_res_face, ref_res_style, ref_res_several; /* side of a face, of a style, of each of several things; ref_res: of one thing */
+    int ref_res_faces;       /* of each face where there are several references */
 } dreamo_model_about;
 DREAMO_API dreamo_status dreamo_about(const dreamo_model *model, dreamo_model_about *out, dreamo_error *err); /* set out->size first */
 
@@ -259,7 +260,7 @@ typedef struct dreamo_request {
     int steps;                          /* 0 = the model's default */
     double guidance;                    /* < 0 = the model's default */
     double first_guidance;              /* <= 0 = same as guidance */
-    double true_cfg;                    /* 1 = off; 0 = the model's default.  Without a negative prompt the empty one is taken */
+    double true_cfg;                    /* 1 = off; 0 = the model's default, which a distilled model says in one pass.  Without a negative prompt the empty one is taken */
     int cfg_start, cfg_end;             /* true CFG in steps start <= i < end; both 0 = all steps */
     double negative_guidance;           /* < 0 = 3.5 */
     uint64_t seed;

@@ -5,10 +5,15 @@
     dreamo eval -m MODEL --data SAMPLES --seeds 4 --keep PICTURES
     tools/sheet.py SAMPLES PICTURES OUT.png [--seeds 4] [--side 128] [--columns 2]
 
+or, for prompts and photographs, which `generate` cuts out first:
+
+    tools/sheet.py tests/data/photos.jsonl PICTURES OUT.png --dreamo build/dreamo [-m MODEL]
+
 The samples stand in the manifest's order, kind by kind; none is left out.  Needs Pillow (Debian: python3-pil)."""
 import argparse
 import json
 import os
+import subprocess
 import sys
 import textwrap
 
@@ -45,23 +50,34 @@ def fitted(path, side):
 
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("samples")
+    a.add_argument("samples", help="a folder with a manifest.jsonl, or a manifest")
     a.add_argument("pictures")
     a.add_argument("out")
     a.add_argument("--seeds", type=int, default=4)
     a.add_argument("--side", type=int, default=128)
     a.add_argument("--columns", type=int, default=2)
+    a.add_argument("--dreamo", help="the program: makes the pictures that are not there")
+    a.add_argument("-m", "--model")
     o = a.parse_args()
-    with open(os.path.join(o.samples, "manifest.jsonl")) as f:
+    manifest = os.path.join(o.samples, "manifest.jsonl") if os.path.isdir(o.samples) else o.samples
+    folder = os.path.dirname(manifest)
+    with open(manifest) as f:
         items = [json.loads(line) for line in f if line.strip()]
     rows, seen = [], {}
     for item in sorted(items, key=lambda i: KINDS.index(kind_of(i))):  # a stable sort: the manifest's order within a kind
         kind = kind_of(item)
         number = seen.get(kind, 0)
         seen[kind] = number + 1
-        refs = [os.path.join(o.samples, r["image"]) for r in sorted(item.get("references", []), key=lambda r: r.get("index", 0))]
+        given = sorted(item.get("references", []), key=lambda r: r.get("index", 0))
+        refs = [os.path.join(folder, r["image"]) for r in given]
         made = [os.path.join(o.pictures, f"{kind}-{number:05d}-{k}.png") for k in range(o.seeds)]
         rows.append((kind, item["prompt"], refs, made))
+        for k, path in enumerate(made):
+            if o.dreamo and not os.path.exists(path):
+                os.makedirs(o.pictures, exist_ok=True)
+                told = [part for r, ref in zip(given, refs) for part in ("-r", f"{r.get('task', 'ip')}={ref}")]
+                subprocess.run([o.dreamo, "generate", "-q", item["prompt"], *told, *(["-m", o.model] if o.model else []), "--seed", str(k), "-o", path],
+                               check=True, stdout=subprocess.DEVNULL)
     for _, _, _, made in rows:
         for path in made:
             if not os.path.exists(path):

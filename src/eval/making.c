@@ -73,8 +73,8 @@ static dreamo_status take_folder(const pictures *p, const char *model, const cha
         mem_free(path);
         return s;
     }
-    now = mem_printf("{\"model\":\"%s\",\"data\":\"%s\",\"seed\":%llu,\"width\":%d,\"height\":%d,\"ref_side\":[%d,%d,%d,%d],\"steps\":%d,\"guidance\":%g,\"true_cfg\":%g,\"placed\":%d%s}\n", hex,
-                     data_hash, (unsigned long long)o->seed, p->width, p->height, p->ref_side, p->ref_side_face, p->ref_side_style, p->ref_side_several, o->steps, o->guidance, o->true_cfg, o->placed, o->pairs ? ",\"split\":\"train\"" : "");
+    now = mem_printf("{\"model\":\"%s\",\"data\":\"%s\",\"seed\":%llu,\"width\":%d,\"height\":%d,\"ref_side\":[%d,%d,%d,%d,%d],\"steps\":%d,\"guidance\":%g,\"true_cfg\":%g,\"placed\":%d%s}\n", hex,
+                     data_hash, (unsigned long long)o->seed, p->width, p->height, p->ref_side, p->ref_side_face, p->ref_side_style, p->ref_side_several, p->ref_side_faces, o->steps, o->guidance, o->true_cfg, o->placed, o->pairs ? ",\"split\":\"train\"" : "");
     s = path && now ? folder_make(o->keep, err) : fail(err, DREAMO_MEMORY, "%s: no memory", o->keep);
     if (!s && !file_exists(path)) s = file_replace(path, now, strlen(now), err);
     else if (!s && !(s = file_read(path, 1 << 16, &then, &nbytes, err)) && strcmp(now, then) != 0) {
@@ -119,6 +119,7 @@ int pictures_ref_side(const pictures *p, data_kind kind)
     case DATA_T2I: case DATA_SUBJECT: return p->ref_side;
     case DATA_ID: case DATA_ID_STYLE: return p->ref_side_face;
     case DATA_STYLE: return p->ref_side_style;
+    case DATA_IDS: case DATA_ID_TRYON: case DATA_ID_SUBJECT: return p->ref_side_faces; /* the pipeline shrinks the things among them */
     default: return p->ref_side_several;
     }
 }
@@ -129,7 +130,7 @@ dreamo_status pictures_open(pictures *p, const dreamo_eval_options *o, const cha
     *p = (pictures){ .o = o, .width = o->width, .height = o->height, .to = { o->progress, o->user } };
     if (!o->model) {
         if (!p->width) p->width = p->height = 128;
-        p->ref_side = p->ref_side_face = p->ref_side_style = p->ref_side_several = o->ref_side ? o->ref_side : p->width < p->height ? p->width : p->height;
+        p->ref_side = p->ref_side_face = p->ref_side_style = p->ref_side_several = p->ref_side_faces = o->ref_side ? o->ref_side : p->width < p->height ? p->width : p->height;
         return DREAMO_OK;
     }
     dreamo_status s = dreamo_open(o->model, &p->m, err);
@@ -141,6 +142,7 @@ dreamo_status pictures_open(pictures *p, const dreamo_eval_options *o, const cha
     p->ref_side_face = side_of(o, about.ref_res_face, about.cell, shorter);
     p->ref_side_style = side_of(o, about.ref_res_style, about.cell, shorter);
     p->ref_side_several = side_of(o, about.ref_res_several, about.cell, shorter);
+    p->ref_side_faces = side_of(o, about.ref_res_faces, about.cell, shorter);
     const char *shipped = dreamo_default_model();
     if (o->keep) s = take_folder(p, o->model->dir ? o->model->dir : shipped ? shipped : "", data_hash, err);
     return !s && o->against ? check_other(p, data_hash, err) : s;

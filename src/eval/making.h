@@ -8,7 +8,7 @@ typedef struct pictures {
     const dreamo_eval_options *o;
     dreamo_model *m;
     int width, height;
-    int ref_side, ref_side_face, ref_side_style, ref_side_several; /* as dreamo_model_about's ref_res */
+    int ref_side, ref_side_face, ref_side_style, ref_side_several, ref_side_faces; /* as dreamo_model_about's ref_res */
     reporter to;
 } pictures;
 

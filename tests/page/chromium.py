@@ -148,7 +148,7 @@ class Page:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails'].get('exception', {}).get('description')}")
         return answer["result"].get("value")
 
-    def wait(self, expression, seconds=120):
+    def wait(self, expression, seconds=300):
         until = time.monotonic() + seconds
         while True:
             try:

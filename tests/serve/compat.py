@@ -9,7 +9,7 @@ def openai():
             return s.ask("POST", path, fields)
         native = s.finish(s.submit(seed=5, steps=2).json()["id"])
         want = s.ask("GET", native["images"][0]).body
-        a = make(model="dreamo", prompt="a cupcake on a beach", n=1, size="64x64", dreamo={"seed": 5, "steps": 2})
+        a = make(model="dreamo", prompt="a cupcake on a beach", n=1, size="64x64", dreamo={"seed": 5, "steps": 2, "true_cfg": 1})
         equal(a.status, 200, "a picture")
         check(set(a.json()) >= {"created", "data"} and base64.b64decode(a.json()["data"][0]["b64_json"])[:8] == want[:8], "in OpenAI's shape", a.body[:200])
         from_png = lambda data: [data[i:] for i in [data.index(b"IDAT")]]

@@ -8,7 +8,7 @@ from harness import *
 
 def works():
     with Server() as s:
-        a = s.submit(seed=3, steps=3, references=[{"task": "ip", "image": b64(PICTURE), "name": "cupcake.png"}])
+        a = s.submit(seed=3, steps=3, size=None, references=[{"task": "ip", "image": b64(PICTURE), "name": "cupcake.png"}])
         equal(a.status, 202, "a job is accepted")
         equal(a.headers.get("location"), "/api/v1/jobs/" + a.json()["id"], "Location")
         plan = a.json()["plan"]
@@ -56,7 +56,7 @@ def wait_idle(s):
 
 def forms():
     with Server() as s:
-        body, headers = form([("prompt", None, "a cupcake on a beach".encode()), ("seed", None, b"3"), ("steps", None, b"2"), ("guidance", None, b"1"), ("ip", "c.png", PICTURE)])
+        body, headers = form([("prompt", None, "a cupcake on a beach".encode()), ("seed", None, b"3"), ("steps", None, b"2"), ("guidance", None, b"1"), ("size", None, b"64x64"), ("true_cfg", None, b"1"), ("ip", "c.png", PICTURE)])
         a = s.ask("POST", "/api/v1/jobs", body, headers)
         equal(a.status, 202, "a form is accepted")
         b = s.submit(seed=3, guidance=1.0, references=[{"task": "ip", "image": b64(PICTURE)}])
@@ -406,7 +406,7 @@ def uploads():
 def about():
     with Server("--max-steps", "33", "--max-refs", "4") as s:
         c = s.ask("GET", "/api/v1/capabilities").json()
-        check(c["limits"]["steps"] == 33 and c["limits"]["references"] == 4 and c["defaults"]["width"] == 64 and len(c["model"]["sha256"]) == 64, "capabilities", c)
+        check(c["limits"]["steps"] == 33 and c["limits"]["references"] == 4 and c["defaults"]["width"] == 128 and len(c["model"]["sha256"]) == 64, "capabilities", c)
         equal(s.submit(steps=33).status, 202, "a limit that is announced is allowed")
         equal(s.submit(steps=34).status, 413, "and the next one is not")
         o = s.ask("GET", "/api/v1/openapi.json").json()

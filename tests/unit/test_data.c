@@ -63,7 +63,7 @@ static void same_bytes_as_ever(void **state)
     (void)state;
     assert_int_equal(hash_of(DATA_SUBJECT, DATA_TRAIN, 1, 0, 64), 0x40ea689f69a1997eu);
     assert_int_equal(hash_of(DATA_SUBJECT, DATA_VAL, 1, 3, 64), 0x846e4716c548e319u);
-    assert_int_equal(hash_of(DATA_T2I, DATA_TRAIN, 7, 123456789, 32), 0xc542bcdd65d42914u);
+    assert_int_equal(hash_of(DATA_T2I, DATA_TRAIN, 7, 123456789, 32), 0x5600792278ab7b11u);
 }
 
 typedef struct many { uint64_t hash[64]; } many;

@@ -300,7 +300,7 @@ static void plans_come_true_within_a_limit(void **state)
     assert_int_equal(f.own.doubles, c->layers);
     assert_int_equal(f.own.singles, c->single_layers);
     dreamo_close(m);
-    static const size_t caps[] = { 15 << 20, 12 << 20, 10 << 20, 2 << 20 };
+    static const size_t caps[] = { 15 << 20, 12 << 20, 11 << 20, 2 << 20 }; /* the least that fits grows with what LoRAs add to the widest layer */
     for (size_t i = 0; i < sizeof caps / sizeof *caps; i++) {
         size_t cap = caps[i];
         m = opened_with(MINI, NULL, asked_device(), cap);

@@ -310,7 +310,7 @@ static void link_model(void)
 static void test_own_adapter(void **state)
 {
     (void)state;
-    static const char text[] = "{\"width\": 48, \"height\": 32, \"steps\": 2, \"guidance\": 2.5, \"ref_res\": 32, \"ref_res_several\": 48}";
+    static const char text[] = "{\"width\": 48, \"height\": 32, \"steps\": 2, \"guidance\": 2.5, \"ref_res\": 32, \"ref_res_several\": 48, \"ref_res_faces\": 16}";
     dreamo_error err = { 0 };
     link_model();
     assert_int_equal(folder_make("own_model/dreamo", &err), DREAMO_OK);
@@ -332,11 +332,15 @@ static void test_own_adapter(void **state)
     assert_non_null(strstr(out.metadata, "\"guidance\":2.5"));
     assert_non_null(strstr(heard.line[DREAMO_EVENT_REF], "32x32 from 64x64"));
     dreamo_image_free(&out);
-    const dreamo_reference both[2] = { ref, { .task = DREAMO_IP, .path = TOY, .cut = DREAMO_CUT_OFF } };
+    dreamo_reference both[2] = { ref, { .task = DREAMO_IP, .path = TOY, .cut = DREAMO_CUT_OFF } };
     r.refs = both;
     r.nrefs = 2;
     assert_int_equal(dreamo_generate(m, &r, &out, &err), DREAMO_OK);
     assert_non_null(strstr(heard.line[DREAMO_EVENT_REF], "48x48 from 64x64"));
+    dreamo_image_free(&out);
+    both[1].task = DREAMO_ID;
+    assert_int_equal(dreamo_generate(m, &r, &out, &err), DREAMO_OK);
+    assert_non_null(strstr(heard.line[DREAMO_EVENT_REF], "16x16 from 64x64"));
     dreamo_image_free(&out);
     dreamo_close(m);
 

@@ -7,16 +7,18 @@
 
 function drawExamples() {
   $('examples').querySelector('ul').replaceChildren(...EXAMPLES.map((example) => {
-    const item = document.createElement('li'), button = document.createElement('button'), image = new Image(), text = document.createElement('span');
-    Object.assign(image, { src: `examples/${example.file}`, alt: '', width: 96, height: 96 });
+    const item = document.createElement('li'), button = document.createElement('button'), pictures = document.createElement('span'), text = document.createElement('span');
+    pictures.className = 'pictures';
+    pictures.append(...example.references.map(([, file]) => Object.assign(new Image(), { src: `examples/${file}`, alt: '', width: 96, height: 96 })));
     text.textContent = example.prompt;
     text.lang = 'en';
     button.type = 'button';
-    button.append(image, text);
+    button.append(pictures, text);
     button.addEventListener('click', () => {
       $('prompt').value = example.prompt;
       $('make').focus();
-      arriving = call(`examples/${example.file}`).then((answer) => answer.blob()).then((file) => addReference(file, example.file, example.task)).catch(complain);
+      arriving = Promise.all(example.references.map(([, file]) => call(`examples/${file}`).then((answer) => answer.blob())))
+        .then((blobs) => blobs.forEach((blob, i) => addReference(blob, example.references[i][1], example.references[i][0]))).catch(complain);
     });
     item.append(button);
     return item;

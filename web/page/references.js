@@ -1,7 +1,7 @@
 /* references.js - cards: a picture given, its task, what the model will see of it. */
 
 let about = null;    /* capabilities */
-let arriving = null; /* an example's picture, on its way */
+let arriving = null; /* an example's pictures, on their way */
 let references = []; /* { file, name, task, id, seen, problem, busy, checked: Promise, card, url } */
 
 function chips(box, name, rows, chosen, changed) {

@@ -65,9 +65,12 @@ const WORDS = {
 };
 
 const EXAMPLES = [
-  { file: 'cupcake.png', task: 'ip', prompt: 'a cupcake on a beach by the sea' },
-  { file: 'camera.png', task: 'ip', prompt: 'a camera on green grass under a blue sky' },
-  { file: 'doughnut.png', task: 'ip', prompt: 'a doughnut on a plain blue background' },
+  { references: [['ip', 'cupcake.png']], prompt: 'a cupcake on a beach by the sea' },
+  { references: [['ip', 'shirt.png']], prompt: 'a man wearing a t-shirt, in a library full of books' },
+  { references: [['id', 'woman.png']], prompt: 'a woman smiling, in front of snowy mountains' },
+  { references: [['ip', 'cupcake.png'], ['ip', 'camera.png']], prompt: 'a cupcake to the left of a camera, on green grass under a blue sky' },
+  { references: [['style', 'blueprint.png']], prompt: 'generate a same style image. a cupcake on a wooden table' },
+  { references: [['id', 'woman.png'], ['style', 'blueprint.png']], prompt: 'generate a same style image. a woman, in a city at night' },
 ];
 
 const TRIGGER = 'generate a same style image.';

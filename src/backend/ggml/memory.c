@@ -125,12 +125,21 @@ place gg_place(state *s, tensor x)
     return (place){ r->buffer, (char *)ggml_backend_buffer_get_base(r->buffer) + ((const char *)x.p - r->base) };
 }
 
+/* Without one nothing is being computed. */
+static bool has_arenas(const state *s)
+{
+    for (int i = 0; i < RANGES; i++)
+        if (s->range[i].base) return true;
+    return false;
+}
+
 void *gg_reserve(device *d, size_t nbytes)
 {
     state *s = d->state;
     range *r = NULL;
     for (int i = 0; i < RANGES && !r; i++)
         if (!s->range[i].base) r = &s->range[i];
+    if (!has_arenas(s)) s->phase++; /* weights of before may leave, if this arena needs their room */
     if (!r) return gg_fail(s, DREAMO_BUG, "more than %d arenas", RANGES), NULL;
     if (s->lost) return gg_fail(s, DREAMO_DEVICE, "the device was lost; open the model again"), NULL;
     nbytes = nbytes ? nbytes : 64;
@@ -151,8 +160,7 @@ void gg_release(device *d, void *base)
     gg_buffer_free(s, r->buffer);
     mem_unmap(r->base, r->nbytes);
     *r = (range){ 0 };
-    for (int i = 0; i < RANGES; i++)
-        if (s->range[i].base) return;
+    if (has_arenas(s)) return;
     gg_tables_free(s); /* nobody is left who would look at them */
     for (int i = 0; i < SCRATCHES; i++) {
         gg_buffer_free(s, s->scratch[i].buffer);

@@ -78,9 +78,10 @@ void about_capabilities(exchange *x)
                                    (json_int_t)l->pixels, "upload_pixels", (json_int_t)l->upload_pixels, "references", (json_int_t)l->refs,
                                    "steps", (json_int_t)l->steps, "count", (json_int_t)l->count, "queue", (json_int_t)l->queue, "prompt_bytes",
                                    (json_int_t)l->prompt, "side", (json_int_t)l->side, "side_multiple_of", l->cell);
-    json_t *defaults = json_pack("{s:i, s:i, s:i, s:f, s:f, s:i, s:i, s:i, s:i}", "width", m->width, "height", m->height, "steps", m->steps, "guidance",
+    json_t *defaults = json_pack("{s:i, s:i, s:i, s:f, s:f, s:i, s:i, s:i, s:i, s:i}", "width", m->width, "height", m->height, "steps", m->steps, "guidance",
                                  m->guidance, "true_cfg", m->true_cfg, "ref_res", m->ref_res,
-                                 "ref_res_face", m->ref_res_face, "ref_res_style", m->ref_res_style, "ref_res_several", m->ref_res_several);
+                                 "ref_res_face", m->ref_res_face, "ref_res_style", m->ref_res_style, "ref_res_several", m->ref_res_several,
+                                 "ref_res_faces", m->ref_res_faces);
     json_t *model = json_pack("{s:s, s:s, s:s, s:i, s:I}", "name", m->name, "sha256", m->hash, "backend", m->backend, "threads", m->threads,
                               "weight_bytes", (json_int_t)m->weight_bytes);
     jobs *q = x->server->jobs;
