@@ -163,11 +163,12 @@ void nn_listen(nn *cx, nn_listen_fn fn, void *user)
     cx->listener = user;
 }
 
-/* Bytes of some rows: a part of it is read in this proportion. */
+/* Bytes of some rows that come from files: a part of it is read in this proportion. */
 static double stored_nbytes(const weight *w, int rows)
 {
     double n = 0;
-    for (int i = 0; i < w->nparts; i++) n += (double)w->part[i].rows * w->in * w->kh * w->kw * dtype_bits(w->part[i].type) / 8;
+    for (int i = 0; i < w->nparts; i++)
+        if (!w->part[i].held) n += (double)w->part[i].rows * w->in * w->kh * w->kw * dtype_bits(w->part[i].type) / 8;
     return w->out ? n * rows / w->out : 0;
 }
 

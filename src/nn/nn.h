@@ -38,7 +38,7 @@ device       *nn_device(const nn *cx);
 void          nn_set_taping(nn *cx, bool on);
 bool          nn_taping(const nn *cx);
 
-/* What was done since nn_reset: for dry plans and for the bench.  weights: bytes of the stored weights that were read, each once; of tables
+/* What was done since nn_reset: for dry plans and for the bench.  weights: bytes of the weights in files that were read, each once; of tables
  * the rows that were asked for; sent: what these take on a device with memory of its own, without tables (the host looks those up); both are counted
  * by dry runs only.  largest: of one weight's share of sent the most.  scores: bytes of the largest attention with a bias, [heads, rows, rows], or of what a linear layer's adapters add, which
  * devices may spell out. */

@@ -32,6 +32,7 @@ typedef struct weight_part {
     const float *bias;   /* [rows] fp32 or NULL */
     float *grad;         /* fp32, shaped like data; NULL = frozen */
     float *grad_bias;    /* [rows]; NULL = frozen */
+    bool held;           /* data is memory of the process's own, there from the opening on; false: a file's pages, which come when they are read */
 } weight_part;
 
 /* LoRA: rows [row0, row0 + rows) of the weight get scale * B A.  Frozen or trainable. */

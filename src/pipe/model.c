@@ -116,7 +116,7 @@ static dreamo_status replace_token_rows(dreamo_model *m, dreamo_error *err)
     if (w->nparts != 1 || after > whole.rows)
         return fail(err, DREAMO_MISMATCH, "%s: the T5 table has %d rows, [ref#1] to [res] need rows %d to %d", m->dir, whole.rows,
                     first, after - 1);
-    weight_part head = whole, added = { .rows = DREAMO_T5_ROWS, .type = DT_F32, .data = m->tables.t5 }, tail = whole;
+    weight_part head = whole, added = { .rows = DREAMO_T5_ROWS, .type = DT_F32, .data = m->tables.t5, .held = true }, tail = whole;
     head.rows = first;
     tail.rows = whole.rows - after;
     tail.data = (const char *)whole.data + dtype_nbytes_of(whole.type, (size_t)after * (size_t)w->in);
@@ -420,6 +420,7 @@ static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dr
         if (m->files[i].warning) s = report_line(&to, DREAMO_EVENT_WARNING, err, "%s", m->files[i].warning);
     if (s == DREAMO_OK) m->stored = model_weights_type(m);
     if (s == DREAMO_OK) s = add_loras(m, o, &to, err);
+    for (int i = 0; i < MODEL_PARTS; i++) bind_forget(&m->files[i]); /* what merging read: a layer with copies of its own is not read again */
     if (s == DREAMO_OK && is_auto(o)) s = choose_device(m, o, &to, err);
     if (s != DREAMO_OK) return s;
     choose_speed(m, o);

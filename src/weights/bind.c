@@ -217,13 +217,15 @@ static const void *in_place(binding *x, const param *p, const file_place *at, dt
     return copy;
 }
 
-static void give(const param *p, dtype type, const void *data, const float *scale)
+/* held: data is a copy. */
+static void give(const param *p, dtype type, const void *data, const float *scale, bool held)
 {
     if (p->w) {
         weight_part *part = &p->w->part[p->part];
         part->type = type;
         part->data = data;
         part->row_scale = scale;
+        part->held = held;
     } else {
         *p->fp32 = data;
     }
@@ -250,7 +252,7 @@ static void bind_packed(binding *x, const param *p, const file_place *at, const 
         nf4_values(q, from, n, copy);
         if (at->swapped) swap_halves(copy, n * sizeof(float));
     }
-    give(p, blocks ? DT_NF4 : DT_F32, copy, NULL);
+    give(p, blocks ? DT_NF4 : DT_F32, copy, NULL, true);
 }
 
 /* A matrix of zeros only is no training's work.  Of any other, the first bytes tell. */
@@ -298,8 +300,8 @@ static void bind_one(void *user, const param *p)
     look_for_zeros(x, p, t, data, dtype_nbytes_of(t->type, (size_t)param_count(p)));
     bool plain = t->type == DT_F32 || t->type == DT_BF16 || t->type == DT_F16;
     bool aligned = !plain || (uintptr_t)data % dtype_nbytes(t->type) == 0;
-    if (p->w && aligned && !(wants_plain(p) && (!plain || scale))) give(p, t->type, in_place(x, p, &at, t->type, data), scale);
-    else give(p, DT_F32, decoded(x, p, &at, t->type, data, scale), NULL);
+    if (p->w && aligned && !(wants_plain(p) && (!plain || scale))) give(p, t->type, in_place(x, p, &at, t->type, data), scale, at.swapped);
+    else give(p, DT_F32, decoded(x, p, &at, t->type, data, scale), NULL, true);
 }
 
 static bool listed(const char *const *list, const char *name)

@@ -91,6 +91,7 @@ static bool copy_part(merged_layer *l, int k, int start, pool *threads)
     p->type = DT_F32;
     p->data = data;
     p->row_scale = NULL;
+    p->held = true;
     return true;
 }
 
