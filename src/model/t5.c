@@ -72,6 +72,22 @@ void t5_free(t5 *m)
     mem_free(m);
 }
 
+bool t5_replace_rows(t5 *m, int first, int n, const float *rows)
+{
+    weight *w = &m->embed;
+    const weight_part whole = w->part[0];
+    int after = first + n;
+    if (w->nparts != 1 || first < 0 || after > whole.rows) return false;
+    w->nparts = 2 + (after < whole.rows);
+    w->part[0].rows = first;
+    w->part[1] = (weight_part){ .rows = n, .type = DT_F32, .data = rows, .held = true };
+    w->part[2] = whole;
+    w->part[2].rows = whole.rows - after;
+    if (whole.data) w->part[2].data = (const char *)whole.data + dtype_nbytes_of(whole.type, (size_t)after * (size_t)w->in);
+    if (whole.row_scale) w->part[2].row_scale = whole.row_scale + after;
+    return true;
+}
+
 void t5_visit(t5 *m, param_visitor visit, void *user)
 {
     visitor v = { visit, user };

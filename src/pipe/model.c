@@ -108,24 +108,12 @@ static void use_schnell(dreamo_model *m)
 /* The T5 table's rows of [ref#1]..[res] come from the LoRA file: the one matrix becomes three (spec 2.5). */
 static dreamo_status replace_token_rows(dreamo_model *m, dreamo_error *err)
 {
-    weight *w = &m->t5->embed;
-    int first = unigram_first_added(m->t5_words), after = first + DREAMO_T5_ROWS;
-    weight_part whole = w->part[0];
+    int first = unigram_first_added(m->t5_words);
     if (!m->tables.t5) return DREAMO_OK;
     if (first < 0) return fail(err, DREAMO_MISMATCH, "%s/tokenizer_2: has no place for the tokens [ref#1] to [res]", m->dir);
-    if (w->nparts != 1 || after > whole.rows)
-        return fail(err, DREAMO_MISMATCH, "%s: the T5 table has %d rows, [ref#1] to [res] need rows %d to %d", m->dir, whole.rows,
-                    first, after - 1);
-    weight_part head = whole, added = { .rows = DREAMO_T5_ROWS, .type = DT_F32, .data = m->tables.t5, .held = true }, tail = whole;
-    head.rows = first;
-    tail.rows = whole.rows - after;
-    tail.data = (const char *)whole.data + dtype_nbytes_of(whole.type, (size_t)after * (size_t)w->in);
-    if (whole.row_scale) tail.row_scale = whole.row_scale + after;
-    w->nparts = 2 + (tail.rows > 0);
-    w->part[0] = head;
-    w->part[1] = added;
-    w->part[2] = tail;
-    return DREAMO_OK;
+    if (t5_replace_rows(m->t5, first, DREAMO_T5_ROWS, m->tables.t5)) return DREAMO_OK;
+    return fail(err, DREAMO_MISMATCH, "%s: the T5 table has %d rows, [ref#1] to [res] need rows %d to %d", m->dir, m->t5->embed.part[0].rows, first,
+                first + DREAMO_T5_ROWS - 1);
 }
 
 static dreamo_status add_lora(dreamo_model *m, const char *path, float scale, const reporter *to, dreamo_error *err)

@@ -185,28 +185,16 @@ static void table(weight *w, const char *name, const params *p, int slot)
 static dreamo_status split_t5(adapter_set *a, params *p, t5 *text, const lora_file *f, bool train, dreamo_error *err)
 {
     weight *w = &text->embed;
-    int after = a->t5_first + DREAMO_T5_ROWS;
-    weight_part whole = w->part[0];
-    if (w->nparts != 1 || after > whole.rows)
-        return fail(err, DREAMO_MISMATCH, "the T5 table has %d rows, [ref#1] to [res] need rows %d to %d", whole.rows,
-                    a->t5_first, after - 1);
+    const weight_part whole = w->part[0];
     const param_slot *s = &p->slot[a->t5_slot];
-    size_t row = dtype_nbytes_of(whole.type, (size_t)w->in);
-    if (!f && whole.data) {
-        float *begin = p->value + s->at;
-        dtype_to_f32(whole.type, (const char *)whole.data + (size_t)a->t5_first * row, s->count, begin);
-        for (size_t i = 0; whole.row_scale && i < s->count; i++) begin[i] *= whole.row_scale[(size_t)a->t5_first + i / (size_t)w->in];
-    }
-    weight_part head = whole, tail = whole;
-    head.rows = a->t5_first;
-    tail.rows = whole.rows - after;
-    if (whole.data) tail.data = (const char *)whole.data + (size_t)after * row;
-    if (whole.row_scale) tail.row_scale = whole.row_scale + after;
-    w->part[0] = head;
-    w->part[1] = (weight_part){ .rows = DREAMO_T5_ROWS, .type = DT_F32, .data = p->value + s->at,
-                                .grad = train ? p->grad + s->at : NULL };
-    w->part[2] = tail;
-    w->nparts = 2 + (tail.rows > 0);
+    float *mine = p->value + s->at;
+    if (!t5_replace_rows(text, a->t5_first, DREAMO_T5_ROWS, mine))
+        return fail(err, DREAMO_MISMATCH, "the T5 table has %d rows, [ref#1] to [res] need rows %d to %d", whole.rows, a->t5_first,
+                    a->t5_first + DREAMO_T5_ROWS - 1);
+    if (train) w->part[1].grad = p->grad + s->at;
+    if (f || !whole.data) return DREAMO_OK;
+    dtype_to_f32(whole.type, (const char *)whole.data + dtype_nbytes_of(whole.type, (size_t)a->t5_first * (size_t)w->in), s->count, mine);
+    for (size_t i = 0; whole.row_scale && i < s->count; i++) mine[i] *= whole.row_scale[(size_t)a->t5_first + i / (size_t)w->in];
     return DREAMO_OK;
 }
 
@@ -255,12 +243,6 @@ void adapter_set_switch(adapter_set *a, bool on)
 }
 
 void adapter_set_freeze_tables(adapter_set *a) { a->task.part[0].grad = a->idx.part[0].grad = NULL; }
-
-void adapter_set_freeze(adapter_set *a)
-{
-    for (int i = 0; i < a->n; i++) a->module[i].a.grad_A = a->module[i].a.grad_B = NULL;
-    adapter_set_freeze_tables(a);
-}
 
 void adapter_set_free(adapter_set *a)
 {

@@ -34,9 +34,7 @@ dreamo_status adapter_set_attach(adapter_set *a, params *p, const lora_file *f, 
 void          adapter_set_use(adapter_set *a, const params *p, const float *vector, t5 *text);
 /* Off: the networks compute without these adapters (tables stay); on: with them, behind all others. */
 void          adapter_set_switch(adapter_set *a, bool on);
-/* No gradients from now on. */
-void          adapter_set_freeze(adapter_set *a);
-/* Of the task and index rows alone; a fresh set's are zero, so it has none. */
+/* No gradients of the task and index rows from now on; a fresh set's stay zero, as if there were none. */
 void          adapter_set_freeze_tables(adapter_set *a);
 void          adapter_set_free(adapter_set *a);
 #endif

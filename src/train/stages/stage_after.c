@@ -17,17 +17,16 @@
 #include "train/stages/adapter_set.h"
 #include "train/stages/dpo.h"
 #include "train/flow/flow_validate.h"
+#include "weights/lora/merge.h"
 
 enum { SEEDS = 3 };
 
-typedef struct frozen_lora { params p; adapter_set set; } frozen_lora;
-
 typedef struct after_stage {
     flow_stage flow;
-    params frozen;                  /* DreamO's adapter and tables */
-    adapter_set dreamo, set;
-    frozen_lora beneath[LORA_OWN];
-    lora_file file;
+    lora_file frozen[LORA_OWN];     /* DreamO's adapter and tables, and what lies beneath this LoRA */
+    lora_merged merged;
+    weight task, idx;
+    adapter_set set;
     flow_batch alone;               /* cfg: the same noise without references and words */
     flow_out out;
     float *pos, *neg, *weight;      /* velocities on the host; dpo: slopes as row weights */
@@ -41,46 +40,50 @@ static bool is_dpo(const stage *s) { return s->r->stage == STAGE_DPO; }
 
 /* ---- opening ---- */
 
-static dreamo_status open_dreamo(stage *s, after_stage *a, dreamo_error *err)
-{
-    int first = unigram_first_added(s->n.t5_words);
-    char *path = s->begin_from ? mem_strdup(s->begin_from) : mem_printf("%s/dreamo/dreamo.safetensors", s->model);
-    dreamo_status status = path ? lora_open(path, 1, s->n.dit, s->n.t5->config.width, &a->file, err)
-                                : fail(err, DREAMO_MEMORY, "%s: no memory for a path", s->model);
-    if (!status) status = adapter_set_from_file(&a->dreamo, &a->frozen, &a->file, first, err);
-    if (!status) status = params_allocate(&a->frozen, false, err);
-    if (!status) status = adapter_set_attach(&a->dreamo, &a->frozen, &a->file, 0, s->n.t5, false, err);
-    if (!status) adapter_set_freeze(&a->dreamo);
-    mem_free(path);
-    return status;
-}
-
 /* An adapter that the stage before began anew is not the one that the model folder's LoRAs were made for. */
 static bool has_beneath(const stage *s) { return !s->begin_from || s->r->begin == BEGIN_MODEL; }
 
-static dreamo_status open_beneath(stage *s, frozen_lora *b, const char *path, dreamo_error *err)
+/* Applied as when pictures are made: small layers get copies with it added, which a step does not pay for. */
+static dreamo_status open_frozen(stage *s, after_stage *a, lora_file *f, const char *path, dreamo_error *err)
 {
-    lora_file f = { 0 };
-    dreamo_status status = lora_open(path, 1, s->n.dit, s->n.t5->config.width, &f, err);
-    if (!status) status = adapter_set_pairs_from_file(&b->set, &b->p, &f, err);
-    if (!status) status = params_allocate(&b->p, false, err);
-    if (!status) status = adapter_set_attach(&b->set, &b->p, &f, 0, s->n.t5, false, err);
-    if (!status) adapter_set_freeze(&b->set);
-    lora_close(&f);
-    return status;
+    dreamo_status status = lora_open(path, 1, s->n.dit, s->n.t5->config.width, f, err);
+    if (status) return status;
+    if (!s->n.fresh[PART_DIT]) lora_merge_thick(f); /* a plan may be made without weights */
+    lora_attach(f);
+    return lora_merge(&a->merged, f, false, s->dev->threads, err);
 }
 
-static dreamo_status open_others(stage *s, after_stage *a, dreamo_error *err)
+static weight table(const char *name, const float *rows, int n, int width)
+{
+    return (weight){ .name = name, .in = width, .out = n, .kh = 1, .kw = 1, .nparts = 1, .part = { { .rows = n, .type = DT_F32, .data = rows, .held = true } } };
+}
+
+/* DreamO's condition, which only its own file may tell. */
+static dreamo_status take_tables(stage *s, after_stage *a, dreamo_error *err)
+{
+    const dreamo_tables *t = &a->frozen[0].tables;
+    int first = unigram_first_added(s->n.t5_words);
+    if (!t->task || !t->idx || !t->t5) return fail(err, DREAMO_MISMATCH, "%s: has no task, index and T5 embedding tables", a->frozen[0].path);
+    a->task = table("dreamo_task_embedding.weight", t->task, 2, t->width);
+    a->idx = table("dreamo_idx_embedding.weight", t->idx, t->nslots, t->width);
+    a->flow.model.task = &a->task;
+    a->flow.model.idx = &a->idx;
+    if (first < 0 || t5_replace_rows(s->n.t5, first, DREAMO_T5_ROWS, t->t5)) return DREAMO_OK;
+    return fail(err, DREAMO_MISMATCH, "%s: its T5 table has no rows for [ref#1] to [res]", s->model);
+}
+
+static dreamo_status open_beneath(stage *s, after_stage *a, dreamo_error *err)
 {
     dreamo_status status = DREAMO_OK;
-    for (int i = 1; i < LORA_OWN && has_beneath(s) && !status; i++) {
-        if (strcmp(lora_own[i], s->kind->name) == 0) continue;
-        char *path = mem_printf("%s/dreamo/%s.safetensors", s->model, lora_own[i]);
+    for (int i = 0; i < LORA_OWN && !status; i++) {
+        bool own = i == 0, on_top = !own && (!has_beneath(s) || strcmp(lora_own[i], s->kind->name) == 0);
+        if (on_top) continue;
+        char *path = own && s->begin_from ? mem_strdup(s->begin_from) : mem_printf("%s/dreamo/%s.safetensors", s->model, lora_own[i]);
         if (!path) return fail(err, DREAMO_MEMORY, "%s: no memory for a path", s->model);
-        if (file_exists(path)) status = open_beneath(s, &a->beneath[i], path, err);
+        if (own || file_exists(path)) status = open_frozen(s, a, &a->frozen[i], path, err);
         mem_free(path);
     }
-    return status;
+    return status ? status : take_tables(s, a, err);
 }
 
 /* A LoRA of its own, or the model folder's of the same name. */
@@ -111,14 +114,11 @@ static dreamo_status open_after(stage *s, dreamo_error *err)
     if (is_dpo(s) && s->data) data_preferences(s->data, &samples, &with);
     if (with && with < samples) return fail(err, DREAMO_ARG, "%d of %d samples have a rejected picture; preferences need one in each, or in none", with, samples);
     dreamo_status status = network_open(&s->n, s->model, s->file, all, s->data ? 0 : all, err);
-    if (!status) status = open_dreamo(s, a, err);
-    if (!status) status = open_others(s, a, err);
+    if (!status) status = open_beneath(s, a, err);
     if (!status) status = begin_after(s, a, err);
     if (!status) status = flow_stage_open(s, &a->flow, true, err);
     if (!status) status = flow_batch_new(&a->alone, &s->n.dit->config, a->flow.room, err);
     if (status) return status;
-    a->flow.model.task = &a->dreamo.task;
-    a->flow.model.idx = &a->dreamo.idx;
     a->error = mem_calloc(3 * micro, sizeof *a->error);
     if (!a->error) return fail(err, DREAMO_MEMORY, "no memory for a stage");
     a->before = a->error + micro;
@@ -133,13 +133,11 @@ static void close_after(stage *s)
     flow_stage_close(&a->flow);
     flow_batch_free(&a->alone);
     adapter_set_free(&a->set);
+    lora_unmerge(&a->merged);
     for (int i = 0; i < LORA_OWN; i++) {
-        adapter_set_free(&a->beneath[i].set);
-        params_free(&a->beneath[i].p);
+        lora_detach(&a->frozen[i]);
+        lora_close(&a->frozen[i]);
     }
-    adapter_set_free(&a->dreamo);
-    lora_close(&a->file);
-    params_free(&a->frozen);
     mem_free(a->pos);
     mem_free(a->neg);
     mem_free(a->weight);
