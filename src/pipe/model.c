@@ -288,27 +288,34 @@ static dreamo_status open_words(dreamo_model *m, dreamo_error *err)
 
 static bool is_auto(const dreamo_model_options *o) { return o->backend && strcmp(o->backend, "auto") == 0; }
 
+/* What `auto` chooses among: "cpu" and the GPUs. */
+enum { DEVICES_MOST = 32 };
+static int candidates(char names[DEVICES_MOST][64])
+{
+    int n = devices_here(names, DEVICES_MOST), kept = 1;
+    for (int i = 1; i < n; i++)
+        if (device_is_gpu(names[i])) memmove(names[kept++], names[i], sizeof *names);
+    return kept;
+}
+
+/* Where there is no GPU, `auto` is "cpu" from the beginning; else it is known later what for (choose_device). */
 static dreamo_status open_device(dreamo_model *m, const dreamo_model_options *o, dreamo_error *err)
 {
+    char names[DEVICES_MOST][64];
     if (o->threads < 0 || o->threads > 1024) return fail(err, DREAMO_ARG, "threads %d: allowed is 0 to 1024", o->threads);
     if (o->fast && o->exact) return fail(err, DREAMO_ARG, "fast and exact contradict each other");
     m->memory = o->memory;
-    if (is_auto(o)) return DREAMO_OK; /* when it is known what for: choose_device */
-    m->dev = device_open(o->backend, o->threads, o->memory, err);
+    if (is_auto(o) && candidates(names) > 1) return DREAMO_OK;
+    m->dev = device_open(is_auto(o) ? "cpu" : o->backend, o->threads, is_auto(o) ? 0 : o->memory, err);
     if (!m->dev) return err && err->status ? err->status : DREAMO_DEVICE;
     m->backend = m->dev->be;
     return DREAMO_OK;
 }
 
-/* "cpu" and the GPUs. */
 static dreamo_status choose_device(dreamo_model *m, const dreamo_model_options *o, const reporter *to, dreamo_error *err)
 {
-    enum { MOST = 32 };
-    char names[MOST][64];
-    int n = devices_here(names, MOST), kept = 1;
-    for (int i = 1; i < n; i++)
-        if (device_is_gpu(names[i])) memmove(names[kept++], names[i], sizeof *names);
-    dreamo_status s = kept > 1 ? plan_choose(m, names, kept, o->threads, to, err) : DREAMO_OK;
+    char names[DEVICES_MOST][64];
+    dreamo_status s = plan_choose(m, names, candidates(names), o->threads, to, err);
     if (s == DREAMO_OK && !m->dev && !(m->dev = device_open("cpu", o->threads, 0, err))) s = DREAMO_MEMORY;
     if (s == DREAMO_OK) m->backend = m->dev->be;
     return s;
@@ -409,7 +416,7 @@ static dreamo_status open_all(dreamo_model *m, const dreamo_model_options *o, dr
     if (s == DREAMO_OK) m->stored = model_weights_type(m);
     if (s == DREAMO_OK) s = add_loras(m, o, &to, err);
     for (int i = 0; i < MODEL_PARTS; i++) bind_forget(&m->files[i]); /* what merging read: a layer with copies of its own is not read again */
-    if (s == DREAMO_OK && is_auto(o)) s = choose_device(m, o, &to, err);
+    if (s == DREAMO_OK && !m->dev) s = choose_device(m, o, &to, err);
     if (s != DREAMO_OK) return s;
     choose_speed(m, o);
     if (o->cache && !(m->cache = mem_strdup(o->cache))) return no_memory("cache's name", err);
