@@ -9,9 +9,6 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-static const char task_name[] = "dreamo_task_embedding.weight", idx_name[] = "dreamo_idx_embedding.weight";
-static const char t5_name[] = "dreamo_t5_embedding.weight";
-
 /* ---- naming ---- */
 
 static dreamo_status add_matrix(params *p, const char *name, int64_t rows, int64_t cols, int *slot, dreamo_error *err)
@@ -44,9 +41,9 @@ static dreamo_status add_pair(adapter_set *a, params *p, weight *w, int row0, in
 
 static dreamo_status add_tables(adapter_set *a, params *p, int slots, int width, int text_width, dreamo_error *err)
 {
-    dreamo_status s = add_matrix(p, task_name, 2, width, &a->task_slot, err);
-    if (!s) s = add_matrix(p, idx_name, slots, width, &a->idx_slot, err);
-    if (!s && a->t5_first >= 0) s = add_matrix(p, t5_name, DREAMO_T5_ROWS, text_width, &a->t5_slot, err);
+    dreamo_status s = add_matrix(p, tables_names[0], 2, width, &a->task_slot, err);
+    if (!s) s = add_matrix(p, tables_names[1], slots, width, &a->idx_slot, err);
+    if (!s && a->t5_first >= 0) s = add_matrix(p, tables_names[2], DREAMO_T5_ROWS, text_width, &a->t5_slot, err);
     /* embeddings are looked up, not multiplied: decay would only pull them to zero */
     for (int i = a->task_slot; !s && i < p->n; i++) p->slot[i].decay = false;
     return s;
@@ -212,8 +209,8 @@ dreamo_status adapter_set_attach(adapter_set *a, params *p, const lora_file *f, 
     }
     adapter_set_switch(a, true);
     if (a->task_slot < 0) return DREAMO_OK;
-    table(&a->task, task_name, p, a->task_slot);
-    table(&a->idx, idx_name, p, a->idx_slot);
+    table(&a->task, tables_names[0], p, a->task_slot);
+    table(&a->idx, tables_names[1], p, a->idx_slot);
     return a->t5_slot >= 0 ? split_t5(a, p, text, f, train_t5, err) : DREAMO_OK;
 }
 

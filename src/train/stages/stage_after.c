@@ -64,8 +64,8 @@ static dreamo_status take_tables(stage *s, after_stage *a, dreamo_error *err)
     const dreamo_tables *t = &a->frozen[0].tables;
     int first = unigram_first_added(s->n.t5_words);
     if (!t->task || !t->idx || !t->t5) return fail(err, DREAMO_MISMATCH, "%s: has no task, index and T5 embedding tables", a->frozen[0].path);
-    a->task = table("dreamo_task_embedding.weight", t->task, 2, t->width);
-    a->idx = table("dreamo_idx_embedding.weight", t->idx, t->nslots, t->width);
+    a->task = table(tables_names[0], t->task, 2, t->width);
+    a->idx = table(tables_names[1], t->idx, t->nslots, t->width);
     a->flow.model.task = &a->task;
     a->flow.model.idx = &a->idx;
     if (first < 0 || t5_replace_rows(s->n.t5, first, DREAMO_T5_ROWS, t->t5)) return DREAMO_OK;
