@@ -158,8 +158,12 @@ class Page:
                 if "context" not in str(e) and "null" not in str(e) and "undefined" not in str(e):
                     raise
             if time.monotonic() > until:
-                raise TimeoutError(f"not true in {seconds} s: {expression}")
+                raise TimeoutError(f"not true in {seconds} s: {expression}\n{self.state()}")
             time.sleep(0.03)
+
+    def state(self):
+        """What a person would see, and what the console has said: for whoever reads why a test failed."""
+        return self.evaluate("document.body.innerText.replace(/\\s+/g, ' ')") + "\n" + "\n".join(self.troubles)
 
     def text(self, selector):
         return self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText")

@@ -256,7 +256,8 @@ def forgotten():
 
 
 def killed():
-    """The server is killed in mid-job and started again: the page waits, goes on, and the picture comes."""
+    """The server is killed in mid-job and started again: the page waits, goes on, and the picture comes; also from one that knows nothing of the events
+    that the page has seen, since the job only waits there (410)."""
     with tempfile.TemporaryDirectory() as folder:
         store = os.path.join(folder, "serve.db")
         with Server(store=store) as s, opened(s, [r"ERR_", r"Failed to load resource"]) as page:
@@ -267,11 +268,16 @@ def killed():
             job = page.evaluate("JSON.parse(localStorage.getItem('dreamo.job')).id")
             s.stop(signal.SIGKILL)
             page.wait("!document.querySelector('#offline').hidden")
-            with Server(store=store, listen="127.0.0.1:%d" % s.port, wait=False) as again:
-                again.address = s.address
-                again.wait()
-                page.wait(IDLE + " && document.querySelectorAll('#history li').length === 2", 600)
-                equal([page.evaluate("document.querySelector('#offline').hidden"), again.ask("GET", "/api/v1/jobs/" + job).json()["state"], {e["job"] for e in entries(page)}], [True, "done", {job}], "the same job, done")
+            for options in (["--no-worker"], []):
+                with Server(*options, store=store, listen="127.0.0.1:%d" % s.port, wait=False) as again:
+                    again.address = s.address
+                    again.wait()
+                    if options:
+                        page.wait("/waiting/i.test(document.querySelector('#status').innerText)")
+                        check(any("410" in t for t in page.troubles), "the events that it has seen are not here", page.troubles)
+                        continue
+                    page.wait(IDLE + " && document.querySelectorAll('#history li').length === 2", 600)
+                    equal([page.evaluate("document.querySelector('#offline').hidden"), again.ask("GET", "/api/v1/jobs/" + job).json()["state"], {e["job"] for e in entries(page)}], [True, "done", {job}], "the same job, done")
 
 
 def keys_asked():

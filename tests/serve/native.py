@@ -258,6 +258,23 @@ def guarded():
         wait_idle(s)
 
 
+def kept():
+    """How long an answer may be kept: what does not say so, nowhere.  A browser would keep a 410 for ever, and never ask again."""
+    with Server() as s:
+        waits = [s.submit(steps=60, size="128x128"), s.submit()][1].json()["id"]
+        for path, headers, status, how in (("/api/v1/jobs/%s/events" % waits, {"Last-Event-ID": "65600"}, 410, "no-store"), ("/api/v1/jobs/" + waits, {}, 200, "no-store"),
+                                           ("/api/v1/jobs/" + "0" * 32, {}, 404, "no-store"), ("/nowhere", {}, 404, "no-store"), ("/api/v1/capabilities", {}, 200, "no-store"),
+                                           ("/health", {}, 200, "no-store"), ("/page.js", {}, 200, "no-cache")):
+            a = s.ask("GET", path, headers=headers)
+            equal((a.status, a.headers.get("cache-control")), (status, how), "how long is kept " + path)
+        events = Events(s, "/api/v1/jobs/%s/events" % waits)
+        equal(events.r.getheader("Cache-Control"), "no-store", "events")
+        events.close()
+        s.finish(waits)
+        a = s.ask("GET", "/api/v1/jobs/%s/images/0" % waits)
+        equal((a.status, a.headers.get("cache-control")), (200, "private, max-age=86400, immutable"), "a picture never changes")
+
+
 def keys():
     with tempfile.NamedTemporaryFile("w", suffix=".keys") as f:
         f.write("# who\nalice 0123456789abcdef0123456789abcdef\nbob fedcba9876543210fedcba9876543210 5\n")
@@ -430,4 +447,4 @@ def about():
 
 
 if __name__ == "__main__":
-    main([works, forms, json_refused, raw_http, noise, guarded, keys, addresses, passed_socket, uploads, about])
+    main([works, forms, json_refused, raw_http, noise, guarded, kept, keys, addresses, passed_socket, uploads, about])

@@ -85,7 +85,6 @@ void about_capabilities(exchange *x)
     json_t *model = json_pack("{s:s, s:s, s:s, s:i, s:I}", "name", m->name, "sha256", m->hash, "backend", m->backend, "threads", m->threads,
                               "weight_bytes", (json_int_t)m->weight_bytes);
     jobs *q = x->server->jobs;
-    exchange_set(x, "Cache-Control", "no-store");
     reply_json(x, 200, json_pack("{s:s, s:o, s:o, s:o, s:[s, s, s, s], s:[s, s, s], s:I, s:b, s:o, s:[{s:s, s:i}], s:o, s:o*}", "version", dreamo_version(), "model", model,
                                  "limits", limits_row, "defaults", defaults, "tasks", "ip", "id", "style", "auto", "formats", "png", "jpeg", "webp",
                                  "keep_seconds", (json_int_t)x->server->o->keep_seconds, "keys", x->server->http.guard.nkeys > 0, "loras",

@@ -58,7 +58,6 @@ void native_get_job(exchange *x)
 {
     job j;
     if (!find_job(x, &j)) return;
-    exchange_set(x, "Cache-Control", "no-store");
     reply_json(x, 200, describe(x, &j));
     job_free(&j);
 }
@@ -138,7 +137,6 @@ static void reply_last_event(exchange *x, const job *j)
     e.nbytes = strlen(e.data);
     format_event(x, &e, &t, &end);
     text_free(&data);
-    exchange_set(x, "Cache-Control", "no-store");
     reply_text(x, 200, "text/event-stream", &t);
 }
 

@@ -106,6 +106,14 @@ static const char *const safe_headers[][2] = {
                                  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
 };
 
+/* What no handler says anything about is kept nowhere: browsers keep a 410 for ever, and a page that asks again would never reach us. */
+static bool says_how_long(const reply *r)
+{
+    for (int i = 0; i < r->nheaders; i++)
+        if (strcmp(r->headers[i].name, "Cache-Control") == 0) return true;
+    return false;
+}
+
 static struct MHD_Response *make_response(exchange *x)
 {
     reply *r = &x->reply;
@@ -122,6 +130,7 @@ static struct MHD_Response *make_response(exchange *x)
     if (r->type) MHD_add_response_header(out, "Content-Type", r->type);
     MHD_add_response_header(out, "X-Request-Id", x->id);
     for (size_t i = 0; i < sizeof safe_headers / sizeof *safe_headers; i++) MHD_add_response_header(out, safe_headers[i][0], safe_headers[i][1]);
+    if (!says_how_long(r)) MHD_add_response_header(out, "Cache-Control", "no-store");
     for (int i = 0; i < r->nheaders; i++) MHD_add_response_header(out, r->headers[i].name, r->headers[i].value);
     return out;
 }

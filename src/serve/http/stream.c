@@ -61,7 +61,6 @@ bool reply_stream(exchange *x, int64_t after, stream_format format, bool heavy)
     x->reply.stream = s;
     x->reply.status = 200;
     x->reply.type = "text/event-stream";
-    exchange_set(x, "Cache-Control", "no-store");
     exchange_set(x, "X-Accel-Buffering", "no");
     return true;
 }
