@@ -280,6 +280,21 @@ def killed():
                     equal([page.evaluate("document.querySelector('#offline').hidden"), again.ask("GET", "/api/v1/jobs/" + job).json()["state"], {e["job"] for e in entries(page)}], [True, "done", {job}], "the same job, done")
 
 
+def cut_short():
+    """The line is cut within a picture: it is fetched again."""
+    with Server() as s, opened(s) as page:
+        example(page)
+        detail(page, steps=3)
+        page.evaluate("""window.asked = 0; window.whole_fetch = window.fetch; window.fetch = async (path, options) => {
+            const response = await whole_fetch(path, options);
+            if (!/images/.test(path) || ++asked > 1) return response;
+            return new Response(new ReadableStream({ pull(c) { c.error(new TypeError('network error')); } }), { headers: response.headers });
+        };""")
+        page.click("#make")
+        page.wait(READY)
+        equal([page.evaluate("asked"), page.text("#problem"), len(entries(page))], [2, "", 1], "it comes the second time")
+
+
 def keys_asked():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "keys")
@@ -500,4 +515,4 @@ def readable():
 
 if __name__ == "__main__":
     with Chromium() as browser:
-        main([two_clicks, references, refusals, stopping, reloading, away, forgotten, killed, keys_asked, again, keyboard, names, readable])
+        main([two_clicks, references, refusals, stopping, reloading, away, forgotten, killed, cut_short, keys_asked, again, keyboard, names, readable])

@@ -21,14 +21,15 @@ function onStep(e) {
 
 /* Picture n is ready: keep it, and show it; one that others follow only until the next begins to grow. */
 async function takePicture(n) {
-  let response;
+  let response, blob;
   try {
     response = await call(`api/v1/jobs/${job.id}/images/${n}`);
+    blob = await whole(response.blob());
   } catch (e) {
     if (e.code === 'offline') throw e;
     return complain(e);
   }
-  const blob = await response.blob(), image = await createImageBitmap(blob), sha = response.headers.get('ETag').replaceAll('"', '');
+  const image = await createImageBitmap(blob), sha = response.headers.get('ETag').replaceAll('"', '');
   const seed = String((BigInt(job.ask.seed) + BigInt(n)) & SEED_MAX), { count, preview_every: every, ...ask } = job.ask;
   const entry = { job: job.id, n, sha, width: image.width, height: image.height, ask: { ...ask, seed }, thumb: thumbnail(image) };
   await pictures.put(sha, blob);

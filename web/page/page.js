@@ -17,7 +17,7 @@ function drawExamples() {
     button.addEventListener('click', () => {
       $('prompt').value = example.prompt;
       $('make').focus();
-      arriving = Promise.all(example.references.map(([, file]) => call(`examples/${file}`).then((answer) => answer.blob())))
+      arriving = Promise.all(example.references.map(([, file]) => call(`examples/${file}`).then((answer) => whole(answer.blob()))))
         .then((blobs) => blobs.forEach((blob, i) => addReference(blob, example.references[i][1], example.references[i][0]))).catch(complain);
     });
     item.append(button);

@@ -29,6 +29,11 @@ function offline(yes) {
   $('offline').textContent = yes ? words.offline : '';
 }
 
+function noAnswer() {
+  offline(true);
+  return new Problem({ code: 'offline', message: words.offline });
+}
+
 /* A response that is right, or a Problem. */
 async function call(path, options = {}) {
   const headers = new Headers(options.headers);
@@ -38,8 +43,7 @@ async function call(path, options = {}) {
     response = await fetch(path, { ...options, headers });
   } catch (e) {
     if (e.name === 'AbortError') throw e;
-    offline(true);
-    throw new Problem({ code: 'offline', message: words.offline });
+    throw noAnswer();
   }
   offline(false);
   if (response.status === 401) {
@@ -50,7 +54,9 @@ async function call(path, options = {}) {
   return response;
 }
 
-const callJson = async (path, options) => (await call(path, options)).json();
+/* What a response brings behind its headers; a line that is cut there is as one that never came. */
+const whole = (reading) => reading.catch((e) => { throw e.name === 'SyntaxError' ? e : noAnswer(); });
+const callJson = async (path, options) => whole((await call(path, options)).json());
 
 /* A seed may have more digits than a JavaScript number holds: it travels as text, and loses its quotes here.  (Inside other strings a quote
  * comes with a backslash, so this finds the field alone.) */
