@@ -25,13 +25,22 @@ struct stream {
     bool formatting;            /* the polling thread's note that it is not */
     atomic_int busy;            /* pool threads that still know this stream */
     _Atomic double beat;        /* when something was last sent */
-    atomic_bool begun, gone, beat_due; /* begun: the connection is the polling thread's, and may be suspended */
+    atomic_bool asleep;         /* the connection is suspended, and nobody has woken it yet */
+    atomic_bool gone, beat_due;
 };
+
+/* One wake a sleep: libmicrohttpd keeps a resume of a connection that is awake, and would then not suspend it the next time, be it for another request. */
+static void sleep_until_woken(void *user)
+{
+    stream *s = user;
+    MHD_suspend_connection(s->x->c);
+    atomic_store(&s->asleep, true);
+}
 
 static void on_wake(void *user)
 {
     stream *s = user;
-    if (atomic_load(&s->begun)) MHD_resume_connection(s->x->c); /* before that, the first look at the ring will find what there is */
+    if (atomic_exchange(&s->asleep, false)) MHD_resume_connection(s->x->c);
 }
 
 static void on_tick(void *user, bool gone, double now)
@@ -41,7 +50,7 @@ static void on_tick(void *user, bool gone, double now)
     if (gone || closing) atomic_store(&s->gone, true);
     else if (now - s->beat > BEAT_SECONDS) atomic_store(&s->beat_due, true);
     else return;
-    MHD_resume_connection(s->x->c);
+    on_wake(s);
 }
 
 bool reply_stream(exchange *x, int64_t after, stream_format format, bool heavy)
@@ -67,7 +76,6 @@ bool reply_stream(exchange *x, int64_t after, stream_format format, bool heavy)
 
 void stream_begin(stream *s, exchange *x)
 {
-    atomic_store(&s->begun, true);
     line_wait(&x->server->http.lines, x->line, on_tick, s);
 }
 
@@ -83,8 +91,6 @@ void stream_free(stream *s)
     free(s);
 }
 
-static void sleep_until_told(void *user) { MHD_suspend_connection(((stream *)user)->x->c); }
-
 static void format_event(stream *s)
 {
     s->format(s->x, &s->event, &s->out, &s->end);
@@ -99,7 +105,7 @@ static void format_in_pool(void *user)
     stream *s = user;
     format_event(s);
     atomic_store(&s->formatted, true);
-    MHD_resume_connection(s->x->c);
+    on_wake(s);
     atomic_fetch_sub(&s->busy, 1);
 }
 
@@ -109,7 +115,7 @@ static void hand_to_pool(stream *s)
     atomic_store(&s->formatted, false);
     atomic_fetch_add(&s->busy, 1);
     s->item = (pool_item){ .run = format_in_pool, .user = s };
-    MHD_suspend_connection(s->x->c);
+    sleep_until_woken(s);
     pool_put(&s->x->server->http.pool, &s->item);
 }
 
@@ -118,8 +124,8 @@ static bool fill(stream *s)
 {
     if (s->formatting) {
         if (!atomic_load(&s->formatted)) { /* woken by another event */
-            MHD_suspend_connection(s->x->c);
-            if (atomic_load(&s->formatted)) MHD_resume_connection(s->x->c);
+            sleep_until_woken(s);
+            if (atomic_load(&s->formatted)) on_wake(s);
             return false;
         }
         s->formatting = false;
@@ -134,7 +140,7 @@ static bool fill(stream *s)
             text_add(&s->out, ": \n\n", 4);
             break;
         }
-        int found = hub_next(s->x->server->hub, &s->listener, s->after, &s->event, sleep_until_told, s);
+        int found = hub_next(s->x->server->hub, &s->listener, s->after, &s->event, sleep_until_woken, s);
         if (found == 0) return false;
         if (found < 0) {
             s->end = true;

@@ -267,11 +267,3 @@ int hub_listeners(hub *h)
     pthread_mutex_unlock(&h->lock);
     return n;
 }
-
-void hub_wake_all(hub *h)
-{
-    pthread_mutex_lock(&h->lock);
-    for (channel *c = h->channels; c; c = c->next)
-        for (listener *l = c->listeners; l; l = l->next) l->wake(l->user);
-    pthread_mutex_unlock(&h->lock);
-}

@@ -47,5 +47,4 @@ int           hub_next(hub *h, const listener *l, int64_t after, hub_event *out,
 int           hub_has(hub *h, const listener *l, int64_t after);
 char         *hub_preview(hub *h, const char *job); /* the newest preview's JSON; NULL: none; free's */
 int           hub_listeners(hub *h);
-void          hub_wake_all(hub *h);
 #endif
