@@ -116,10 +116,10 @@ static int side_of(const dreamo_eval_options *o, int res, int cell, int shorter)
 int pictures_ref_side(const pictures *p, data_kind kind)
 {
     switch (kind) {
-    case DATA_T2I: case DATA_SUBJECT: return p->ref_side;
+    case DATA_T2I: case DATA_SUBJECT: case DATA_TRYON: return p->ref_side; /* the pipeline makes each of several smaller */
     case DATA_ID: case DATA_ID_STYLE: return p->ref_side_face;
     case DATA_STYLE: return p->ref_side_style;
-    case DATA_IDS: case DATA_ID_TRYON: case DATA_ID_SUBJECT: return p->ref_side_faces; /* the pipeline shrinks the things among them */
+    case DATA_IDS: case DATA_ID_TRYON: case DATA_ID_SUBJECT: return p->ref_side_faces; /* and things smaller than faces */
     default: return p->ref_side_several;
     }
 }
@@ -201,7 +201,7 @@ static dreamo_status ask(pictures *p, const data_sample *s, const char *words, u
     for (; q.nrefs < s->nrefs; q.nrefs++) {
         const data_ref *f = &s->ref[q.nrefs];
         picture[q.nrefs] = (dreamo_image){ .width = f->picture.width, .height = f->picture.height, .rgb = f->picture.data };
-        ref[q.nrefs] = (dreamo_reference){ .task = tasks[f->task], .image = &picture[q.nrefs], .slot = f->slot, .res = -1, .cut = DREAMO_CUT_OFF };
+        ref[q.nrefs] = (dreamo_reference){ .task = tasks[f->task], .image = &picture[q.nrefs], .slot = f->slot, .res = p->o->ref_side ? -1 : 0, .cut = DREAMO_CUT_OFF };
     }
     return dreamo_generate(p->m, &q, out, err);
 }
