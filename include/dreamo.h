@@ -261,7 +261,7 @@ typedef struct dreamo_request {
     double guidance;                    /* < 0 = the model's default */
     double first_guidance;              /* <= 0 = same as guidance */
     double true_cfg;                    /* 1 = off; 0 = the model's default, which a distilled model says in one pass.  Without a negative prompt the empty one is taken */
-    int cfg_start, cfg_end;             /* true CFG in steps start <= i < end; both 0 = all steps */
+    int cfg_start, cfg_end;             /* true CFG in steps start <= i < end; both 0 = all steps, or those of much noise where the model's defaults.json says so */
     double negative_guidance;           /* < 0 = 3.5 */
     uint64_t seed;
     bool ref_noise;                     /* sample the reference's posterior with ref_seed; false = its mean */

@@ -74,8 +74,9 @@ static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
         if (s == DREAMO_OK) s = json_get_int(o, path, "ref_res_faces", 8, 4096, several, &faces, err);
         if (s == DREAMO_OK) s = json_get_number(o, path, "guidance", 0, 100, d->guidance, &d->guidance, err);
         if (s == DREAMO_OK) s = json_get_number(o, path, "true_cfg", 1, 100, d->true_cfg, &d->true_cfg, err);
+        if (s == DREAMO_OK) s = json_get_number(o, path, "true_cfg_above", 0, 1, d->cfg_above, &d->cfg_above, err);
         *d = (model_defaults){ .width = (int)width, .height = (int)height, .steps = (int)steps, .ref_res = (int)res, .ref_res_face = (int)face, .ref_res_style = (int)style,
-                               .ref_res_several = (int)several, .ref_res_faces = (int)faces, .guidance = d->guidance, .true_cfg = d->true_cfg, .known = true };
+                               .ref_res_several = (int)several, .ref_res_faces = (int)faces, .guidance = d->guidance, .true_cfg = d->true_cfg, .cfg_above = d->cfg_above, .known = true };
         json_decref(o);
     }
     mem_free(path);

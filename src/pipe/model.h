@@ -22,6 +22,7 @@ typedef struct model_defaults {
     int ref_res, ref_res_face, ref_res_style; /* side of a thing, a face, a style */
     int ref_res_several, ref_res_faces;       /* of a thing and a face where there are several references */
     double guidance, true_cfg;
+    double cfg_above;    /* true CFG in steps of more noise than this, where the request names none */
     bool known;          /* the model was trained at about this size */
 } model_defaults;
 

@@ -24,6 +24,16 @@ static dreamo_status check_number(const char *what, double v, double lo, double 
     return fail(err, DREAMO_ARG, "%s %g: allowed is %g to %g", what, v, lo, hi);
 }
 
+/* What no request says: true CFG ends where the noise is no more than the model wants it for. */
+static int last_cfg_step(const generation *g, int steps)
+{
+    float sigmas[DENOISE_STEPS_MAX + 1];
+    int n = 0;
+    schedule_sigmas(&g->m->schedule, g->width / g->cell * (g->height / g->cell), steps, sigmas);
+    while (n < steps && sigmas[n] > g->m->defaults.cfg_above) n++;
+    return n;
+}
+
 static dreamo_status check_sampling(generation *g, dreamo_error *err)
 {
     const dreamo_request *r = g->r;
@@ -31,7 +41,7 @@ static dreamo_status check_sampling(generation *g, dreamo_error *err)
     int steps = r->steps ? r->steps : d->steps;
     double guidance = r->guidance < 0 ? d->guidance : r->guidance, first = r->first_guidance <= 0 ? guidance : r->first_guidance;
     double negative = r->negative_guidance < 0 ? 3.5 : r->negative_guidance, cfg = r->true_cfg == 0 ? d->true_cfg : r->true_cfg;
-    int start = r->cfg_start, end = cfg > 1 && !r->cfg_start && !r->cfg_end ? steps : r->cfg_end; /* all steps, unless the request says otherwise */
+    int start = r->cfg_start, end = r->cfg_end;
     if (steps < 1) return fail(err, DREAMO_ARG, "steps %d: allowed is 1 to %d", steps, DENOISE_STEPS_MAX);
     if (steps > DENOISE_STEPS_MAX) return fail(err, DREAMO_LIMIT, "steps %d: allowed is 1 to %d", steps, DENOISE_STEPS_MAX);
     dreamo_status s = check_number("guidance", guidance, 0, 100, err);
@@ -39,6 +49,7 @@ static dreamo_status check_sampling(generation *g, dreamo_error *err)
     if (s == DREAMO_OK) s = check_number("negative guidance", negative, 0, 100, err);
     if (s == DREAMO_OK) s = check_number("true CFG", cfg, 1, 100, err);
     if (s != DREAMO_OK) return s;
+    if (cfg > 1 && !start && !end) end = last_cfg_step(g, steps);
     if (start < 0 || end < start)
         return fail(err, DREAMO_ARG, "true CFG in steps %d to %d: the first must be 0 or more, the end not before it", start, end);
     g->negative_words = r->negative ? r->negative : "";

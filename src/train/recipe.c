@@ -83,6 +83,7 @@ static const entry entries[] = {
     { "guidance", "flow", ENTRY_NUMBER, AT(guidance), 0, 100, 1, NULL },
     { "rejected", "after", ENTRY_KINDS, AT(rejected), 0, 0, 0, "auto" },
     { "cfg_scale", "after", ENTRY_NUMBER, AT(cfg_scale), 1, 100, 3, NULL },
+    { "cfg_above", "after", ENTRY_NUMBER, AT(cfg_above), 0, 1, 0, NULL },
     { "dpo_beta", "after", ENTRY_NUMBER, AT(dpo_beta), 1e-3, 1e6, 2000, NULL },
     { "begin", "adapter", ENTRY_CHOICE, AT(begin), 0, 0, BEGIN_FRESH, "fresh|model" },
     { "rank", "adapter", ENTRY_INT, AT(rank), 1, 1024, 16, NULL },

@@ -55,7 +55,7 @@ typedef struct recipe {
     lora_layers layers;                      /* of a LoRA that comes after DreamO's */
     double guidance;                         /* told to the guidance embedder, where there is one */
     mixture rejected;                        /* dpo: kinds of the targets that are worse; auto: the sample's own kind */
-    double cfg_scale, dpo_beta;              /* of the teacher; of the preferences */
+    double cfg_scale, cfg_above, dpo_beta;   /* of the teacher, which guides where there is more noise than that; of the preferences */
     double routing_loss, placeholder_loss;   /* weights of both */
     double same_size;                        /* of composed training samples, the share whose subjects have the reference's size and are moved by whole tokens */
     double ref_tokens;                       /* share of a reference's tokens that is shown, at random */

@@ -307,10 +307,27 @@ static void link_model(void)
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) link_part(parts[i]);
 }
 
+/* Of four steps (noise 1, 0.83, 0.61, 0.35) those above 0.6, unless the request names others. */
+static void own_window(dreamo_model *m, dreamo_request r)
+{
+    static const struct { int start, end; const char *seen; } rows[] = { { 0, 0, "\"start\":0,\"end\":3," }, { 0, 4, "\"start\":0,\"end\":4," }, { 1, 2, "\"start\":1,\"end\":2," } };
+    dreamo_image out;
+    dreamo_error err;
+    r.steps = 4;
+    r.true_cfg = 2;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        r.cfg_start = rows[i].start;
+        r.cfg_end = rows[i].end;
+        assert_int_equal(dreamo_generate(m, &r, &out, &err), DREAMO_OK);
+        if (!strstr(out.metadata, rows[i].seen)) fail_msg("%s", out.metadata);
+        dreamo_image_free(&out);
+    }
+}
+
 static void test_own_adapter(void **state)
 {
     (void)state;
-    static const char text[] = "{\"width\": 48, \"height\": 32, \"steps\": 2, \"guidance\": 2.5, \"ref_res\": 32, \"ref_res_several\": 48, \"ref_res_faces\": 16}";
+    static const char text[] = "{\"width\": 48, \"height\": 32, \"steps\": 2, \"guidance\": 2.5, \"true_cfg_above\": 0.6, \"ref_res\": 32, \"ref_res_several\": 48, \"ref_res_faces\": 16}";
     dreamo_error err = { 0 };
     link_model();
     assert_int_equal(folder_make("own_model/dreamo", &err), DREAMO_OK);
@@ -332,6 +349,7 @@ static void test_own_adapter(void **state)
     assert_non_null(strstr(out.metadata, "\"guidance\":2.5"));
     assert_non_null(strstr(heard.line[DREAMO_EVENT_REF], "32x32 from 64x64"));
     dreamo_image_free(&out);
+    own_window(m, r);
     dreamo_reference both[2] = { ref, { .task = DREAMO_IP, .path = TOY, .cut = DREAMO_CUT_OFF } };
     r.refs = both;
     r.nrefs = 2;

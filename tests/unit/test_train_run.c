@@ -809,6 +809,9 @@ static void test_after(void **state)
     must_train(&c);
     if (validated("cfg", "apart") > 0.5 * validated("cfg", "apart_before"))
         fail_msg("cfg: %g from the teacher, %g before", validated("cfg", "apart"), validated("cfg", "apart_before"));
+    run never = { .stage = "cfg", .out = "never", .model = "after-adapter/model", .steps = 2, .more = { "cfg_above=1", "lr=0", "rank=2", "validate_every=2", "save_every=2" } };
+    must_train(&never);
+    assert_true(validated("never", "apart") < 1e-9 && validated("never", "teacher_loss") == validated("never", "loss")); /* a teacher that never guides says what one pass says */
     assert_true(file_exists("cfg/model/dreamo/cfg.safetensors"));
     same_file("after-adapter/model/dreamo", "cfg/model/dreamo", "dreamo.safetensors");
     /* 3 is the default: by two passes without it, with it by the one that 1 asks for; 4 is a third more than that pass says */

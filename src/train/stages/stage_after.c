@@ -202,7 +202,7 @@ static dreamo_status make_alone(stage *s, after_stage *a, dreamo_error *err)
     return status;
 }
 
-/* a->pos becomes the teacher's velocity: neg + scale (pos - neg) on noise rows. */
+/* a->pos becomes the teacher's velocity: neg + scale (pos - neg) on noise rows; pos where there is little noise left. */
 static dreamo_status teach(stage *s, after_stage *a, dreamo_error *err)
 {
     const flow_batch *b = &a->flow.batch;
@@ -214,7 +214,8 @@ static dreamo_status teach(stage *s, after_stage *a, dreamo_error *err)
     for (int i = 0; i < b->samples && !status; i++) {
         float *pos = a->pos + (size_t)b->image0[i] * (size_t)b->channels;
         const float *neg = a->neg + (size_t)a->alone.image0[i] * (size_t)b->channels;
-        for (int k = 0; k < condition_noise_rows(&b->sample[i]) * b->channels; k++) pos[k] = neg[k] + (float)s->r->cfg_scale * (pos[k] - neg[k]);
+        float scale = b->sigma[i] > s->r->cfg_above ? (float)s->r->cfg_scale : 1;
+        for (int k = 0; k < condition_noise_rows(&b->sample[i]) * b->channels; k++) pos[k] = neg[k] + scale * (pos[k] - neg[k]);
     }
     return status;
 }
