@@ -113,13 +113,18 @@ static int side_of(const dreamo_eval_options *o, int res, int cell, int shorter)
     return o->ref_side ? o->ref_side : res > 0 && res <= 1024 ? res / cell * cell : shorter;
 }
 
+static int larger(int a, int b) { return a > b ? a : b; }
+
+/* The largest of a sample's; the pipeline makes the others smaller. */
 int pictures_ref_side(const pictures *p, data_kind kind)
 {
     switch (kind) {
-    case DATA_T2I: case DATA_SUBJECT: case DATA_TRYON: return p->ref_side; /* the pipeline makes each of several smaller */
-    case DATA_ID: case DATA_ID_STYLE: return p->ref_side_face;
+    case DATA_T2I: case DATA_SUBJECT: case DATA_TRYON: return p->ref_side;
+    case DATA_ID: return p->ref_side_face;
+    case DATA_ID_STYLE: return larger(p->ref_side_face, p->ref_side_style);
+    case DATA_SUBJECT_STYLE: return larger(p->ref_side, p->ref_side_style);
     case DATA_STYLE: return p->ref_side_style;
-    case DATA_IDS: case DATA_ID_TRYON: case DATA_ID_SUBJECT: return p->ref_side_faces; /* and things smaller than faces */
+    case DATA_IDS: case DATA_ID_TRYON: case DATA_ID_SUBJECT: return p->ref_side_faces;
     default: return p->ref_side_several;
     }
 }

@@ -173,7 +173,7 @@ dreamo_status dreamo_reference_show(const dreamo_model *model, const dreamo_refe
     const reporter to = { progress, user };
     dreamo_model *m = (dreamo_model *)(uintptr_t)model; /* its lock, and the device behind it */
     device *dev = borrow(m);
-    s = reference_prepare(m->prep, dev, r, index, model_cell(m), model_ref_sides(m, 1), &to, &ref, err);
+    s = reference_prepare(m->prep, dev, r, index, model_cell(m), model_ref_sides(m, r, 1), &to, &ref, err);
     give_back(m, dev);
     if (s == DREAMO_OK) *out = (dreamo_image){ .width = ref.rgb.width, .height = ref.rgb.height, .rgb = ref.rgb.data };
     return s;

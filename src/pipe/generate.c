@@ -42,7 +42,7 @@ dreamo_status generation_prepare(generation *g, dreamo_model *m, device *dev, co
     if (s != DREAMO_OK) return s;
     g->sample.out = (token_grid){ g->height / g->cell, g->width / g->cell };
     for (int i = 0; s == DREAMO_OK && i < r->nrefs; i++) {
-        s = reference_prepare(m->prep, dev, &r->refs[i], i, g->cell, model_ref_sides(m, r->nrefs), &g->to, &g->refs[i], err);
+        s = reference_prepare(m->prep, dev, &r->refs[i], i, g->cell, model_ref_sides(m, r->refs, r->nrefs), &g->to, &g->refs[i], err);
         g->sample.ref[i] = g->refs[i].grid;
         g->sample.slot[i] = g->refs[i].slot;
         g->sample.nrefs = i + 1;

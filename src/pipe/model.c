@@ -83,10 +83,12 @@ static dreamo_status read_defaults(dreamo_model *m, dreamo_error *err)
     return s;
 }
 
-prep_sides model_ref_sides(const dreamo_model *m, int nrefs)
+prep_sides model_ref_sides(const dreamo_model *m, const dreamo_reference *refs, int nrefs)
 {
     const model_defaults *d = &m->defaults;
-    return nrefs > 1 ? (prep_sides){ d->ref_res_several, d->ref_res_faces, d->ref_res_style } : (prep_sides){ d->ref_res, d->ref_res_face, d->ref_res_style };
+    int shown = 0;
+    for (int i = 0; i < nrefs; i++) shown += refs[i].task != DREAMO_STYLE;
+    return shown > 1 ? (prep_sides){ d->ref_res_several, d->ref_res_faces, d->ref_res_style } : (prep_sides){ d->ref_res, d->ref_res_face, d->ref_res_style };
 }
 
 /* FLUX.1-schnell's file under the shipped configurations, which are FLUX.1-dev's: a whole folder has its own. */

@@ -67,7 +67,7 @@ struct dreamo_model {
 /* Side of a token in picture pixels: 2 x the autoencoder's factor. */
 int model_cell(const dreamo_model *m);
 /* Sides of a request's references that do not say theirs. */
-prep_sides model_ref_sides(const dreamo_model *m, int nrefs);
+prep_sides model_ref_sides(const dreamo_model *m, const dreamo_reference *refs, int nrefs); /* a style takes no room in the picture: it does not count */
 /* The device if it has memory of its own, on which references are then prepared, too; else NULL. */
 device *model_own_device(const dreamo_model *m);
 dtype model_weights_type(const dreamo_model *m);     /* of most of the transformer */
