@@ -25,7 +25,7 @@ const option eval_options[] = {
     { "scenes", 0, VALUE_NONE, false, 0, 0, NULL, "once more, each with another sample's scene" },
     { "trained", 0, VALUE_NONE, false, 0, 0, NULL, "of your own pictures also those that training would see" },
     { "keep", 0, VALUE_TEXT, false, 0, 0, "DIR", "keep the pictures here; a run that was stopped goes on from them" },
-    { "pairs", 0, VALUE_TEXT, false, 0, 0, "DIR", "write preferences to train on (dpo): of each sample's pictures the best and the worst; needs --seeds 2" },
+    { "pairs", 0, VALUE_TEXT, false, 0, 0, "DIR", "write preferences to train on (dpo): of each sample's pictures the two that differ most in how well they show the references; needs --seeds 2" },
     { "against", 0, VALUE_TEXT, false, 0, 0, "DIR", "another model's --keep of the same samples: how often this one's pictures are the better" },
     { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "an HTML page with the worst and the median cases" },
     { "dit", 0, VALUE_TEXT, false, 0, 0, "FILE", "transformer from another file; likewise the next three" },

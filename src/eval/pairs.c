@@ -1,5 +1,6 @@
-/* pairs.c - of each sample's pictures the best and the worst, until all are seen. */
+/* pairs.c - of each sample's pictures the two that teach most, when all are seen. */
 #include "eval/pairs.h"
+#include "base/mem.h"
 
 dreamo_status pairs_open(pairs *p, const char *folder, dreamo_error *err)
 {
@@ -14,28 +15,41 @@ double pairs_worth(const answer *a, int counted, int right)
     return a->n ? sum / a->n : counted ? (double)right / counted : 0;
 }
 
-static dreamo_status take(bitmap *to, const bitmap *from, dreamo_error *err)
+dreamo_status pairs_see(pairs *p, const bitmap *picture, const answer *a, int counted, int right, dreamo_error *err)
 {
-    bitmap_free(to);
-    return bitmap_copy(from, to, err);
+    if (!p->to.folder) return DREAMO_OK;
+    seen_picture *more = mem_realloc(p->seen, (size_t)(p->nseen + 1) * sizeof *more);
+    if (!more) return fail(err, DREAMO_MEMORY, "no memory for %d pictures of a sample", p->nseen + 1);
+    p->seen = more;
+    seen_picture *new = &p->seen[p->nseen];
+    *new = (seen_picture){ .worth = pairs_worth(a, counted, right), .said = counted ? (double)right / counted : 0 };
+    dreamo_status s = bitmap_copy(picture, &new->picture, err);
+    if (!s) p->nseen++;
+    return s;
 }
 
-dreamo_status pairs_see(pairs *p, const bitmap *picture, double worth, dreamo_error *err)
+bool pairs_choose(const seen_picture *seen, int n, int *liked, int *disliked)
 {
-    dreamo_status s = DREAMO_OK;
-    if (!p->to.folder) return s;
-    if (!p->seen || worth > p->best) p->best = worth, s = take(&p->liked, picture, err);
-    if (!s && (!p->seen || worth < p->worst)) p->worst = worth, s = take(&p->disliked, picture, err);
-    p->seen++;
-    return s;
+    double most = 0;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++)
+            if (seen[i].said >= seen[j].said && seen[i].worth - seen[j].worth > most) most = seen[i].worth - seen[j].worth, *liked = i, *disliked = j;
+    return most > 0;
+}
+
+static void forget(pairs *p)
+{
+    while (p->nseen) bitmap_free(&p->seen[--p->nseen].picture);
 }
 
 dreamo_status pairs_keep(pairs *p, const data_sample *s, const char *words, const char *name, dreamo_error *err)
 {
-    bool differ = p->to.folder && p->seen && p->best > p->worst;
-    p->seen = 0;
-    if (!differ) return DREAMO_OK;
-    return own_write_sample(&p->to, s, &(own_written){ .name = name, .words = words, .target = &p->liked, .rejected = &p->disliked }, err);
+    int liked = 0, disliked = 0;
+    dreamo_status status = DREAMO_OK;
+    if (pairs_choose(p->seen, p->nseen, &liked, &disliked))
+        status = own_write_sample(&p->to, s, &(own_written){ .name = name, .words = words, .target = &p->seen[liked].picture, .rejected = &p->seen[disliked].picture }, err);
+    forget(p);
+    return status;
 }
 
 dreamo_status pairs_finish(pairs *p, dreamo_error *err)
@@ -47,8 +61,8 @@ dreamo_status pairs_finish(pairs *p, dreamo_error *err)
 
 void pairs_close(pairs *p)
 {
-    bitmap_free(&p->liked);
-    bitmap_free(&p->disliked);
+    forget(p);
+    mem_free(p->seen);
     own_write_close(&p->to);
     *p = (pairs){ 0 };
 }

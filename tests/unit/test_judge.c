@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "eval/order.h"
+#include "eval/pairs.h"
 #include "eval/phrases.h"
 #include "eval/score.h"
 #include "eval/tally.h"
@@ -291,6 +292,20 @@ static void test_merged(void **state)
     close_looked(&l);
 }
 
+/* The pair that differs most, but none whose better picture says less of the caption. */
+static void test_preferences(void **state)
+{
+    (void)state;
+    int liked = -1, disliked = -1;
+    const seen_picture most[] = { { .worth = 0.2, .said = 1 }, { .worth = 0.5, .said = 1 }, { .worth = -0.1, .said = 0.5 } };
+    assert_true(pairs_choose(most, 3, &liked, &disliked) && liked == 1 && disliked == 2);
+    const seen_picture hidden[] = { { .worth = 0.2, .said = 1 }, { .worth = 0.9, .said = 0.5 }, { .worth = 0.4, .said = 1 }, { .worth = 0.3, .said = 0.5 } };
+    assert_true(pairs_choose(hidden, 4, &liked, &disliked) && liked == 1 && disliked == 3); /* 0.9 in place of 0.2 would be the most */
+    assert_true(pairs_choose(hidden, 2, &liked, &disliked) == false);
+    const seen_picture alike[] = { { .worth = 0.2, .said = 0.5 }, { .worth = 0.2, .said = 1 } };
+    assert_false(pairs_choose(alike, 2, &liked, &disliked) || pairs_choose(alike, 1, &liked, &disliked) || pairs_choose(NULL, 0, &liked, &disliked));
+}
+
 static void test_likeness(void **state)
 {
     (void)state;
@@ -470,7 +485,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_windows), cmocka_unit_test(test_best_window), cmocka_unit_test(test_phrases), cmocka_unit_test(test_phrases_refused),
-        cmocka_unit_test(test_order), cmocka_unit_test(test_found), cmocka_unit_test(test_merged), cmocka_unit_test(test_likeness), cmocka_unit_test(test_interval), cmocka_unit_test(test_loss_differences), cmocka_unit_test(test_loss_known),
+        cmocka_unit_test(test_order), cmocka_unit_test(test_found), cmocka_unit_test(test_merged), cmocka_unit_test(test_preferences), cmocka_unit_test(test_likeness), cmocka_unit_test(test_interval), cmocka_unit_test(test_loss_differences), cmocka_unit_test(test_loss_known),
         cmocka_unit_test(test_network_gradient),
     };
     return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
