@@ -518,8 +518,9 @@ typedef struct dreamo_eval_options {
     void *user;                /* of both callbacks */
     bool (*row)(void *user, const struct dreamo_eval_row *row); /* each kind as it is done; false: stop, DREAMO_CANCELLED.  May be NULL */
     const char *pairs;         /* a folder (made when missing) for preferences: of each sample's pictures, here of what training sees, the one the judge
-                                  likes best and the one it likes least, a dataset for `dpo`.  Needs 2 seeds.  NULL = none */
+                                  likes best (saying no less of the caption) and the one it likes least, a dataset for `dpo`.  Needs 2 seeds.  NULL = none */
     const char *against;       /* another model's `keep` of the same samples (DREAMO_MISMATCH: of others): each row tells `wins`.  NULL = none */
+    bool pairs_real;           /* of `pairs` the sample's own target is the liked one, the worst of the model's pictures the other; one seed does */
 } dreamo_eval_options;
 
 /* A part of a kind's references ("thing", "person", "style", "garment") or of its labels ("scene", "expression"). */

@@ -26,6 +26,7 @@ const option eval_options[] = {
     { "trained", 0, VALUE_NONE, false, 0, 0, NULL, "of your own pictures also those that training would see" },
     { "keep", 0, VALUE_TEXT, false, 0, 0, "DIR", "keep the pictures here; a run that was stopped goes on from them" },
     { "pairs", 0, VALUE_TEXT, false, 0, 0, "DIR", "write preferences to train on (dpo): of each sample's pictures the two that differ most in how well they show the references; needs --seeds 2" },
+    { "pairs-real", 0, VALUE_NONE, false, 0, 0, NULL, "of these pairs the sample's own target is the better one, the worst of the model's pictures the other; one seed does" },
     { "against", 0, VALUE_TEXT, false, 0, 0, "DIR", "another model's --keep of the same samples: how often this one's pictures are the better" },
     { "output", 'o', VALUE_TEXT, false, 0, 0, "FILE", "an HTML page with the worst and the median cases" },
     { "dit", 0, VALUE_TEXT, false, 0, 0, "FILE", "transformer from another file; likewise the next three" },
@@ -202,6 +203,7 @@ static dreamo_status read_job(const parsed *p, job *j, dreamo_error *err)
     o->keep = option_text(p, "keep", NULL);
     o->pairs = option_text(p, "pairs", NULL);
     o->against = option_text(p, "against", NULL);
+    o->pairs_real = option_flag(p, "pairs-real");
     o->page = option_text(p, "output", NULL);
     o->threads = j->model.threads;
     o->progress = event;

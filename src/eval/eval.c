@@ -22,7 +22,8 @@ static dreamo_status check(const dreamo_eval_options *o, dreamo_error *err)
     if (o->ref_side && (o->ref_side < 16 || o->ref_side > 1024)) return fail(err, DREAMO_ARG, "references of %d pixels: 16 to 1024", o->ref_side);
     if (!o->width != !o->height) return fail(err, DREAMO_ARG, "eval: a size is a width and a height");
     if (!o->model && (o->keep || o->scenes)) return fail(err, DREAMO_ARG, "eval: without a model there are no pictures to keep or to move to another scene");
-    if (o->pairs && (!o->model || o->seeds < 2)) return fail(err, DREAMO_ARG, "eval: preferences need a model, and at least two seeds");
+    if (o->pairs_real && !o->pairs) return fail(err, DREAMO_ARG, "eval: real pictures are preferred where preferences are written, and no folder is named for them");
+    if (o->pairs && (!o->model || (o->seeds < 2 && !o->pairs_real))) return fail(err, DREAMO_ARG, "eval: preferences need a model, and at least two seeds");
     if (o->against && !o->model) return fail(err, DREAMO_ARG, "eval: without a model nothing stands against %s", o->against);
     return DREAMO_OK;
 }
@@ -70,7 +71,7 @@ static dreamo_status open_all(evaluation *e, dreamo_error *err)
     if (!s) s = data_open_asks(o->data, &e->data, err);
     if (!s && o->among) s = data_open(o->among, &e->among, err);
     if (!s) s = pictures_open(&e->made, o, data_hash(e->data), err);
-    if (!s) s = pairs_open(&e->liked, o->pairs, err);
+    if (!s) s = pairs_open(&e->liked, o->pairs, o->pairs_real, err);
     mem_free(folder);
     return s;
 }

@@ -2,9 +2,9 @@
 #include "eval/pairs.h"
 #include "base/mem.h"
 
-dreamo_status pairs_open(pairs *p, const char *folder, dreamo_error *err)
+dreamo_status pairs_open(pairs *p, const char *folder, bool real, dreamo_error *err)
 {
-    *p = (pairs){ 0 };
+    *p = (pairs){ .real = real };
     return own_write_open(&p->to, folder, err);
 }
 
@@ -28,6 +28,14 @@ dreamo_status pairs_see(pairs *p, const bitmap *picture, const answer *a, int co
     return s;
 }
 
+int pairs_worst(const seen_picture *seen, int n)
+{
+    int worst = 0;
+    for (int i = 1; i < n; i++)
+        if (seen[i].worth < seen[worst].worth) worst = i;
+    return worst;
+}
+
 bool pairs_choose(const seen_picture *seen, int n, int *liked, int *disliked)
 {
     double most = 0;
@@ -45,9 +53,12 @@ static void forget(pairs *p)
 dreamo_status pairs_keep(pairs *p, const data_sample *s, const char *words, const char *name, dreamo_error *err)
 {
     int liked = 0, disliked = 0;
-    dreamo_status status = DREAMO_OK;
-    if (pairs_choose(p->seen, p->nseen, &liked, &disliked))
-        status = own_write_sample(&p->to, s, &(own_written){ .name = name, .words = words, .target = &p->seen[liked].picture, .rejected = &p->seen[disliked].picture }, err);
+    own_written as = { .name = name, .words = words };
+    if (p->real && p->nseen && !s->bare)
+        as.target = &s->target, as.rejected = &p->seen[pairs_worst(p->seen, p->nseen)].picture;
+    else if (!p->real && pairs_choose(p->seen, p->nseen, &liked, &disliked))
+        as.target = &p->seen[liked].picture, as.rejected = &p->seen[disliked].picture;
+    dreamo_status status = as.target ? own_write_sample(&p->to, s, &as, err) : DREAMO_OK;
     forget(p);
     return status;
 }
@@ -55,6 +66,7 @@ dreamo_status pairs_keep(pairs *p, const data_sample *s, const char *words, cons
 dreamo_status pairs_finish(pairs *p, dreamo_error *err)
 {
     if (!p->to.folder) return DREAMO_OK;
+    if (!p->to.written && p->real) return fail(err, DREAMO_CONTENT, "%s: no sample has a target of its own", p->to.folder);
     if (!p->to.written) return fail(err, DREAMO_CONTENT, "%s: no two pictures of a sample differ in the judge's eyes", p->to.folder);
     return own_write_finish(&p->to, err);
 }

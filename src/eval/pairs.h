@@ -13,17 +13,20 @@ typedef struct seen_picture {
 
 typedef struct pairs {
     own_writer to;            /* folder NULL: none are wanted, and nothing below does anything */
+    bool real;                /* the sample's own target is the liked one (self-play: Yuan et al. 2024, "SPIN-Diffusion") */
     seen_picture *seen;       /* this sample's, copies */
     int nseen;
 } pairs;
 
-dreamo_status pairs_open(pairs *p, const char *folder, dreamo_error *err);
+dreamo_status pairs_open(pairs *p, const char *folder, bool real, dreamo_error *err);
 /* What a picture is worth: the mean of its references' margins, or without references the share of the caption's labels that it has. */
 double        pairs_worth(const answer *a, int counted, int right);
 dreamo_status pairs_see(pairs *p, const bitmap *picture, const answer *a, int counted, int right, dreamo_error *err);
+/* The one of least worth; n > 0. */
+int           pairs_worst(const seen_picture *seen, int n);
 /* Of n pictures the two that differ most in worth, the better one saying no less; false: no two do. */
 bool          pairs_choose(const seen_picture *seen, int n, int *liked, int *disliked);
-/* The sample is done: if there are two such pictures, they are written under `name`. */
+/* The sample is done: if there are two such pictures, or `real` and a target, they are written under `name`. */
 dreamo_status pairs_keep(pairs *p, const data_sample *s, const char *words, const char *name, dreamo_error *err);
 /* The manifest, when all pictures are there. */
 dreamo_status pairs_finish(pairs *p, dreamo_error *err);

@@ -113,6 +113,11 @@ check 0 - train prefer.conf -m model --data liked --out preferred --threads 1
 expect "a LoRA comes of them" [ -s preferred/model/dreamo/dpo.safetensors ]
 expect "and a sheet, though nothing is held out" [ -s preferred/samples/step-000002.png ]
 check 12 "holds samples already" eval -m model $small --kinds subject --seeds 2 -s 32x32 --ref-side 32 --steps 1 --pairs liked
+check 0 '"seeds":1' eval -m model $small --json --kinds subject -s 32x32 --ref-side 32 --steps 1 --pairs real --pairs-real
+check 0 - dataset export --data "$data/assets" --kind subject -n 2 --side 32 -o shown
+expect "the data's own target is preferred" cmp real/subject-00001.target.png shown/subject-000001.target.png
+expect "to what the model makes" sh -c "! cmp -s real/subject-00001.rejected.png real/subject-00001.target.png"
+check 2 "no folder is named" eval -m model $small --pairs-real
 check 0 '"wins":null' eval -m model $small --json --kinds subject --seeds 2 -s 32x32 --ref-side 32 --steps 1 --against kept
 check 0 '"wins":0.' eval -m model $small --json --kinds "subject subjects" --seeds 2 -s 32x32 --ref-side 32 --steps 3 --against kept
 expect "with its interval" grep -q '"wins_interval":\[' out

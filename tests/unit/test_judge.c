@@ -302,6 +302,7 @@ static void test_preferences(void **state)
     const seen_picture hidden[] = { { .worth = 0.2, .said = 1 }, { .worth = 0.9, .said = 0.5 }, { .worth = 0.4, .said = 1 }, { .worth = 0.3, .said = 0.5 } };
     assert_true(pairs_choose(hidden, 4, &liked, &disliked) && liked == 1 && disliked == 3); /* 0.9 in place of 0.2 would be the most */
     assert_true(pairs_choose(hidden, 2, &liked, &disliked) == false);
+    assert_true(pairs_worst(most, 3) == 2 && pairs_worst(hidden, 4) == 0);
     const seen_picture alike[] = { { .worth = 0.2, .said = 0.5 }, { .worth = 0.2, .said = 1 } };
     assert_false(pairs_choose(alike, 2, &liked, &disliked) || pairs_choose(alike, 1, &liked, &disliked) || pairs_choose(NULL, 0, &liked, &disliked));
 }
