@@ -153,7 +153,7 @@ static dreamo_status look_at_made(measuring *m, const data_sample *s, const orde
     }
     if (o->n) tally_add(&c->swapped, score_order(o, &m->now, &a) < 0);
     m->worth = pairs_worth(&a, counted, right);
-    if (!status) status = pairs_see(&m->e->liked, picture, &a, counted, right, err);
+    if (!status) status = pairs_see(&m->e->liked, picture, m->worth, pairs_said(counted, right), err);
     count_floor(m);
     for (int k = 0; k < seed; k++, c->napart++) c->apart += score_distance(m->tiny[k], m->tiny[seed]);
     if (!seed && !status) status = case_fill(&m->cases[i], picture, &a, counted, right, m->e->pool, &m->now, err);

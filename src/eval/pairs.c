@@ -8,21 +8,23 @@ dreamo_status pairs_open(pairs *p, const char *folder, bool real, dreamo_error *
     return own_write_open(&p->to, folder, err);
 }
 
+double pairs_said(int counted, int right) { return counted ? (double)right / counted : 0; }
+
 double pairs_worth(const answer *a, int counted, int right)
 {
     double sum = 0;
     for (int i = 0; i < a->n; i++) sum += a->margin[i];
-    return a->n ? sum / a->n : counted ? (double)right / counted : 0;
+    return a->n ? sum / a->n : pairs_said(counted, right);
 }
 
-dreamo_status pairs_see(pairs *p, const bitmap *picture, const answer *a, int counted, int right, dreamo_error *err)
+dreamo_status pairs_see(pairs *p, const bitmap *picture, double worth, double said, dreamo_error *err)
 {
     if (!p->to.folder) return DREAMO_OK;
     seen_picture *more = mem_realloc(p->seen, (size_t)(p->nseen + 1) * sizeof *more);
     if (!more) return fail(err, DREAMO_MEMORY, "no memory for %d pictures of a sample", p->nseen + 1);
     p->seen = more;
     seen_picture *new = &p->seen[p->nseen];
-    *new = (seen_picture){ .worth = pairs_worth(a, counted, right), .said = counted ? (double)right / counted : 0 };
+    *new = (seen_picture){ .worth = worth, .said = said };
     dreamo_status s = bitmap_copy(picture, &new->picture, err);
     if (!s) p->nseen++;
     return s;

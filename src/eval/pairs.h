@@ -7,8 +7,7 @@
 
 typedef struct seen_picture {
     bitmap picture;
-    double worth;             /* pairs_worth */
-    double said;              /* the share of the caption's labels that it has */
+    double worth, said;       /* pairs_worth, pairs_said */
 } seen_picture;
 
 typedef struct pairs {
@@ -19,9 +18,11 @@ typedef struct pairs {
 } pairs;
 
 dreamo_status pairs_open(pairs *p, const char *folder, bool real, dreamo_error *err);
-/* What a picture is worth: the mean of its references' margins, or without references the share of the caption's labels that it has. */
+/* What a picture is worth: the mean of its references' margins, or without references what it says of the caption. */
 double        pairs_worth(const answer *a, int counted, int right);
-dreamo_status pairs_see(pairs *p, const bitmap *picture, const answer *a, int counted, int right, dreamo_error *err);
+/* The share of the caption's labels that a picture has. */
+double        pairs_said(int counted, int right);
+dreamo_status pairs_see(pairs *p, const bitmap *picture, double worth, double said, dreamo_error *err);
 /* The one of least worth; n > 0. */
 int           pairs_worst(const seen_picture *seen, int n);
 /* Of n pictures the two that differ most in worth, the better one saying no less; false: no two do. */
